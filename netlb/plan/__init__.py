@@ -1,0 +1,15 @@
+"""Snapshot to desired state. Pure, printable, comparable."""
+
+from netlb.plan.cluster import ClusterPlan, plan_cluster
+from netlb.plan.node import AnnouncedAddress, NodePlan, SilentAddress, plan_node
+from netlb.plan.validate import validate
+
+__all__ = [
+    "AnnouncedAddress",
+    "ClusterPlan",
+    "NodePlan",
+    "SilentAddress",
+    "plan_cluster",
+    "plan_node",
+    "validate",
+]

@@ -1,0 +1,115 @@
+"""Kubernetes' own kinds, narrowed to the fields that netlb reads; other fields are ignored."""
+
+from typing import Literal
+
+import msgspec
+
+from netlb.api.meta import Record
+
+__all__ = [
+    "ConfigMap",
+    "Endpoint",
+    "EndpointConditions",
+    "EndpointPort",
+    "EndpointSlice",
+    "Namespace",
+    "Node",
+    "NodeCondition",
+    "NodeStatus",
+    "Service",
+    "ServicePort",
+    "ServiceSpec",
+]
+
+Protocol = Literal["TCP", "UDP", "SCTP"]
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Base of the parts of an object."""
+
+
+class ServicePort(_Part, frozen=True, kw_only=True):
+    """One port of a Service."""
+
+    port: int
+    name: str = ""
+    protocol: Protocol = "TCP"
+
+
+class ServiceSpec(_Part, frozen=True, kw_only=True):
+    """`v1.ServiceSpec`."""
+
+    type: Literal["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"] = "ClusterIP"
+    ports: tuple[ServicePort, ...] = ()
+    cluster_ip: str = msgspec.field(default="", name="clusterIP")
+    cluster_ips: tuple[str, ...] = msgspec.field(default=(), name="clusterIPs")
+    ip_families: tuple[Literal["IPv4", "IPv6"], ...] = ()
+    external_traffic_policy: Literal["Cluster", "Local"] = "Cluster"
+    load_balancer_ip: str = msgspec.field(default="", name="loadBalancerIP")
+    load_balancer_class: str = ""
+
+
+class Service(Record, frozen=True, kw_only=True):
+    """`v1.Service`. Its status is not here: who holds which address is `Snapshot.holdings`."""
+
+    spec: ServiceSpec = ServiceSpec()
+
+
+class EndpointConditions(_Part, frozen=True, kw_only=True):
+    """`discovery.k8s.io/v1 EndpointConditions`; None means that the field was absent."""
+
+    ready: bool | None = None
+    serving: bool | None = None
+
+
+class Endpoint(_Part, frozen=True, kw_only=True):
+    """One endpoint of a slice: the addresses of one pod."""
+
+    addresses: tuple[str, ...]
+    conditions: EndpointConditions = EndpointConditions()
+    node_name: str | None = None
+
+
+class EndpointPort(_Part, frozen=True, kw_only=True):
+    """One port of a slice; it goes with the Service's port of the same name."""
+
+    name: str = ""
+    port: int | None = None
+    protocol: Protocol = "TCP"
+
+
+class EndpointSlice(Record, frozen=True, kw_only=True):
+    """`discovery.k8s.io/v1 EndpointSlice`; the label `kubernetes.io/service-name` names its Service."""
+
+    address_type: Literal["IPv4", "IPv6", "FQDN"]
+    endpoints: tuple[Endpoint, ...] | None = ()
+    ports: tuple[EndpointPort, ...] | None = ()
+
+
+class NodeCondition(_Part, frozen=True, kw_only=True):
+    """`v1.NodeCondition`."""
+
+    type: str
+    status: Literal["True", "False", "Unknown"]
+
+
+class NodeStatus(_Part, frozen=True, kw_only=True):
+    """`v1.NodeStatus`."""
+
+    conditions: tuple[NodeCondition, ...] = ()
+
+
+class Node(Record, frozen=True, kw_only=True):
+    """`v1.Node`."""
+
+    status: NodeStatus = NodeStatus()
+
+
+class Namespace(Record, frozen=True, kw_only=True):
+    """`v1.Namespace`: read for its labels."""
+
+
+class ConfigMap(Record, frozen=True, kw_only=True):
+    """`v1.ConfigMap`: read where a dialect keeps its configuration in one."""
+
+    data: dict[str, str] = {}

@@ -1,0 +1,58 @@
+"""Everything that was declared, at one moment, as one frozen value: the only input of planning."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from netlb.api.core import EndpointSlice, Namespace, Node, Service
+from netlb.api.v1alpha1 import AddressPool, L2Advertisement
+from netlb.findings import Finding, ObjectRef
+from netlb.net import Address
+
+__all__ = ["Holding", "Snapshot"]
+
+_NOTHING: Mapping[Any, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """The addresses that a Service holds, as its status says."""
+
+    addresses: tuple[Address, ...]
+    pool: str = ""
+    """The pool they came from; empty when unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The declared objects that are in force, and what is known to be missing from them."""
+
+    services: Mapping[ObjectRef, Service] = field(default_factory=lambda: _NOTHING)
+    endpoint_slices: Mapping[ObjectRef, tuple[EndpointSlice, ...]] = field(default_factory=lambda: _NOTHING)
+    """By the Service that they belong to, in order of their names."""
+    nodes: Mapping[str, Node] = field(default_factory=lambda: _NOTHING)
+    namespaces: Mapping[str, Namespace] = field(default_factory=lambda: _NOTHING)
+    pools: Mapping[str, AddressPool] = field(default_factory=lambda: _NOTHING)
+    l2_advertisements: Mapping[str, L2Advertisement] = field(default_factory=lambda: _NOTHING)
+    holdings: Mapping[ObjectRef, Holding] = field(default_factory=lambda: _NOTHING)
+    """By Service, also of Services that are not declared (any more)."""
+    findings: tuple[Finding, ...] = ()
+    """What was wrong with single objects and files."""
+    unread: frozenset[ObjectRef] = frozenset()
+    """Objects that were declared, could not be read, and have no earlier version to stand in."""
+    files_missing: bool = False
+    """True while some file could not be read and had not been read before: anything may be in it."""
+
+    def may_exist(self, ref: ObjectRef) -> bool:
+        """Say whether an object that is not in the snapshot may nevertheless be declared."""
+        return self.files_missing or ref in self.unread
+
+    @property
+    def pools_certain(self) -> bool:
+        """False while a pool may be declared that is not in the snapshot."""
+        return not self.files_missing and not any(ref.kind in _POOL_KINDS for ref in self.unread)
+
+
+# The kinds that a pool can come from.
+_POOL_KINDS = frozenset({"AddressPool", "ConfigMap"})

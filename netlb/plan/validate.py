@@ -1,0 +1,86 @@
+"""What is wrong between objects that are each in order by themselves. Pure; also behind `netlb check`."""
+
+from collections.abc import Iterator
+
+from netlb.api.meta import selects
+from netlb.api.snapshot import Snapshot
+from netlb.api.v1alpha1 import AddressPool, L2Advertisement
+from netlb.findings import Finding, Severity
+from netlb.ipam import is_served, read_request
+from netlb.reasons import ManifestProblem
+
+__all__ = ["SERVED_PROTOCOLS", "advertises", "validate"]
+
+SERVED_PROTOCOLS = frozenset({"layer2"})
+"""The protocols by which this version announces addresses."""
+
+
+def validate(snapshot: Snapshot) -> tuple[Finding, ...]:
+    """Return every finding of the snapshot: those of its objects, then those between them."""
+    return (
+        *snapshot.findings,
+        *_advertisements_of_unknown_pools(snapshot),
+        *_pools_nobody_announces(snapshot),
+        *_unreadable_requests(snapshot),
+    )
+
+
+def advertises(advertisement: L2Advertisement, pool: AddressPool) -> bool:
+    """Say whether an advertisement selects a pool: by name or by label; without either, every pool."""
+    spec = advertisement.spec
+    if not spec.ip_address_pools and not spec.ip_address_pool_selectors:
+        return True
+    return pool.metadata.name in spec.ip_address_pools or (
+        bool(spec.ip_address_pool_selectors) and selects(spec.ip_address_pool_selectors, pool.metadata.labels)
+    )
+
+
+def _advertisements_of_unknown_pools(snapshot: Snapshot) -> Iterator[Finding]:
+    for advertisement in snapshot.l2_advertisements.values():
+        for index, name in enumerate(advertisement.spec.ip_address_pools):
+            if name not in snapshot.pools:
+                yield Finding(
+                    subject=advertisement.ref,
+                    field=f"spec.ipAddressPools[{index}]",
+                    reason=ManifestProblem.UNKNOWN_POOL,
+                    problem=f"there is no pool {name!r}",
+                    remedy="declare an AddressPool of this name, or correct the name",
+                    severity=Severity.WARNING,
+                )
+
+
+def _pools_nobody_announces(snapshot: Snapshot) -> Iterator[Finding]:
+    for pool in snapshot.pools.values():
+        protocol = pool.spec.protocol
+        if protocol is not None and protocol not in SERVED_PROTOCOLS:
+            yield Finding(
+                subject=pool.ref,
+                field="spec.protocol",
+                reason=ManifestProblem.PROTOCOL_NOT_SERVED,
+                problem=f"protocol {protocol} is not served by this version, so the pool gives no address",
+                remedy=f"use {' or '.join(sorted(SERVED_PROTOCOLS))}",
+                severity=Severity.WARNING,
+            )
+        elif not any(advertises(record, pool) for record in snapshot.l2_advertisements.values()):
+            yield Finding(
+                subject=pool.ref,
+                reason=ManifestProblem.UNADVERTISED_POOL,
+                problem="no L2Advertisement selects the pool, so nobody would announce its addresses",
+                remedy="declare an L2Advertisement; without any field it selects every pool",
+                severity=Severity.WARNING,
+            )
+
+
+def _unreadable_requests(snapshot: Snapshot) -> Iterator[Finding]:
+    for ref, service in snapshot.services.items():
+        if not is_served(service):
+            continue
+        try:
+            read_request(service)
+        except ValueError as error:
+            yield Finding(
+                subject=ref,
+                reason=ManifestProblem.INVALID_OBJECT,
+                problem=str(error),
+                remedy="correct the Service; it keeps the address that it has",
+            )

@@ -1,0 +1,49 @@
+"""Which nodes may attract a Service's traffic: those where it would not be lost."""
+
+from collections.abc import Mapping, Sequence
+
+from netlb.api.core import Endpoint, EndpointSlice, Node, Service
+from netlb.api.keys import EXCLUDE_NODE_LABEL
+from netlb.reasons import Silence
+
+__all__ = ["candidates", "eligible_nodes"]
+
+
+def eligible_nodes(nodes: Mapping[str, Node]) -> frozenset[str]:
+    """Return the nodes that take traffic from outside at all.
+
+    Excluded are nodes with the label `node.kubernetes.io/exclude-from-external-load-balancers`, whatever its
+    value, and nodes whose condition NetworkUnavailable is True. Cordoned nodes stay, as with MetalLB.
+    """
+    return frozenset(
+        name
+        for name, node in nodes.items()
+        if EXCLUDE_NODE_LABEL not in node.metadata.labels
+        and not any(
+            condition.type == "NetworkUnavailable" and condition.status == "True"
+            for condition in node.status.conditions
+        )
+    )
+
+
+def candidates(
+    service: Service, slices: Sequence[EndpointSlice], eligible: frozenset[str]
+) -> frozenset[str] | Silence:
+    """Return the nodes that may announce a Service's addresses, or why none may.
+
+    externalTrafficPolicy Cluster: every eligible node, as long as any endpoint serves; Local: the eligible
+    nodes with a serving endpoint of their own.
+    """
+    serving = [
+        endpoint for member in slices for endpoint in member.endpoints or () if _takes_traffic(endpoint)
+    ]
+    if not serving:
+        return Silence.NO_ENDPOINT
+    if service.spec.external_traffic_policy == "Local":
+        eligible &= {endpoint.node_name for endpoint in serving if endpoint.node_name}
+    return eligible or Silence.NO_CANDIDATE
+
+
+def _takes_traffic(endpoint: Endpoint) -> bool:
+    """MetalLB's rule: ready (or unset) counts, and so does terminating but still serving."""
+    return endpoint.conditions.ready is not False or endpoint.conditions.serving is True
