@@ -131,7 +131,7 @@ class _Planner:
         return self._covered[name]
 
 
-# Above the last address of any range, so that the range that begins at an address sorts before the search key.
+# Above the last address of any range: a range that begins at the wanted address sorts before the search key.
 _ABOVE_ALL = 1 << 128
 
 

@@ -1,0 +1,75 @@
+"""The embedded source: a directory of manifests, and the status tree beside it, as a stream of snapshots."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+from netlb.api.documents import parse_documents
+from netlb.api.intake import Intake
+from netlb.api.snapshot import Holding, Snapshot
+from netlb.errors import ConfigError, SettingError
+from netlb.findings import ObjectRef
+from netlb.source.folder import Folder
+from netlb.source.status import read_service_status
+from netlb.source.watch import DirectoryWatch
+
+__all__ = ["DirectorySource"]
+
+
+class DirectorySource:
+    """Follows a directory. A file that is broken or half written changes nothing and becomes a finding.
+
+    `services` is the directory of the status tree that says who holds which address.
+    """
+
+    def __init__(self, path: Path, services: Path, intake: Intake) -> None:
+        self._path = path
+        self._services = services
+        self._intake = intake
+        self._manifests = Folder(path)
+        self._statuses = Folder(services)
+        self._holdings: dict[str, tuple[ObjectRef, Holding]] = {}
+
+    def read(
+        self, *, touched: frozenset[Path] = frozenset(), unfinished: frozenset[Path] = frozenset()
+    ) -> Snapshot:
+        """Read what changed and return everything that is in force."""
+        changes = self._manifests.changes(touched=touched, unfinished=unfinished)
+        for name, text in changes.read.items():
+            try:
+                self._intake.declare(name, parse_documents(text, name))
+            except ConfigError as error:
+                self._intake.unreadable(name, error.finding)
+        for name, finding in changes.failed.items():
+            self._intake.unreadable(name, finding)
+        for name in changes.gone:
+            self._intake.withdraw(name)
+        if changes.folder_failed:
+            self._intake.unreadable("", changes.folder_failed)
+        else:
+            self._intake.withdraw("")
+        return self._intake.snapshot(self._read_holdings(touched))
+
+    async def snapshots(self) -> AsyncIterator[Snapshot]:
+        """Yield the snapshot of now, and then one after every change that changed something."""
+        if not self._path.is_dir():
+            raise SettingError(f"--source dir:{self._path}", "there is no such directory", "create it")
+        last: Snapshot | None = None
+        with DirectoryWatch((self._path, self._services)) as watch:
+            while True:
+                snapshot = await asyncio.to_thread(
+                    self.read, touched=watch.take_touched(), unfinished=watch.unfinished
+                )
+                if snapshot != last:
+                    yield snapshot
+                last = snapshot
+                await watch.changed()
+
+    def _read_holdings(self, touched: frozenset[Path]) -> Mapping[ObjectRef, Holding]:
+        changes = self._statuses.changes(touched=touched, unfinished=frozenset())
+        for name in changes.gone:
+            self._holdings.pop(name, None)
+        for name, text in changes.read.items():
+            if (parsed := read_service_status(text)) is not None:
+                self._holdings[name] = parsed
+        return dict(self._holdings.values())

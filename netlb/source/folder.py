@@ -1,0 +1,83 @@
+"""Reads the files of one directory, and of those that did not change nothing but their time stamps."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from netlb.findings import Finding
+from netlb.reasons import ManifestProblem
+
+__all__ = ["Changes", "Folder"]
+
+_SUFFIXES = frozenset({".yaml", ".yml", ".json"})  # those that `kubectl apply -f DIRECTORY` reads
+_MAX_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What differs from the last time, by name of file."""
+
+    read: Mapping[str, str] = field(default_factory=dict)
+    failed: Mapping[str, Finding] = field(default_factory=dict)
+    gone: frozenset[str] = frozenset()
+    folder_failed: Finding | None = None
+    """Set while the directory itself cannot be listed; then nothing else is known."""
+
+
+class Folder:
+    """The manifests of a directory: not its hidden files, and not its subdirectories, as with kubectl."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.absolute()
+        self._seen: dict[str, tuple[int, ...]] = {}
+
+    def changes(self, *, touched: frozenset[Path], unfinished: frozenset[Path]) -> Changes:
+        """Read what is new; a file among `touched` is read again even if its time stamp is the same.
+
+        Files among `unfinished` stay as they were: somebody is writing them.
+        """
+        try:
+            names = sorted(
+                entry.name
+                for entry in os.scandir(self._path)
+                if not entry.name.startswith(".") and Path(entry.name).suffix in _SUFFIXES and entry.is_file()
+            )
+        except OSError as error:
+            return Changes(folder_failed=_finding(str(self._path), error.strerror or str(error)))
+        read: dict[str, str] = {}
+        failed: dict[str, Finding] = {}
+        for name in names:
+            path = self._path / name
+            if path in unfinished:
+                continue
+            try:
+                status = path.stat()
+                signature = (status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
+                if self._seen.get(name) == signature and path not in touched:
+                    continue
+                if status.st_size > _MAX_BYTES:
+                    failed[name] = _finding(name, f"the file is larger than {_MAX_BYTES} bytes")
+                    continue
+                read[name] = path.read_text("utf-8")
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                failed[name] = _finding(name, error.strerror or str(error))
+            except UnicodeDecodeError:
+                failed[name] = _finding(name, "the file is not UTF-8 text")
+            else:
+                self._seen[name] = signature
+        gone = frozenset(self._seen.keys() - set(names))
+        for name in gone:
+            del self._seen[name]
+        return Changes(read, failed, gone)
+
+
+def _finding(origin: str, problem: str) -> Finding:
+    return Finding(
+        origin=origin,
+        reason=ManifestProblem.UNREADABLE_FILE,
+        problem=problem,
+        remedy="make it readable; until then the last good content stays in force",
+    )

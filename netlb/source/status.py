@@ -1,0 +1,174 @@
+"""What the status tree's files say: plans to texts, and texts back to holdings. Pure.
+
+controller.yaml                     what is wrong with the manifests, as the controller sees it
+services/NAMESPACE.NAME.yaml        who holds which address, and why somebody holds none
+addresspools/NAME.yaml              how full each pool is
+nodes/NODE.yaml                     what a speaker announces, and why it does not announce the rest
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import yaml
+
+from netlb.api.keys import ALLOCATED_FROM
+from netlb.api.snapshot import Holding
+from netlb.findings import Finding, ObjectRef
+from netlb.ipam import Allocation, Refused
+from netlb.net import Address, parse_address
+from netlb.plan import ClusterPlan, NodePlan
+
+__all__ = ["cluster_status", "is_controllers", "node_path", "node_status", "read_service_status"]
+
+ALLOCATED = "netlb.io/AddressAllocated"
+
+_HEAD = "# Written by netlb; what is changed here by hand is put back.\n"
+
+
+def is_controllers(path: str) -> bool:
+    """Say whether a file of the tree is the controller's to write."""
+    return path == "controller.yaml" or path.startswith(("services/", "addresspools/"))
+
+
+def node_path(node: str) -> str:
+    """Return the file in which a node's speaker reports."""
+    return f"nodes/{_file_name(node)}.yaml"
+
+
+def cluster_status(plan: ClusterPlan) -> dict[str, str]:
+    """Return every file that the controller keeps, by path."""
+    result = plan.addresses
+    files = {"controller.yaml": _text({"findings": _findings(plan.findings)})}
+    outcomes: dict[ObjectRef, Allocation | Refused] = {**result.refusals, **result.allocations}
+    for ref, outcome in outcomes.items():
+        name = f"services/{_file_name(ref.namespace)}.{_file_name(ref.name)}.yaml"
+        files[name] = _text(_service_status(ref, outcome))
+    for pool, usage in result.usage.items():
+        status = {
+            family.lower(): {"total": count.size, "used": count.held, "free": count.free}
+            for family, count in usage.items()
+            if count.size
+        }
+        files[f"addresspools/{_file_name(pool)}.yaml"] = _text(
+            {
+                "apiVersion": "netlb.io/v1alpha1",
+                "kind": "AddressPool",
+                "metadata": {"name": pool},
+                "status": status,
+            }
+        )
+    return files
+
+
+def node_status(
+    plan: NodePlan,
+    *,
+    announcing: Mapping[Address, Collection[str]],
+    failures: Mapping[Address, str],
+    interfaces: Mapping[str, str],
+    notes: Iterable[str] = (),
+) -> str:
+    """Return what a speaker reports.
+
+    `announcing` gives the interfaces on which each address is really answered, `failures` what keeps an
+    address from being so, `interfaces` the MAC address of each interface in use, and `notes` what the network
+    told: conflicts with strangers, interfaces that are missing.
+    """
+    services: list[dict[str, Any]] = []
+    for address, announced in sorted(plan.l2.items(), key=lambda item: (item[0].version, item[0])):
+        entry: dict[str, Any] = {
+            "address": str(address),
+            "services": [f"{ref.namespace}/{ref.name}" for ref in announced.services],
+            "interfaces": sorted(announcing.get(address, ())),
+        }
+        if address in failures:
+            entry["error"] = failures[address]
+        services.append(entry)
+    silent = [
+        {
+            "address": str(address),
+            "service": f"{ref.namespace}/{ref.name}",
+            "reason": str(verdict.reason),
+            **({"owner": verdict.owner} if verdict.owner else {}),
+        }
+        for ref, addresses in plan.silent.items()
+        for address, verdict in addresses.items()
+    ]
+    return _text(
+        {
+            "node": plan.node,
+            "interfaces": dict(sorted(interfaces.items())),
+            "announcing": services,
+            "silent": silent,
+            "notes": list(notes),
+            "findings": _findings(plan.findings),
+        }
+    )
+
+
+def read_service_status(text: str) -> tuple[ObjectRef, Holding] | None:
+    """Return who holds what by one file under services/; None if it says nothing that can be understood."""
+    try:
+        document = yaml.load(text, Loader=yaml.CSafeLoader)
+        metadata = document["metadata"]
+        ref = ObjectRef("Service", str(metadata["namespace"]), str(metadata["name"]))
+        ingress = document["status"]["loadBalancer"]["ingress"]
+        addresses = tuple(parse_address(entry["ip"]) for entry in ingress)
+        pool = str(metadata["annotations"][ALLOCATED_FROM])
+    except (yaml.YAMLError, TypeError, KeyError, ValueError):
+        return None
+    return ref, Holding(addresses, pool)
+
+
+def _service_status(ref: ObjectRef, outcome: Allocation | Refused) -> dict[str, Any]:
+    allocated = isinstance(outcome, Allocation)
+    refused = outcome.refused if isinstance(outcome, Allocation) else outcome
+    condition = {
+        "type": ALLOCATED,
+        "status": "True" if allocated and refused is None else "False",
+        "reason": str(refused.reason) if refused else "IPAllocated",
+        "message": refused.message if refused else "",
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": ref.name,
+            "namespace": ref.namespace,
+            "annotations": {ALLOCATED_FROM: outcome.pool if isinstance(outcome, Allocation) else ""},
+        },
+        "status": {
+            "loadBalancer": {
+                "ingress": [
+                    {"ip": str(address), "ipMode": "VIP"}
+                    for address in (outcome.addresses if isinstance(outcome, Allocation) else ())
+                ]
+            },
+            "conditions": [condition],
+        },
+    }
+
+
+def _findings(findings: Iterable[Finding]) -> list[dict[str, str]]:
+    return [
+        {
+            "severity": str(finding.severity),
+            "reason": str(finding.reason),
+            "object": str(finding.subject or ""),
+            "file": finding.origin,
+            "field": finding.field,
+            "problem": finding.problem,
+            "remedy": finding.remedy,
+        }
+        for finding in findings
+    ]
+
+
+def _file_name(name: str) -> str:
+    """Make a name safe as (part of) a file's name: pool names of MetalLB may hold anything."""
+    return quote(name, safe=" ").replace(".", "%2E") if name.startswith(".") else quote(name, safe=" ")
+
+
+def _text(value: Mapping[str, Any]) -> str:
+    return _HEAD + yaml.dump(value, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
