@@ -1,0 +1,126 @@
+"""The kernel's part of a lab: namespaces, links, addresses, routes. Knows nothing of processes or tests."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import IPv6Interface
+
+from netlb.testing.lab import script
+from netlb.testing.lab.errors import LabError, LabUnavailable
+from netlb.testing.lab.janitor import remove_namespaces
+from netlb.testing.lab.layout import INTERFACE, Member, PodPlace, Role, Segment
+from netlb.testing.lab.namespaces import await_address, batch, batches, write_sysctls
+
+__all__ = ["Fabric"]
+
+_SWITCH = "switch"
+
+
+class Fabric:
+    """One switch and whatever is joined to it."""
+
+    def __init__(self, lab: str, segment: Segment) -> None:
+        self._lab = lab
+        self._segment = segment
+        self._members: dict[str, Member] = {}
+        self._ports: dict[str, list[str]] = {}
+
+    def namespace(self, name: str) -> str:
+        """The namespace of a host of this lab."""
+        return f"netlb-{self._lab}-{name}"
+
+    @property
+    def switch(self) -> str:
+        """The namespace of the switch."""
+        return self.namespace(_SWITCH)
+
+    def build(self, members: Sequence[Member], pods: Mapping[str, Sequence[PodPlace]]) -> None:
+        """Make the switch and its first hosts; `pods` are by the name of their node."""
+        try:
+            batch([f"netns add {self.switch}"])
+        except LabError as refused:
+            raise LabUnavailable(
+                [f"network namespaces: {refused}; run as root, with CAP_SYS_ADMIN"]
+            ) from refused
+        write_sysctls(self.switch, script.SILENT)
+        batch(script.switch_lines(), self.switch)
+        self.join(members, pods)
+
+    def join(self, members: Sequence[Member], pods: Mapping[str, Sequence[PodPlace]]) -> None:
+        """Make hosts, their pods and their links; hosts that are here already learn the way to them."""
+        places = [(node, place) for node, listed in pods.items() for place in listed]
+        names = [member.name for member in members] + [place.name for _, place in places]
+        batch([f"netns add {self.namespace(name)}" for name in names])
+        quiet = {
+            path.format(which): value for path, value in script.QUIET.items() for which in ("all", "default")
+        }
+        clients = {member.name for member in members if member.role is Role.CLIENT}
+        forwarding = {member.name for member in members} - clients
+        for name in names:
+            write_sysctls(self.namespace(name), quiet | (script.FORWARDING if name in forwarding else {}))
+        links: list[str] = []
+        for member in members:
+            self._ports[member.name] = [member.name]
+            links += script.join_lines(
+                self.switch, member.name, self.namespace(member.name), INTERFACE, member.mac
+            )
+        for node, place in places:
+            links += script.pod_join_lines(self.namespace(node), self.namespace(place.name), place)
+        batch(links)
+        batch([line for member in members for line in script.port_lines(member.name)], self.switch)
+        newcomers = {member.name: member for member in members}
+        scripts = {
+            self.namespace(name): script.route_lines(self._segment, host, members)
+            for name, host in self._members.items()
+        }
+        self._members |= newcomers
+        for member in members:
+            scripts[self.namespace(member.name)] = [
+                *script.host_lines(member),
+                *(line for place in pods.get(member.name, ()) for line in script.pod_port_lines(place)),
+                *script.route_lines(self._segment, member, self._members.values()),
+            ]
+        batches({namespace: lines for namespace, lines in scripts.items() if lines})
+        # After the nodes' ends of their links: IPv6 refuses a route by a link without carrier.
+        batches({self.namespace(place.name): script.pod_lines(place) for _, place in places})
+        for settling in (*members, *(place for _, place in places)):
+            await_address(self.namespace(settling.name), IPv6Interface(settling.ipv6).ip)
+
+    def leave(self, name: str, pods: Iterable[str]) -> None:
+        """Unplug a host and delete its namespace and its pods'; the other nodes forget the way to them."""
+        gone = self._members.pop(name)
+        batch([f"link del {port}" for port in self._ports.pop(name)], self.switch)
+        remove_namespaces([self.namespace(each) for each in (name, *pods)])
+        if gone.role is Role.NODE:
+            withdrawal = script.withdrawal_lines(self._segment, gone)
+            batches(
+                {self.namespace(m.name): withdrawal for m in self._members.values() if m.role is Role.NODE}
+            )
+
+    def add_interface(self, name: str, interface: str) -> None:
+        """Join a host to the switch once more."""
+        port = f"{name}.{interface}"
+        member = self._members[name]
+        number = len(self._ports[name])
+        mac = f"{member.mac[:12]}{number:02x}{member.mac[14:]}"
+        batch(script.join_lines(self.switch, port, self.namespace(name), interface, mac))
+        self._ports[name].append(port)
+        batch(script.port_lines(port), self.switch)
+        batch([f"link set {interface} up"], self.namespace(name))
+
+    def unplug(self, name: str, carrier: bool) -> None:
+        """Stop a host's frames at the switch; without `carrier` the host sees its links go down."""
+        action = "nomaster" if carrier else "down"
+        batch([f"link set {port} {action}" for port in self._ports[name]], self.switch)
+
+    def plug(self, name: str) -> None:
+        """Undo `unplug`."""
+        batch([line for port in self._ports[name] for line in script.port_lines(port)], self.switch)
+
+    def set_down(self, name: str) -> None:
+        """Take the host's own interface down, which loses its routes."""
+        batch([f"link set {INTERFACE} down"], self.namespace(name))
+
+    def set_up(self, name: str) -> None:
+        """Bring the host's own interface up again, with its addresses and routes."""
+        member = self._members[name]
+        routes = script.route_lines(self._segment, member, self._members.values())
+        batch([*script.host_lines(member), *routes], self.namespace(name))
