@@ -1,6 +1,5 @@
 """Reads the files of one directory, and of those that did not change nothing but their time stamps."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from netlb.findings import Finding
 from netlb.reasons import ManifestProblem
 
-__all__ = ["Changes", "Folder"]
+__all__ = ["Changes", "Folder", "is_manifest"]
 
 _SUFFIXES = frozenset({".yaml", ".yml", ".json"})  # those that `kubectl apply -f DIRECTORY` reads
 _MAX_BYTES = 64 << 20
@@ -25,6 +24,11 @@ class Changes:
     """Set while the directory itself cannot be listed; then nothing else is known."""
 
 
+def is_manifest(path: Path) -> bool:
+    """Say whether a directory's entry is read: by its suffix, if it is a file and not hidden."""
+    return path.suffix in _SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
 class Folder:
     """The manifests of a directory: not its hidden files, and not its subdirectories, as with kubectl."""
 
@@ -38,11 +42,7 @@ class Folder:
         Files among `unfinished` stay as they were: somebody is writing them.
         """
         try:
-            names = sorted(
-                entry.name
-                for entry in os.scandir(self._path)
-                if not entry.name.startswith(".") and Path(entry.name).suffix in _SUFFIXES and entry.is_file()
-            )
+            names = sorted(path.name for path in self._path.iterdir() if is_manifest(path))
         except OSError as error:
             return Changes(folder_failed=_finding(str(self._path), error.strerror or str(error)))
         read: dict[str, str] = {}

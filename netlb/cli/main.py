@@ -1,0 +1,17 @@
+"""`netlb`: the command for people; each subcommand is a module of this package."""
+
+import click
+
+from netlb import __version__
+from netlb.cli.check import check
+
+__all__ = ["main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="netlb")
+def main() -> None:
+    """Addresses for Services on bare metal, and who announces them."""
+
+
+main.add_command(check)
