@@ -38,9 +38,7 @@ class _Loader(yaml.CSafeLoader):
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
                 if key.value in seen:
-                    raise yaml.MarkedYAMLError(
-                        problem=f"key {key.value!r} stands twice", problem_mark=key.start_mark
-                    )
+                    raise yaml.MarkedYAMLError(problem=f"key {key.value!r} stands twice", problem_mark=key.start_mark)
                 seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
 
@@ -87,9 +85,7 @@ def _load(text: str, origin: str) -> list[Any]:
             return values
         problem = f"the text holds more than {_MAX_NODES} values when its aliases are expanded"
         remedy = "split the file"
-    raise ConfigError(
-        Finding(origin=origin, reason=ManifestProblem.INVALID_YAML, problem=problem, remedy=remedy)
-    )
+    raise ConfigError(Finding(origin=origin, reason=ManifestProblem.INVALID_YAML, problem=problem, remedy=remedy))
 
 
 def parse_value(text: str, origin: str) -> Any:

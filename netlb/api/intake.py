@@ -83,7 +83,8 @@ class Intake:
         records = [record for _, record in native.values() if not isinstance(record, AddressPool)] + list(
             pools.values()
         )
-        self._in_force = admitted | {record.ref: record for record in records}
+        config_maps = {ref: record for ref, record in admitted.items() if isinstance(record, ConfigMap)}
+        self._in_force = config_maps | {record.ref: record for record in records}
         return Snapshot(
             services={record.ref: record for record in _of(Service, records)},
             endpoint_slices=_by_service(_of(EndpointSlice, records)),
@@ -130,9 +131,7 @@ class Intake:
     ) -> dict[ObjectRef, tuple[str, Record]]:
         """Return native records with their origins; `admitted` keeps the last ConfigMap that was good."""
         native = {
-            ref: (chosen[ref].origin, record)
-            for ref, record in admitted.items()
-            if not isinstance(record, ConfigMap)
+            ref: (chosen[ref].origin, record) for ref, record in admitted.items() if not isinstance(record, ConfigMap)
         }
         config_map = admitted.get(self._metallb_config)
         if not isinstance(config_map, ConfigMap):

@@ -30,9 +30,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         return ObjectRef(type(self).__name__, self.metadata.namespace, self.metadata.name)
 
 
-class LabelSelectorRequirement(
-    msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True
-):
+class LabelSelectorRequirement(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """One condition on one label."""
 
     key: str

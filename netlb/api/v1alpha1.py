@@ -57,9 +57,7 @@ class AddressPool(Record, frozen=True, kw_only=True):
     spec: AddressPoolSpec
 
 
-class L2AdvertisementSpec(
-    msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True
-):
+class L2AdvertisementSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Which addresses are announced by ARP and NDP, by which nodes, on which interfaces."""
 
     ip_address_pools: tuple[str, ...] = ()

@@ -52,8 +52,6 @@ def _unreadable(origin: str, error: OSError | UnicodeDecodeError) -> Finding:
     return Finding(
         origin=origin,
         reason=ManifestProblem.UNREADABLE_FILE,
-        problem=(error.strerror or str(error))
-        if isinstance(error, OSError)
-        else "the file is not UTF-8 text",
+        problem=(error.strerror or str(error)) if isinstance(error, OSError) else "the file is not UTF-8 text",
         remedy="name a file that can be read",
     )

@@ -25,9 +25,7 @@ def plan_cluster(snapshot: Snapshot) -> ClusterPlan:
     requests: Mapping[ObjectRef, Request | Refused] = {
         ref: _request(snapshot, ref) for ref, service in snapshot.services.items() if is_served(service)
     }
-    reserved = frozenset(
-        ref for ref in snapshot.holdings if ref not in snapshot.services and snapshot.may_exist(ref)
-    )
+    reserved = frozenset(ref for ref in snapshot.holdings if ref not in snapshot.services and snapshot.may_exist(ref))
     result = allocate(
         snapshot.pools,
         requests,

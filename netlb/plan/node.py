@@ -75,9 +75,7 @@ class _Planner:
         self._snapshot = snapshot
         self._node = node
         self._eligible = eligible_nodes(snapshot.nodes)
-        self._ranges = sorted(
-            (span, name) for name, pool in snapshot.pools.items() for span in pool.spec.ranges
-        )
+        self._ranges = sorted((span, name) for name, pool in snapshot.pools.items() for span in pool.spec.ranges)
         self._covered: dict[str, frozenset[str]] = {}
 
     def judge(self, ref: ObjectRef, address: Address) -> frozenset[str] | SilentAddress | None:
@@ -89,9 +87,7 @@ class _Planner:
         nodes = candidates(service, self._snapshot.endpoint_slices.get(ref, ()), self._eligible)
         if isinstance(nodes, Silence):
             return SilentAddress(nodes)
-        elected = owner(
-            str(address), nodes & frozenset().union(*(self._nodes(record) for record in advertisements))
-        )
+        elected = owner(str(address), nodes & frozenset().union(*(self._nodes(record) for record in advertisements)))
         if elected is None:
             return SilentAddress(Silence.NO_CANDIDATE)
         if elected != self._node:

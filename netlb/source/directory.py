@@ -30,9 +30,7 @@ class DirectorySource:
         self._statuses = Folder(services)
         self._holdings: dict[str, tuple[ObjectRef, Holding]] = {}
 
-    def read(
-        self, *, touched: frozenset[Path] = frozenset(), unfinished: frozenset[Path] = frozenset()
-    ) -> Snapshot:
+    def read(self, *, touched: frozenset[Path] = frozenset(), unfinished: frozenset[Path] = frozenset()) -> Snapshot:
         """Read what changed and return everything that is in force."""
         changes = self._manifests.changes(touched=touched, unfinished=unfinished)
         for name, text in changes.read.items():
@@ -57,9 +55,7 @@ class DirectorySource:
         last: Snapshot | None = None
         with DirectoryWatch((self._path, self._services)) as watch:
             while True:
-                snapshot = await asyncio.to_thread(
-                    self.read, touched=watch.take_touched(), unfinished=watch.unfinished
-                )
+                snapshot = await asyncio.to_thread(self.read, touched=watch.take_touched(), unfinished=watch.unfinished)
                 if snapshot != last:
                     yield snapshot
                 last = snapshot

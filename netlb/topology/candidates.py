@@ -26,17 +26,13 @@ def eligible_nodes(nodes: Mapping[str, Node]) -> frozenset[str]:
     )
 
 
-def candidates(
-    service: Service, slices: Sequence[EndpointSlice], eligible: frozenset[str]
-) -> frozenset[str] | Silence:
+def candidates(service: Service, slices: Sequence[EndpointSlice], eligible: frozenset[str]) -> frozenset[str] | Silence:
     """Return the nodes that may announce a Service's addresses, or why none may.
 
     externalTrafficPolicy Cluster: every eligible node, as long as any endpoint serves; Local: the eligible
     nodes with a serving endpoint of their own.
     """
-    serving = [
-        endpoint for member in slices for endpoint in member.endpoints or () if _takes_traffic(endpoint)
-    ]
+    serving = [endpoint for member in slices for endpoint in member.endpoints or () if _takes_traffic(endpoint)]
     if not serving:
         return Silence.NO_ENDPOINT
     if service.spec.external_traffic_policy == "Local":

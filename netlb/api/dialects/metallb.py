@@ -141,9 +141,7 @@ class _Config(_Strict, frozen=True, kw_only=True):
                 raise ValueError("peers: two peers are identical")
         for name, value in self.bgp_communities.items():
             if not _is_community(value):
-                raise ValueError(
-                    f"bgp-communities: {name!r} is {value!r}; write two numbers, as in 65000:100"
-                )
+                raise ValueError(f"bgp-communities: {name!r} is {value!r}; write two numbers, as in 65000:100")
         for pool in self.address_pools:
             for advertisement in pool.bgp_advertisements:
                 for text in advertisement.communities:
@@ -158,9 +156,7 @@ class _Config(_Strict, frozen=True, kw_only=True):
         entries = sorted((_range(text), pool.name) for pool in self.address_pools for text in pool.addresses)
         for (lower, one_name), (upper, other_name) in pairwise(entries):
             if lower.overlaps(upper):
-                raise ValueError(
-                    f"address-pools: {lower} of pool {one_name!r} overlaps {upper} of pool {other_name!r}"
-                )
+                raise ValueError(f"address-pools: {lower} of pool {one_name!r} overlaps {upper} of pool {other_name!r}")
 
 
 def translate(config_map: ConfigMap, origin: str) -> Translation:
@@ -179,9 +175,7 @@ def translate(config_map: ConfigMap, origin: str) -> Translation:
             )
         )
     value = parse_value(text, f"{origin}: {subject}: data.{_KEY}")
-    config = convert(
-        {} if value is None else value, _Config, subject=subject, origin=origin, field=f"data.{_KEY}"
-    )
+    config = convert({} if value is None else value, _Config, subject=subject, origin=origin, field=f"data.{_KEY}")
     records: list[Record] = []
     for pool in config.address_pools:
         records.append(
@@ -230,9 +224,7 @@ def _range(text: str) -> AddressRange:
 def _is_community(text: str) -> bool:
     """Say whether a text is `u16:u16` (RFC 1997)."""
     halves = text.split(":")
-    return len(halves) == 2 and all(
-        half.isascii() and half.isdecimal() and int(half) <= 0xFFFF for half in halves
-    )
+    return len(halves) == 2 and all(half.isascii() and half.isdecimal() and int(half) <= 0xFFFF for half in halves)
 
 
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}

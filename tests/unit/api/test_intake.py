@@ -1,0 +1,173 @@
+"""What is in force: the last good version of everything, and nothing concluded from what cannot be read."""
+
+import pytest
+
+from netlb.api.documents import parse_documents
+from netlb.api.intake import Intake
+from netlb.api.snapshot import Snapshot
+from netlb.errors import ConfigError
+from netlb.reasons import ManifestProblem
+from tests.manifests import advertisement, declare, metallb, node, pool, ref, service, slice_of
+
+GOOD = """
+address-pools:
+- name: default
+  protocol: layer2
+  addresses: [192.0.2.10-192.0.2.20]
+"""
+
+
+def reasons(snapshot: Snapshot) -> list[ManifestProblem]:
+    return [finding.reason for finding in snapshot.findings]
+
+
+def read(intake: Intake) -> Snapshot:
+    return intake.snapshot({})
+
+
+def test_an_object_that_breaks_keeps_its_last_good_version() -> None:
+    intake = Intake()
+    declare(intake, "a.yaml", pool("one", "192.0.2.1"), service("web"))
+    before = read(intake)
+    declare(intake, "a.yaml", pool("one", "192.0.2.9-192.0.2.1"), service("web"))
+    after = read(intake)
+    assert before.pools == after.pools
+    assert [ManifestProblem.INVALID_RANGE] == reasons(after)
+    assert after.pools_certain
+    declare(intake, "a.yaml", pool("one", "192.0.2.2"), service("web"))
+    assert ("192.0.2.2",) == read(intake).pools["one"].spec.addresses
+    assert [] == reasons(read(intake))
+
+
+def test_an_object_that_was_never_good_is_unread_not_absent() -> None:
+    intake = Intake()
+    declare(intake, "a.yaml", pool("one", "x"), service("web", sessionAffinity="x", loadBalancerIP="7"))
+    snapshot = read(intake)
+    assert not snapshot.pools_certain
+    assert snapshot.may_exist(ref("web"))
+    assert not snapshot.may_exist(ref("other"))
+
+
+def test_a_file_that_breaks_keeps_all_it_declared() -> None:
+    intake = Intake()
+    declare(intake, "a.yaml", pool("one", "192.0.2.1"))
+    before = read(intake)
+    with pytest.raises(ConfigError) as caught:
+        parse_documents("a: [", "a.yaml")
+    intake.unreadable("a.yaml", caught.value.finding)
+    after = read(intake)
+    assert before.pools == after.pools
+    assert [ManifestProblem.INVALID_YAML] == reasons(after)
+    assert not after.files_missing
+    intake.unreadable("b.yaml", caught.value.finding)
+    assert read(intake).files_missing
+    assert read(intake).may_exist(ref("anything"))
+    intake.withdraw("b.yaml")
+    assert not read(intake).files_missing
+
+
+def test_a_file_that_goes_takes_its_objects_along() -> None:
+    intake = Intake()
+    declare(intake, "a.yaml", pool("one", "192.0.2.1"))
+    intake.withdraw("a.yaml")
+    assert {} == read(intake).pools
+    assert frozenset() == intake.origins
+
+
+def test_of_two_declarations_the_first_file_counts() -> None:
+    intake = Intake()
+    declare(intake, "b.yaml", pool("one", "192.0.2.2"))
+    declare(intake, "a.yaml", pool("one", "192.0.2.1"))
+    snapshot = read(intake)
+    assert ("192.0.2.1",) == snapshot.pools["one"].spec.addresses
+    assert [ManifestProblem.DUPLICATE_OBJECT] == reasons(snapshot)
+    assert "a.yaml#1" in snapshot.findings[0].problem
+
+
+def test_of_overlapping_pools_the_one_in_force_stays() -> None:
+    intake = Intake()
+    declare(intake, "a.yaml", pool("beta", "192.0.2.0/28"))
+    read(intake)
+    declare(intake, "b.yaml", pool("alpha", "192.0.2.8-192.0.2.30"))
+    snapshot = read(intake)
+    assert ["beta"] == list(snapshot.pools)
+    assert [ManifestProblem.OVERLAPPING_POOLS] == reasons(snapshot)
+    assert "alpha" in str(snapshot.findings[0])
+    assert not snapshot.pools_certain
+
+
+def test_a_pool_that_grows_into_another_keeps_its_old_size() -> None:
+    intake = Intake()
+    declare(intake, "a.yaml", pool("alpha", "192.0.2.0/28"), pool("beta", "192.0.2.16/28"))
+    read(intake)
+    declare(intake, "a.yaml", pool("alpha", "192.0.2.0/27"), pool("beta", "192.0.2.16/28"))
+    snapshot = read(intake)
+    assert {"alpha": ("192.0.2.0/28",), "beta": ("192.0.2.16/28",)} == {
+        name: record.spec.addresses for name, record in snapshot.pools.items()
+    }
+    assert snapshot.pools_certain
+
+
+def test_metallbs_config_map_becomes_native_objects() -> None:
+    intake = Intake()
+    declare(intake, "a.yaml", metallb(GOOD))
+    snapshot = read(intake)
+    assert ("192.0.2.10-192.0.2.20",) == snapshot.pools["default"].spec.addresses
+    assert ("default",) == snapshot.l2_advertisements["default"].spec.ip_address_pools
+    assert () == snapshot.findings
+
+
+def test_a_broken_metallb_configuration_leaves_the_last_good_one() -> None:
+    intake = Intake()
+    declare(intake, "a.yaml", metallb(GOOD))
+    before = read(intake)
+    for broken in (GOOD.replace("addresses", "adresses"), GOOD + GOOD, "address-pools: ["):
+        declare(intake, "a.yaml", metallb(broken))
+        for _ in range(2):  # the second reading must not take the broken one for the last good one
+            after = read(intake)
+            assert (before.pools, before.l2_advertisements) == (after.pools, after.l2_advertisements)
+            assert 1 == len(after.findings)
+            assert after.pools_certain
+
+
+def test_a_metallb_configuration_that_was_never_good_makes_pools_uncertain() -> None:
+    intake = Intake()
+    declare(intake, "a.yaml", metallb("address-pools: 7"))
+    assert not read(intake).pools_certain
+
+
+def test_other_config_maps_are_nobodys_business() -> None:
+    intake = Intake()
+    declare(intake, "a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata: {a: 1}")
+    snapshot = read(intake)
+    assert snapshot.pools_certain
+    assert () == snapshot.findings
+
+
+def test_a_native_pool_wins_over_metallbs_of_the_same_name() -> None:
+    intake = Intake()
+    declare(intake, "a.yaml", metallb(GOOD), pool("default", "198.51.100.1"))
+    snapshot = read(intake)
+    assert ("198.51.100.1",) == snapshot.pools["default"].spec.addresses
+    assert [ManifestProblem.DUPLICATE_OBJECT] == reasons(snapshot)
+
+
+def test_the_snapshot_holds_every_kind_where_planning_looks_for_it() -> None:
+    intake = Intake()
+    declare(
+        intake,
+        "a.yaml",
+        service("web"),
+        slice_of("web", "n1"),
+        node("n1"),
+        advertisement(),
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: prod}",
+    )
+    snapshot = read(intake)
+    assert [ref("web")] == list(snapshot.services)
+    assert ["web-1"] == [member.metadata.name for member in snapshot.endpoint_slices[ref("web")]]
+    assert (["n1"], ["all"], ["prod"]) == (
+        list(snapshot.nodes),
+        list(snapshot.l2_advertisements),
+        list(snapshot.namespaces),
+    )
