@@ -1,0 +1,118 @@
+"""Gratuitous announcements: which frames to send when, after an address has come to an interface.
+
+Every address is announced in five rounds, 1.1 s apart, as MetalLB does: Linux ignores a changed MAC address within
+a second of the last change (`locktime`), so a single frame may be lost on it, and any frame may be lost on the way.
+The first round of every address goes before any repeat, and all frames are paced, for a switch that must flood them
+and for the requests that come in meanwhile. Starting anew while a burst runs gives the address five more rounds and
+never a second burst beside the first.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Final
+
+from netlb.l2 import arp, ndp
+
+__all__ = ["BATCH", "INTERVAL", "RATE", "ROUNDS", "GratuitousBurst", "frames"]
+
+ROUNDS: Final = 5
+INTERVAL: Final = 1.1
+"""Seconds between two rounds of one address."""
+RATE: Final = 200_000.0
+"""Frames a second over all interfaces: a thousand in 5 ms."""
+BATCH: Final = 64
+"""Frames given out at a time, so that sending them delays an answer by less than 0.3 ms."""
+_CREDIT: Final = 1000.0
+"""Frames that may go at once after a pause."""
+
+
+def frames(mac: bytes, address: bytes) -> tuple[bytes, ...]:
+    """Return what one round sends: both forms of gratuitous ARP, or one unsolicited neighbour advertisement."""
+    return arp.gratuitous(mac, address) if len(address) == 4 else (ndp.unsolicited(mac, address),)
+
+
+class _Job:
+    """One address on one interface, until its last round."""
+
+    __slots__ = ("address", "due", "interface", "rounds")
+
+    def __init__(self, interface: int, address: bytes, due: float) -> None:
+        self.interface = interface
+        self.address = address
+        self.due = due
+        self.rounds = ROUNDS
+
+
+class GratuitousBurst:
+    """The announcements under way on all interfaces of a node."""
+
+    def __init__(self) -> None:
+        self._macs: dict[int, bytes] = {}
+        self._jobs: dict[tuple[int, bytes], _Job] = {}
+        # Both in order of time: what is new goes in at its end with `now`, a repeat with `now` + INTERVAL.
+        self._first: deque[_Job] = deque()
+        self._repeats: deque[_Job] = deque()
+        self._credit = _CREDIT
+        self._credited_at = 0.0
+
+    def set_interface(self, index: int, mac: bytes) -> None:
+        """Announce with this MAC address on the interface from now on."""
+        self._macs[index] = mac
+
+    def remove_interface(self, index: int) -> None:
+        """Forget the interface and what was to be announced there."""
+        self._macs.pop(index, None)
+        self._jobs = {key: job for key, job in self._jobs.items() if key[0] != index}
+
+    def start(self, interface: int, addresses: Iterable[bytes], now: float) -> None:
+        """Announce the addresses on a known interface; what is being announced already gets its rounds anew."""
+        for address in addresses:
+            running = self._jobs.get((interface, address))
+            if running is not None:
+                running.rounds = ROUNDS
+            else:
+                job = self._jobs[interface, address] = _Job(interface, address, now)
+                self._first.append(job)
+
+    def stop(self, interface: int, address: bytes) -> None:
+        """Announce the address there no more."""
+        self._jobs.pop((interface, address), None)
+
+    def frames_to_send(self, now: float) -> list[tuple[int, bytes, bytes]]:
+        """Return what is due and within the pace, as interface index, address and frame; at most about BATCH."""
+        self._credit = min(_CREDIT, self._credit + max(0.0, now - self._credited_at) * RATE)
+        self._credited_at = now
+        sent: list[tuple[int, bytes, bytes]] = []
+        while self._credit >= 1 and len(sent) < BATCH and (job := self._next(now)) is not None:
+            round_ = frames(self._macs[job.interface], job.address)
+            sent.extend((job.interface, job.address, frame) for frame in round_)
+            self._credit -= len(round_)
+            job.rounds -= 1
+            if job.rounds:
+                job.due = now + INTERVAL
+                self._repeats.append(job)
+            else:
+                del self._jobs[job.interface, job.address]
+        return sent
+
+    def next_wakeup(self) -> float | None:
+        """Return when `frames_to_send` will have something to give, or None while nothing is under way."""
+        queue = self._first_running()
+        if queue is None:
+            return None
+        paced = self._credited_at + max(0.0, 1 - self._credit) / RATE
+        return max(queue[0].due, paced)
+
+    def _next(self, now: float) -> _Job | None:
+        queue = self._first_running()
+        return queue.popleft() if queue is not None and queue[0].due <= now else None
+
+    def _first_running(self) -> deque[_Job] | None:
+        """Return the queue whose head is next, with the jobs that have been stopped meanwhile thrown away."""
+        for queue in (self._first, self._repeats):
+            while queue:
+                job = queue[0]
+                if self._jobs.get((job.interface, job.address)) is job:
+                    return queue
+                queue.popleft()
+        return None
