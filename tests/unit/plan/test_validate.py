@@ -1,0 +1,42 @@
+"""What is wrong between objects that are each in order."""
+
+import pytest
+
+from netlb.findings import Severity
+from netlb.plan import validate
+from netlb.reasons import ManifestProblem
+from tests.manifests import advertisement, metallb, pool, service, snapshot
+
+
+@pytest.mark.parametrize(
+    ("manifests", "reason", "words"),
+    [
+        ((pool("one", "192.0.2.1"),), ManifestProblem.UNADVERTISED_POOL, "AddressPool one"),
+        (
+            (advertisement(spec="{ipAddressPools: [x]}"),),
+            ManifestProblem.UNKNOWN_POOL,
+            "L2Advertisement all: spec.ipAddressPools[0]: there is no pool 'x'",
+        ),
+        (
+            (metallb("address-pools:\n- {name: p, protocol: bgp, addresses: [192.0.2.0/24]}"),),
+            ManifestProblem.PROTOCOL_NOT_SERVED,
+            "protocol bgp is not served",
+        ),
+        ((service("a", loadBalancerIP="x"),), ManifestProblem.INVALID_OBJECT, "Service default/a"),
+    ],
+)
+def test_findings_between_objects(manifests: tuple[str, ...], reason: ManifestProblem, words: str) -> None:
+    (finding,) = validate(snapshot(*manifests))
+    assert reason is finding.reason
+    assert words in str(finding)
+
+
+def test_a_cluster_in_order_has_no_findings() -> None:
+    assert () == validate(snapshot(pool("one", "192.0.2.1"), advertisement(), service("a")))
+
+
+def test_a_request_that_cannot_be_read_is_an_error_and_a_missing_pool_a_warning() -> None:
+    assert [Severity.WARNING, Severity.ERROR] == [
+        finding.severity
+        for finding in validate(snapshot(advertisement(spec="{ipAddressPools: [x]}"), service("a", loadBalancerIP="x")))
+    ]
