@@ -1,7 +1,6 @@
 """The kernel's part of a lab: namespaces, links, addresses, routes. Knows nothing of processes or tests."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from ipaddress import IPv6Interface
 
 from netlb.testing.lab import script
 from netlb.testing.lab.errors import LabError, LabUnavailable
@@ -22,6 +21,8 @@ class Fabric:
         self._segment = segment
         self._members: dict[str, Member] = {}
         self._ports: dict[str, list[str]] = {}
+        self._down: set[str] = set()
+        """Hosts whose own interface is down: they can have no routes until it is up."""
 
     def namespace(self, name: str) -> str:
         """The namespace of a host of this lab."""
@@ -37,9 +38,7 @@ class Fabric:
         try:
             batch([f"netns add {self.switch}"])
         except LabError as refused:
-            raise LabUnavailable(
-                [f"network namespaces: {refused}; run as root, with CAP_SYS_ADMIN"]
-            ) from refused
+            raise LabUnavailable([f"network namespaces: {refused}; run as root, with CAP_SYS_ADMIN"]) from refused
         write_sysctls(self.switch, script.SILENT)
         batch(script.switch_lines(), self.switch)
         self.join(members, pods)
@@ -49,9 +48,7 @@ class Fabric:
         places = [(node, place) for node, listed in pods.items() for place in listed]
         names = [member.name for member in members] + [place.name for _, place in places]
         batch([f"netns add {self.namespace(name)}" for name in names])
-        quiet = {
-            path.format(which): value for path, value in script.QUIET.items() for which in ("all", "default")
-        }
+        quiet = {path.format(which): value for path, value in script.QUIET.items() for which in ("all", "default")}
         clients = {member.name for member in members if member.role is Role.CLIENT}
         forwarding = {member.name for member in members} - clients
         for name in names:
@@ -59,9 +56,7 @@ class Fabric:
         links: list[str] = []
         for member in members:
             self._ports[member.name] = [member.name]
-            links += script.join_lines(
-                self.switch, member.name, self.namespace(member.name), INTERFACE, member.mac
-            )
+            links += script.join_lines(self.switch, member.name, self.namespace(member.name), INTERFACE, member.mac)
         for node, place in places:
             links += script.pod_join_lines(self.namespace(node), self.namespace(place.name), place)
         batch(links)
@@ -70,6 +65,7 @@ class Fabric:
         scripts = {
             self.namespace(name): script.route_lines(self._segment, host, members)
             for name, host in self._members.items()
+            if name not in self._down
         }
         self._members |= newcomers
         for member in members:
@@ -81,19 +77,19 @@ class Fabric:
         batches({namespace: lines for namespace, lines in scripts.items() if lines})
         # After the nodes' ends of their links: IPv6 refuses a route by a link without carrier.
         batches({self.namespace(place.name): script.pod_lines(place) for _, place in places})
-        for settling in (*members, *(place for _, place in places)):
-            await_address(self.namespace(settling.name), IPv6Interface(settling.ipv6).ip)
+        for name, address in [(m.name, m.ipv6.ip) for m in members] + [(p.name, p.ipv6) for _, p in places]:
+            await_address(self.namespace(name), address)
 
     def leave(self, name: str, pods: Iterable[str]) -> None:
         """Unplug a host and delete its namespace and its pods'; the other nodes forget the way to them."""
         gone = self._members.pop(name)
+        self._down.discard(name)
         batch([f"link del {port}" for port in self._ports.pop(name)], self.switch)
         remove_namespaces([self.namespace(each) for each in (name, *pods)])
         if gone.role is Role.NODE:
             withdrawal = script.withdrawal_lines(self._segment, gone)
-            batches(
-                {self.namespace(m.name): withdrawal for m in self._members.values() if m.role is Role.NODE}
-            )
+            nodes = [name for name, host in self._members.items() if host.role is Role.NODE]
+            batches({self.namespace(name): withdrawal for name in nodes if name not in self._down})
 
     def add_interface(self, name: str, interface: str) -> None:
         """Join a host to the switch once more."""
@@ -118,9 +114,11 @@ class Fabric:
     def set_down(self, name: str) -> None:
         """Take the host's own interface down, which loses its routes."""
         batch([f"link set {INTERFACE} down"], self.namespace(name))
+        self._down.add(name)
 
     def set_up(self, name: str) -> None:
         """Bring the host's own interface up again, with its addresses and routes."""
         member = self._members[name]
         routes = script.route_lines(self._segment, member, self._members.values())
         batch([*script.host_lines(member), *routes], self.namespace(name))
+        self._down.discard(name)

@@ -24,7 +24,9 @@ class Guardian:
         )
 
     def dismiss(self) -> None:
-        """Tell the janitor that it is not needed, and wait for it."""
+        """Tell the janitor that it is not needed, and wait for it; a second time does nothing."""
+        if self._process.returncode is not None:
+            return
         try:
             self._process.communicate(b".", timeout=10)
         except subprocess.TimeoutExpired:

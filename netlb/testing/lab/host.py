@@ -14,7 +14,7 @@ from netlb.testing.lab.capture import ETH_P_ALL, Capture, open_packet_socket
 from netlb.testing.lab.errors import LabError
 from netlb.testing.lab.layout import INTERFACE, Address
 from netlb.testing.lab.namespaces import inside
-from netlb.testing.lab.processes import Processes, Stream, environment, inside_command
+from netlb.testing.lab.processes import Processes, Stream, spawn
 from netlb.testing.lab.question import (
     ETH_P_ARP,
     ETH_P_IPV6,
@@ -67,17 +67,17 @@ class Host:
         `env` changes the caller's environment (None takes a variable away). With `check`, a command that
         fails is a LabError with its words. One that outlives `timeout` seconds is killed: TimeoutExpired.
         """
-        result = subprocess.run(
-            inside_command(self.namespace, command, env),
-            input=input, capture_output=True, text=True, timeout=timeout, check=False,
-            env=environment(env), start_new_session=True,
-        )  # fmt: skip
-        if check and result.returncode:
-            words = (result.stderr or result.stdout).strip()
-            raise LabError(
-                f"{self.name}: {' '.join(map(str, command))}: exit status {result.returncode}: {words}"
-            )
-        return result
+        pipe = subprocess.PIPE
+        with spawn(self.namespace, command, stdin=pipe, stdout=pipe, stderr=pipe, env=env) as process:
+            try:
+                stdout, stderr = process.communicate(input, timeout)
+            except BaseException:
+                process.kill()
+                raise
+        if check and process.returncode:
+            words = (stderr or stdout).strip()
+            raise LabError(f"{self.name}: {' '.join(map(str, command))}: exit status {process.returncode}: {words}")
+        return subprocess.CompletedProcess(list(map(str, command)), process.returncode, stdout, stderr)
 
     def popen(
         self,
@@ -122,9 +122,7 @@ class Host:
             raise
         return connection
 
-    def http_get(
-        self, address: Address | str, port: int = 80, timeout: float = 2.0, path: str = "/"
-    ) -> HttpReply:
+    def http_get(self, address: Address | str, port: int = 80, timeout: float = 2.0, path: str = "/") -> HttpReply:
         """GET a path from here, over a connection of its own; OSError if none can be made or it breaks."""
         target = ip_address(address)
         exchange = http.client.HTTPConnection(str(target), port, timeout=timeout)
@@ -191,7 +189,5 @@ class Host:
         return Capture(self.inside(lambda: open_packet_socket(interface, ethertype)), match, outgoing)
 
     def _mac_of(self, interface: str) -> str:
-        entries: list[dict[str, str]] = json.loads(
-            self.run(["ip", "-json", "link", "show", "dev", interface]).stdout
-        )
+        entries: list[dict[str, str]] = json.loads(self.run(["ip", "-json", "link", "show", "dev", interface]).stdout)
         return entries[0]["address"]

@@ -31,9 +31,7 @@ NAMESPACES = Path("/run/netns")
 STATE = Path("/run/netlb-lab")
 """One small file for each lab that is up."""
 
-_PASSES = (
-    10  # an `ip -batch` of a killed owner may still be making namespaces: look again until none are left
-)
+_PASSES = 10  # an `ip -batch` of a killed owner may still be making namespaces: look again until none are left
 _PAUSE = 0.2
 
 

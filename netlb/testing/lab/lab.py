@@ -98,10 +98,11 @@ class Lab:
 
         `python -m netlb.testing.lab sweep` removes it then. Processes with pipes to this one lose them.
         """
+        if self._guardian is None:
+            raise LabError(f"{self.name} is not open")
         write_record(self.name, kept=True)
         self._kept = True
-        if self._guardian is not None:
-            self._guardian.dismiss()
+        self._guardian.dismiss()
 
     def __enter__(self) -> Self:
         return self.open()
@@ -129,9 +130,7 @@ class Lab:
     def serve(self, services: Iterable[ServiceRule]) -> None:
         """Have the nodes forward exactly these services' traffic; nodes with these rules are left alone."""
         self._rules = tuple(services)
-        wanted = {
-            node.namespace: render_service_rules(name, self._rules) for name, node in self.nodes.items()
-        }
+        wanted = {node.namespace: render_service_rules(name, self._rules) for name, node in self.nodes.items()}
         changed = {where: text for where, text in wanted.items() if self._loaded.get(where) != text}
         load_rules(changed)
         self._loaded |= changed

@@ -72,9 +72,7 @@ class Segment:
 
     def first(self, role: Role) -> int:
         """The host number of the role's first member."""
-        return {Role.ROUTER: self.first_router, Role.NODE: self.first_node, Role.CLIENT: self.first_client}[
-            role
-        ]
+        return {Role.ROUTER: self.first_router, Role.NODE: self.first_node, Role.CLIENT: self.first_client}[role]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,9 +105,7 @@ class PodPlace:
 def check_name(name: str) -> str:
     """Return a host's name, or raise ValueError for one that cannot also name interfaces and namespaces."""
     if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
-        raise ValueError(
-            f"{name!r} is no host name for a lab: a-z, 0-9 and inner hyphens, at most {_LONGEST_NAME}"
-        )
+        raise ValueError(f"{name!r} is no host name for a lab: a-z, 0-9 and inner hyphens, at most {_LONGEST_NAME}")
     return name
 
 

@@ -59,9 +59,7 @@ class Pod(Host):
             server.wait(5.0)
 
     def _listen(self) -> socket.socket:
-        return socket.create_server(
-            ("::", self.port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=128
-        )
+        return socket.create_server(("::", self.port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=128)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

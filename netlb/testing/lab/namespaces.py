@@ -92,7 +92,7 @@ def write_sysctls(namespace: str, settings: Mapping[str, str]) -> None:
 
 
 def await_address(namespace: str, address: IPv6Address) -> None:
-    """Wait until the kernel delivers to an IPv6 address: it adds the local route some time after the address."""
+    """Wait until the kernel delivers to an IPv6 address: its local route comes a little after it."""
     route = f"{int(address):032x} 80 "
 
     def wait() -> None:

@@ -9,47 +9,65 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-__all__ = ["Processes", "environment"]
+from netlb.testing.lab.namespaces import inside
+
+__all__ = ["Processes", "Stream", "spawn"]
 
 Stream = int | IO[str] | IO[bytes] | None
 
 
-def environment(changes: Mapping[str, str | None] | None) -> dict[str, str]:
-    """This process's environment with changes: a value of None takes a variable away."""
-    merged = {**os.environ, **(changes or {})}
-    return {name: value for name, value in merged.items() if value is not None}
+def spawn(
+    namespace: str,
+    command: Sequence[str | Path],
+    *,
+    stdin: Stream = subprocess.DEVNULL,
+    stdout: Stream = None,
+    stderr: Stream = None,
+    env: Mapping[str, str | None] | None = None,
+    cwd: str | Path | None = None,
+    pass_fds: Sequence[int] = (),
+) -> subprocess.Popen[str]:
+    """Start a command inside a namespace, in a session of its own; FileNotFoundError if there is no such command.
+
+    `env` changes this process's environment: a value of None takes a variable away. The process is born inside the
+    namespace, so that whoever looks there at any time finds it; `ip netns exec` then gives it the /sys that belongs
+    to the namespace and becomes the command.
+    """
+    merged = {**os.environ, **(env or {})}
+    environment = {name: value for name, value in merged.items() if value is not None}
+    program, *arguments = map(str, command)
+    found = shutil.which(program, path=environment.get("PATH"))
+    if found is None:
+        raise FileNotFoundError(f"no command {program!r} to run in {namespace}")
+    return inside(
+        namespace,
+        lambda: subprocess.Popen(
+            ["ip", "netns", "exec", namespace, found, *arguments],
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            env=environment,
+            cwd=cwd,
+            pass_fds=pass_fds,
+            text=True,
+            start_new_session=True,
+        ),
+    )
 
 
 class Processes:
-    """Starts processes inside namespaces, each in a session of its own, and ends them by their id."""
+    """The processes of a lab that its user started and did not wait for."""
 
     def __init__(self) -> None:
-        self._started: list[tuple[str, subprocess.Popen[str]]] = []
+        self._tracked: list[tuple[str, subprocess.Popen[str]]] = []
 
-    def start(
-        self,
-        namespace: str,
-        command: Sequence[str | Path],
-        *,
-        stdin: Stream = subprocess.DEVNULL,
-        stdout: Stream = None,
-        stderr: Stream = None,
-        env: Mapping[str, str | None] | None = None,
-        cwd: str | Path | None = None,
-        pass_fds: Sequence[int] = (),
-    ) -> subprocess.Popen[str]:
-        """Start a process; the pid is the command's own, for `ip netns exec` becomes the command."""
-        process = subprocess.Popen(
-            inside_command(namespace, command, env),
-            stdin=stdin, stdout=stdout, stderr=stderr, env=environment(env), cwd=cwd,
-            pass_fds=pass_fds, text=True, start_new_session=True,
-        )  # fmt: skip
-        self._started.append((namespace, process))
-        return process
+    def track(self, namespace: str, process: subprocess.Popen[str]) -> None:
+        """Take charge of a process that lives in a namespace."""
+        self._tracked.append((namespace, process))
 
     def end(self, namespaces: Sequence[str] | None = None, patience: float = 3.0) -> None:
         """End and reap those of some namespaces, or all: SIGTERM, `patience` seconds together, SIGKILL."""
-        chosen = [pair for pair in self._started if namespaces is None or pair[0] in namespaces]
+        chosen = [pair for pair in self._tracked if namespaces is None or pair[0] in namespaces]
         for _, process in chosen:
             process.terminate()
         deadline = time.monotonic() + patience
@@ -63,12 +81,10 @@ class Processes:
 
     def disown(self) -> None:
         """Let all of them live on after this process."""
-        for _, process in self._started:
+        for _, process in self._tracked:
             if process.poll() is None:
-                process.returncode = (
-                    0  # or Popen's destructor would warn of a process that is left on purpose
-                )
-        self._forget(list(self._started))
+                process.returncode = 0  # or Popen's destructor would warn of a process that is left on purpose
+        self._forget(list(self._tracked))
 
     def _forget(self, chosen: Sequence[tuple[str, subprocess.Popen[str]]]) -> None:
         for pair in chosen:
@@ -76,15 +92,4 @@ class Processes:
                 if stream is not None:
                     with contextlib.suppress(BrokenPipeError):
                         stream.close()
-            self._started.remove(pair)
-
-
-def inside_command(
-    namespace: str, command: Sequence[str | Path], env: Mapping[str, str | None] | None = None
-) -> list[str]:
-    """The command line that runs a command inside a namespace; FileNotFoundError if there is none."""
-    program, *arguments = map(str, command)
-    found = shutil.which(program, path=environment(env).get("PATH"))
-    if found is None:
-        raise FileNotFoundError(f"no command {program!r} to run in {namespace}")
-    return ["ip", "netns", "exec", namespace, found, *arguments]
+            self._tracked.remove(pair)

@@ -32,9 +32,7 @@ class Answer(NamedTuple):
 class Question:
     """A question that can be asked again and again; close it, or use it as a context manager."""
 
-    def __init__(
-        self, open_socket: Callable[[], socket.socket], frame: bytes, read: Callable[[bytes], str | None]
-    ):
+    def __init__(self, open_socket: Callable[[], socket.socket], frame: bytes, read: Callable[[bytes], str | None]):
         self._frame = frame
         self._read = read
         self._socket = open_socket()
@@ -99,14 +97,13 @@ def neighbor_solicitation(mac: str, source: IPv6Address, target: IPv6Address) ->
     """A multicast neighbour solicitation with the asker's link-layer address."""
     station = _bytes(mac)
     group = IPv6Address("ff02::1:ff00:0").packed[:13] + target.packed[13:]
-    body = struct.pack("!BBHI", 135, 0, 0, 0) + target.packed + b"\x01\x01" + station
-    pseudo = source.packed + group + struct.pack("!II", len(body), 58)
-    message = body[:2] + struct.pack("!H", _checksum(pseudo + body)) + body[4:]
-    ethernet = b"\x33\x33" + group[12:] + station
-    return (
-        ethernet
-        + struct.pack("!HIHBB", ETH_P_IPV6, 0x60000000, len(message), 58, 255) + source.packed + group + message
-    )  # fmt: skip
+    body = target.packed + b"\x01\x01" + station
+    length = 8 + len(body)
+    pseudo = source.packed + group + struct.pack("!II", length, 58)
+    checksum = _checksum(pseudo + struct.pack("!BBHI", 135, 0, 0, 0) + body)
+    ethernet = b"\x33\x33" + group[12:] + station + struct.pack("!H", ETH_P_IPV6)
+    ipv6 = struct.pack("!IHBB", 6 << 28, length, 58, 255) + source.packed + group
+    return ethernet + ipv6 + struct.pack("!BBHI", 135, 0, checksum, 0) + body
 
 
 def neighbor_advertiser(frame: bytes, asker: IPv6Address, target: IPv6Address) -> str | None:

@@ -61,10 +61,8 @@ def switch_lines() -> list[str]:
 
 
 def join_lines(carrier: str, port: str, namespace: str, interface: str, mac: str) -> list[str]:
-    """From anywhere: a link between a port, of the switch or a node, and the interface of who is joined."""
-    return [
-        f"link add name {port} netns {carrier} type veth peer name {interface} address {mac} netns {namespace}"
-    ]
+    """From anywhere: a link between a port, of the switch or a node, and the interface of a newcomer."""
+    return [f"link add name {port} netns {carrier} type veth peer name {interface} address {mac} netns {namespace}"]
 
 
 def port_lines(port: str) -> list[str]:

@@ -42,9 +42,7 @@ class ServiceRule:
 
     def __post_init__(self) -> None:
         if self.protocol not in _PROTOCOLS:
-            raise ValueError(
-                f"{self.name}: protocol {self.protocol!r} is none of {', '.join(sorted(_PROTOCOLS))}"
-            )
+            raise ValueError(f"{self.name}: protocol {self.protocol!r} is none of {', '.join(sorted(_PROTOCOLS))}")
 
 
 def render_service_rules(node: str, services: Sequence[ServiceRule]) -> str:
@@ -61,8 +59,7 @@ def render_service_rules(node: str, services: Sequence[ServiceRule]) -> str:
                 continue
             chain = f"service-{number}-ipv{version}"
             keys[version] += [
-                f"{address} . {service.protocol.lower()} . {service.port} : goto {chain}"
-                for address in addresses
+                f"{address} . {service.protocol.lower()} . {service.port} : goto {chain}" for address in addresses
             ]
             chains += _chain(chain, service, _usable(node, service, version), version)
     return "\n".join([
@@ -120,9 +117,7 @@ def _chain(chain: str, service: ServiceRule, backends: Sequence[Backend], versio
         lines.append("        drop")
     else:
         family = "ip" if version == 4 else "ip6"
-        turns = ", ".join(
-            f"{turn} : {backend.address} . {backend.port}" for turn, backend in enumerate(backends)
-        )
+        turns = ", ".join(f"{turn} : {backend.address} . {backend.port}" for turn, backend in enumerate(backends))
         if service.external_traffic_policy == "Cluster":
             lines.append(f"        meta mark set meta mark | {_MASQUERADE}")
         lines.append(f"        meta l4proto {service.protocol.lower()} dnat {family} to"
