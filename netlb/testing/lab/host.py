@@ -94,16 +94,11 @@ class Host:
 
         `env` changes the caller's environment. Pipes are closed with the lab.
         """
-        return self.processes.start(
-            self.namespace,
-            command,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            env=env,
-            cwd=cwd,
-            pass_fds=pass_fds,
+        process = spawn(
+            self.namespace, command, stdin=stdin, stdout=stdout, stderr=stderr, env=env, cwd=cwd, pass_fds=pass_fds
         )
+        self.processes.track(self.namespace, process)
+        return process
 
     def inside(self, open_socket: Callable[[], socket.socket]) -> socket.socket:
         """Make a socket here: it belongs to this host and is used from the calling process as usual."""
