@@ -1,0 +1,1 @@
+"""netlb-controller: gives Services of type LoadBalancer their addresses."""

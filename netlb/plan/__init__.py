@@ -2,6 +2,7 @@
 
 from netlb.plan.cluster import ClusterPlan, plan_cluster
 from netlb.plan.node import AnnouncedAddress, NodePlan, SilentAddress, plan_node
+from netlb.plan.render import render_cluster, render_node
 from netlb.plan.validate import validate
 
 __all__ = [
@@ -11,5 +12,7 @@ __all__ = [
     "SilentAddress",
     "plan_cluster",
     "plan_node",
+    "render_cluster",
+    "render_node",
     "validate",
 ]

@@ -19,15 +19,16 @@ __all__ = ["DirectorySource"]
 class DirectorySource:
     """Follows a directory. A file that is broken or half written changes nothing and becomes a finding.
 
-    `services` is the directory of the status tree that says who holds which address.
+    `services` is the directory of the status tree that says who holds which address; who writes that tree
+    leaves it out, and knows.
     """
 
-    def __init__(self, path: Path, services: Path, intake: Intake) -> None:
+    def __init__(self, path: Path, services: Path | None, intake: Intake) -> None:
         self._path = path
-        self._services = services
+        self._watched = (path,) if services is None else (path, services)
         self._intake = intake
         self._manifests = Folder(path)
-        self._statuses = Folder(services)
+        self._statuses = None if services is None else Folder(services)
         self._holdings: dict[str, tuple[ObjectRef, Holding]] = {}
 
     def read(self, *, touched: frozenset[Path] = frozenset(), unfinished: frozenset[Path] = frozenset()) -> Snapshot:
@@ -53,7 +54,7 @@ class DirectorySource:
         if not self._path.is_dir():
             raise SettingError(f"--source dir:{self._path}", "there is no such directory", "create it")
         last: Snapshot | None = None
-        with DirectoryWatch((self._path, self._services)) as watch:
+        with DirectoryWatch(self._watched) as watch:
             while True:
                 snapshot = await asyncio.to_thread(self.read, touched=watch.take_touched(), unfinished=watch.unfinished)
                 if snapshot != last:
@@ -62,6 +63,8 @@ class DirectorySource:
                 await watch.changed()
 
     def _read_holdings(self, touched: frozenset[Path]) -> Mapping[ObjectRef, Holding]:
+        if self._statuses is None:
+            return {}
         changes = self._statuses.changes(touched=touched, unfinished=frozenset())
         for name in changes.gone:
             self._holdings.pop(name, None)

@@ -14,12 +14,13 @@ import yaml
 
 from netlb.api.keys import ALLOCATED_FROM
 from netlb.api.snapshot import Holding
-from netlb.findings import Finding, ObjectRef
+from netlb.findings import ObjectRef
 from netlb.ipam import Allocation, Refused
 from netlb.net import Address, parse_address
 from netlb.plan import ClusterPlan, NodePlan
+from netlb.plan.render import findings_data, service_name, silent_data, to_yaml
 
-__all__ = ["cluster_status", "is_controllers", "node_path", "node_status", "read_service_status"]
+__all__ = ["cluster_status", "is_controllers", "node_path", "node_status", "read_holdings", "read_service_status"]
 
 ALLOCATED = "netlb.io/AddressAllocated"
 
@@ -39,7 +40,7 @@ def node_path(node: str) -> str:
 def cluster_status(plan: ClusterPlan) -> dict[str, str]:
     """Return every file that the controller keeps, by path."""
     result = plan.addresses
-    files = {"controller.yaml": _text({"findings": _findings(plan.findings)})}
+    files = {"controller.yaml": _text({"findings": findings_data(plan.findings)})}
     outcomes: dict[ObjectRef, Allocation | Refused] = {**result.refusals, **result.allocations}
     for ref, outcome in outcomes.items():
         name = f"services/{_file_name(ref.namespace)}.{_file_name(ref.name)}.yaml"
@@ -76,33 +77,23 @@ def node_status(
     told: conflicts with strangers, interfaces that are missing.
     """
     services: list[dict[str, Any]] = []
-    for address, announced in sorted(plan.l2.items(), key=lambda item: (item[0].version, item[0])):
+    for address, announced in sorted(plan.l2.items(), key=lambda item: (item[0].version, int(item[0]))):
         entry: dict[str, Any] = {
             "address": str(address),
-            "services": [f"{ref.namespace}/{ref.name}" for ref in announced.services],
+            "services": [service_name(ref) for ref in announced.services],
             "interfaces": sorted(announcing.get(address, ())),
         }
         if address in failures:
             entry["error"] = failures[address]
         services.append(entry)
-    silent = [
-        {
-            "address": str(address),
-            "service": f"{ref.namespace}/{ref.name}",
-            "reason": str(verdict.reason),
-            **({"owner": verdict.owner} if verdict.owner else {}),
-        }
-        for ref, addresses in plan.silent.items()
-        for address, verdict in addresses.items()
-    ]
     return _text(
         {
             "node": plan.node,
             "interfaces": dict(sorted(interfaces.items())),
             "announcing": services,
-            "silent": silent,
+            "silent": silent_data(plan),
             "notes": list(notes),
-            "findings": _findings(plan.findings),
+            "findings": findings_data(plan.findings),
         }
     )
 
@@ -119,6 +110,12 @@ def read_service_status(text: str) -> tuple[ObjectRef, Holding] | None:
     except (yaml.YAMLError, TypeError, KeyError, ValueError):
         return None
     return ref, Holding(addresses, pool)
+
+
+def read_holdings(files: Mapping[str, str]) -> dict[ObjectRef, Holding]:
+    """Return who holds what by the files of a tree; those that cannot be understood say nothing."""
+    texts = (text for path, text in files.items() if path.startswith("services/"))
+    return dict(parsed for text in texts if (parsed := read_service_status(text)) is not None)
 
 
 def _service_status(ref: ObjectRef, outcome: Allocation | Refused) -> dict[str, Any]:
@@ -150,25 +147,10 @@ def _service_status(ref: ObjectRef, outcome: Allocation | Refused) -> dict[str, 
     }
 
 
-def _findings(findings: Iterable[Finding]) -> list[dict[str, str]]:
-    return [
-        {
-            "severity": str(finding.severity),
-            "reason": str(finding.reason),
-            "object": str(finding.subject or ""),
-            "file": finding.origin,
-            "field": finding.field,
-            "problem": finding.problem,
-            "remedy": finding.remedy,
-        }
-        for finding in findings
-    ]
-
-
 def _file_name(name: str) -> str:
     """Make a name safe as (part of) a file's name: pool names of MetalLB may hold anything."""
     return quote(name, safe=" ").replace(".", "%2E") if name.startswith(".") else quote(name, safe=" ")
 
 
 def _text(value: Mapping[str, Any]) -> str:
-    return _HEAD + yaml.dump(value, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
+    return _HEAD + to_yaml(value)

@@ -13,7 +13,15 @@ from typing import BinaryIO
 
 from netlb.errors import DataplaneError, SettingError
 
-__all__ = ["StatusTree"]
+__all__ = ["StatusTree", "status_directory"]
+
+
+def status_directory(manifests: Path, chosen: str | None) -> Path:
+    """Return where the status tree of a directory of manifests is: as chosen, or beside it as PATH.status."""
+    if chosen:
+        return Path(chosen)
+    absolute = manifests.absolute()
+    return absolute.with_name(absolute.name + ".status")
 
 
 class StatusTree:
