@@ -1,0 +1,117 @@
+"""The settings that all daemons share: as click options, and parsed (purely) into one frozen value.
+
+Click reads the flag or the environment; what the text means is decided here, so that a mistake is one
+`SettingError` that names the flag, wherever the value came from.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import click
+
+from netlb.errors import SettingError
+from netlb.runtime.listen import Listen, parse_listen
+from netlb.runtime.log import LogFormat, LogLevel
+
+__all__ = ["CommonSettings", "SourceSpec", "common_options", "option", "parse_choice", "parse_source"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+E = TypeVar("E", bound=StrEnum)
+
+SOURCE_SCHEMES = ("dir",)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSpec:
+    """Where the manifests are."""
+
+    scheme: str
+    path: Path
+
+    def __str__(self) -> str:
+        return f"{self.scheme}:{self.path}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommonSettings:
+    """What every daemon is told."""
+
+    source: SourceSpec
+    log_level: LogLevel
+    log_format: LogFormat
+    http: Listen | None
+    """None: no HTTP."""
+
+    @classmethod
+    def parse(cls, *, source: str | None, log_level: str, log_format: str, http: str) -> Self:
+        """Read the values of `common_options`. Raises `SettingError`."""
+        return cls(
+            source=parse_source(source),
+            log_level=parse_choice("--log-level", LogLevel, log_level),
+            log_format=parse_choice("--log-format", LogFormat, log_format),
+            http=parse_listen(http),
+        )
+
+
+def option(flag: str, description: str, *, metavar: str, default: str | None = None) -> Callable[[F], F]:
+    """Return a click option that is also read from `NETLB_*`: `--log-level` from NETLB_LOG_LEVEL."""
+    variable = "NETLB_" + flag.removeprefix("--").replace("-", "_").upper()
+    return click.option(
+        flag,
+        default=default,
+        metavar=metavar,
+        envvar=variable,
+        show_envvar=True,
+        show_default=default is not None,
+        help=description,
+    )
+
+
+def common_options(*, http: str) -> Callable[[F], F]:
+    """Return a decorator that adds the shared options to a command; `http` is the daemon's own default."""
+    options = [
+        option("--source", "Where the manifests are: dir:PATH, a directory that is watched.", metavar="SPEC"),
+        option("--http", HTTP_HELP, metavar="ADDRESS", default=http),
+        option("--log-level", one_of(LogLevel), metavar="LEVEL", default=LogLevel.INFO.value),
+        option("--log-format", one_of(LogFormat), metavar="FORMAT", default=LogFormat.CONSOLE.value),
+    ]
+
+    def decorate(command: F) -> F:
+        for add in reversed(options):
+            command = add(command)
+        return command
+
+    return decorate
+
+
+def parse_source(text: str | None) -> SourceSpec:
+    """Read the value of `--source`. Raises `SettingError`."""
+    if text is None:
+        raise SettingError("--source", "is not set", "say where the manifests are, as in dir:/etc/netlb")
+    scheme, colon, path = text.partition(":")
+    if not colon or scheme not in SOURCE_SCHEMES:
+        known = ", ".join(f"{name}:" for name in SOURCE_SCHEMES)
+        raise SettingError("--source", f"{text!r} is of no known kind", f"begin it with one of: {known}")
+    if not path:
+        raise SettingError("--source", f"{text!r} names no directory", "write dir:PATH")
+    return SourceSpec(scheme, Path(path))
+
+
+def parse_choice(setting: str, choices: type[E], text: str) -> E:
+    """Read one of a closed set of words. Raises `SettingError`."""
+    try:
+        return choices(text)
+    except ValueError:
+        remedy = f"choose one of: {', '.join(choices)}"
+        raise SettingError(setting, f"{text!r} is not a choice", remedy) from None
+
+
+def one_of(choices: type[StrEnum]) -> str:
+    """Return the help text of a closed set of words."""
+    return f"One of: {', '.join(choices)}."
+
+
+HTTP_HELP = "Where /healthz, /readyz and /metrics are served: 127.0.0.1:PORT, [::1]:PORT, unix:PATH or off."
