@@ -100,7 +100,7 @@ class GratuitousBurst:
         queue = self._first_running()
         if queue is None:
             return None
-        paced = self._credited_at + max(0.0, 1 - self._credit) / RATE
+        paced = self._credited_at + (0.0 if self._credit >= 1 else (BATCH - self._credit) / RATE)
         return max(queue[0].due, paced)
 
     def _next(self, now: float) -> _Job | None:

@@ -23,7 +23,8 @@ class ConflictReports:
     def due(self, interface: int, claim: Claim, now: float) -> bool:
         """Tell whether to report the claim now; True counts as reported."""
         key = (interface, claim)
-        if now < self._told.get(key, now - INTERVAL) + INTERVAL:
+        told = self._told.get(key)
+        if told is not None and now < told + INTERVAL:
             return False
         if len(self._told) >= _MOST_REMEMBERED:
             self._told = {known: at for known, at in self._told.items() if now < at + INTERVAL}

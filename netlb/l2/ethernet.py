@@ -1,6 +1,17 @@
 """What ARP and neighbour discovery share about Ethernet: constants, and the shape of a MAC address."""
 
-__all__ = ["ARP", "BROADCAST", "IPV6", "MAC_LENGTH", "MINIMUM_FRAME", "QINQ", "VLAN", "format_mac", "is_group", "parse_mac"]
+__all__ = [
+    "ARP",
+    "BROADCAST",
+    "IPV6",
+    "MAC_LENGTH",
+    "MINIMUM_FRAME",
+    "QINQ",
+    "VLAN",
+    "format_mac",
+    "is_group",
+    "parse_mac",
+]
 
 MAC_LENGTH = 6
 BROADCAST = b"\xff" * MAC_LENGTH

@@ -5,8 +5,8 @@ them. Two things only they can do. A VLAN tag is gone from the data when a packe
 no such VLAN here shows only in the packet type, "for another host". And a broadcast for an address that is not held
 wakes no process at all (20,000 of them a second cost a fifth of a core without the list of addresses).
 
-A program holds at most 4096 instructions. Above that many addresses the list is left out, and the responder's own
-table does the work.
+A program holds at most 4096 instructions, or what the kernel has memory for. Where the list of addresses does not
+fit in, it is left out, and the responder's own table does the work.
 """
 
 from collections.abc import Collection, Iterable
@@ -39,7 +39,7 @@ def nothing() -> Program:
     return [_REJECT]
 
 
-def arp_filter(addresses: Collection[bytes]) -> Program:
+def arp_filter(addresses: Collection[bytes], limit: int = LIMIT) -> Program:
     """Pass requests for these IPv4 addresses, and requests and replies that claim one of them."""
     if not addresses:
         return nothing()
@@ -60,10 +60,10 @@ def arp_filter(addresses: Collection[bytes]) -> Program:
     # Only a request is asked by its target; a reply is of interest for its sender alone.
     requests = [*_unless(_LOAD_HALF, 20, arp.REQUEST), *_match(38, words)]
     program = [*head, *operations, *claims, *requests, _REJECT]
-    return program if len(program) <= LIMIT else [*head, *operations, _ACCEPT]
+    return program if len(program) <= limit else [*head, *operations, _ACCEPT]
 
 
-def nd_filter(addresses: Collection[bytes]) -> Program:
+def nd_filter(addresses: Collection[bytes], limit: int = LIMIT) -> Program:
     """Pass solicitations and advertisements whose target ends like one of these IPv6 addresses.
 
     Only the low 32 bits of the target are compared; the hop limit and all else is left to the responder, which
@@ -82,7 +82,7 @@ def nd_filter(addresses: Collection[bytes]) -> Program:
         _REJECT,
     ]
     program = [*head, *_match(74, _words(addresses)), _REJECT]
-    return program if len(program) <= LIMIT else [*head, _ACCEPT]
+    return program if len(program) <= limit else [*head, _ACCEPT]
 
 
 def _words(addresses: Iterable[bytes]) -> list[int]:

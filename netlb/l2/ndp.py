@@ -105,15 +105,15 @@ def link_address(options: Options, kind: int) -> bytes | None:
     return None
 
 
-def _encode(headers: tuple[bytes, bytes, int, bytes, bytes], kind: int, flags: int, target: bytes, options: Options) -> bytes:
+def _encode(
+    headers: tuple[bytes, bytes, int, bytes, bytes], kind: int, flags: int, target: bytes, options: Options
+) -> bytes:
     destination_mac, source_mac, hop_limit, source, destination = headers
     body = b"".join(encode_option(option, value) for option, value in options)
     message = _MESSAGE.pack(kind, 0, 0, flags, target) + body
     message = _MESSAGE.pack(kind, 0, checksum(source, destination, message), flags, target) + body
     return (
-        _HEADERS.pack(
-            destination_mac, source_mac, IPV6, 6 << 28, len(message), _ICMPV6, hop_limit, source, destination
-        )
+        _HEADERS.pack(destination_mac, source_mac, IPV6, 6 << 28, len(message), _ICMPV6, hop_limit, source, destination)
         + message
     )
 

@@ -19,7 +19,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from netlb.l2 import arp, ndp
-from netlb.l2.ethernet import ARP, BROADCAST, IPV6, QINQ, VLAN
+from netlb.l2.ethernet import ARP, IPV6, QINQ, VLAN
 from netlb.reasons import FrameVerdict
 
 __all__ = ["AddressCounters", "Claim", "Reaction", "Responder"]
@@ -137,7 +137,7 @@ class Responder:
             return self._drop(_MALFORMED)
         operation = frame[20:22]
         sender = frame[28:32]
-        if sender in self._ipv4 and (operation == _ARP_REQUEST or operation == _ARP_REPLY):  # noqa: PLR1714
+        if sender in self._ipv4 and operation in (_ARP_REQUEST, _ARP_REPLY):
             return self._claimed(sender, sender_mac)
         if operation != _ARP_REQUEST:
             return self._drop(_NOT_A_QUESTION)

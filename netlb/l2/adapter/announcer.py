@@ -1,0 +1,308 @@
+"""Addresses on real interfaces: the interface watch, the responder process, and the process's successor if it dies."""
+
+import asyncio
+import errno
+from collections import Counter
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from ipaddress import ip_address
+from types import TracebackType
+from typing import Final, Self
+
+from netlb.errors import DataplaneError, NetlbError, TransientError
+from netlb.l2 import control
+from netlb.l2.adapter.interfaces import LinkWatch
+from netlb.l2.adapter.process import ResponderProcess
+from netlb.l2.announces import (
+    Address,
+    AddressStats,
+    Conflict,
+    Event,
+    InterfaceAppeared,
+    InterfaceRefused,
+    InterfaceVanished,
+    Stats,
+    WorkerDied,
+    WorkerRestarted,
+    parse_address,
+)
+from netlb.l2.ethernet import format_mac
+from netlb.l2.holdings import Holdings, Wanted
+from netlb.l2.interfaces import DEFAULT_EXCLUDE, Interface, Selection
+from netlb.reasons import FrameVerdict
+
+__all__ = ["Announcer"]
+
+_BATCH_IPV6: Final = 32
+"""IPv6 addresses in one message: joining their groups takes the responder some 10 µs each."""
+_LONGEST_BACKOFF: Final = 5.0
+_SETTLED: Final = 60.0
+"""Seconds after which a responder process that dies is restarted at once again."""
+_NO_IPV6: Final = {errno.EINVAL, errno.ENODEV, errno.EADDRNOTAVAIL}
+"""What joining a group says on a link that is gone or carries no IPv6 (its MTU is under 1280): not held there."""
+
+
+class Announcer:
+    """Holds addresses on this node's interfaces; see `netlb.l2.announces.Announces` for what that promises.
+
+    Used as `async with Announcer() as announcer`. Leaving the context makes every address silent. Changes are made
+    one after the other, in the order of the calls.
+    """
+
+    def __init__(
+        self,
+        *,
+        interfaces: Collection[str] = (),
+        exclude: Sequence[str] = DEFAULT_EXCLUDE,
+        on_event: Callable[[Event], None] | None = None,
+    ) -> None:
+        """Take part on the named interfaces alone, or on all but those that match an expression in `exclude`.
+
+        `on_event` is called from the event loop and must neither wait nor raise.
+        """
+        self.restarts = 0
+        self._selection = Selection(interfaces, exclude)
+        self._emit: Callable[[Event], None] = on_event or (lambda _: None)
+        self._holdings = Holdings()
+        self._usable: dict[int, Interface] = {}
+        self._process: ResponderProcess | None = None
+        self._lock = asyncio.Lock()
+        self._exit = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Start the responder; DataplaneError where it may not open packet sockets (CAP_NET_RAW)."""
+        async with AsyncExitStack() as stack:
+            watch = await stack.enter_async_context(LinkWatch())
+            self._process = await ResponderProcess.start(self._claimed)
+            stack.push_async_callback(self._stop)
+            for link in watch.links.values():
+                await self._link_changed(link.index, self._selection.pick(link))
+            tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            for task in (tasks.create_task(self._follow(watch)), tasks.create_task(self._supervise())):
+                stack.callback(task.cancel)
+            self._exit = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return await self._exit.__aexit__(kind, error, trace)
+
+    @property
+    def worker_pid(self) -> int | None:
+        """Process id of the responder, or None while there is none."""
+        process = self._running()
+        return process.pid if process is not None else None
+
+    async def hold(self, address: str | Address, interfaces: Collection[str] | None = None) -> None:
+        """See Announces."""
+        await self.hold_many({address: interfaces})
+
+    async def hold_many(self, wanted: Mapping[str | Address, Collection[str] | None]) -> None:
+        """See Announces."""
+        update: dict[bytes, Wanted] = {
+            parse_address(address).packed: None if names is None else frozenset(names)
+            for address, names in wanted.items()
+        }
+        async with self._lock:
+            self._require_process()
+            await self._open_missing()
+            before = self._holdings.wanted(update)
+            self._holdings.want(update)
+            try:
+                await self._settle(update)
+            except BaseException:
+                self._holdings.unwant(update)
+                self._holdings.want(before)
+                await self._undo(update)
+                raise
+
+    async def release(self, address: str | Address) -> None:
+        """See Announces."""
+        await self.release_many([address])
+
+    async def release_many(self, addresses: Iterable[str | Address]) -> None:
+        """See Announces."""
+        packed = [parse_address(address).packed for address in addresses]
+        async with self._lock:
+            self._holdings.unwant(packed)
+            if self._running() is not None:
+                await self._settle(packed)
+
+    async def announce(self, addresses: Iterable[str | Address]) -> None:
+        """See Announces."""
+        packed = [parse_address(address).packed for address in addresses]
+        async with self._lock:
+            process = self._require_process()
+            for interface in self._holdings.interfaces():
+                for batch in control.batches(packed):
+                    await process.announce(interface.index, batch)
+
+    def held(self) -> Mapping[Address, frozenset[str]]:
+        """See Announces."""
+        held = self._holdings.held()
+        return held if self._running() is not None else dict.fromkeys(held, frozenset[str]())
+
+    def interfaces(self) -> frozenset[Interface]:
+        """See Announces."""
+        return self._holdings.interfaces() if self._running() is not None else frozenset()
+
+    async def stats(self) -> Stats:
+        """See Announces."""
+        async with self._lock:
+            process = self._require_process()
+            frames = await process.stats()
+            verdicts: Counter[FrameVerdict] = Counter()
+            for counts in frames.verdicts.values():
+                verdicts.update({FrameVerdict(name): count for name, count in counts.items()})
+            addresses: dict[Address, AddressStats] = {}
+            for interface in self._holdings.interfaces():
+                await self._count_addresses(process, interface.index, addresses)
+        return Stats(verdicts, frames.overrun, frames.unsent, addresses)
+
+    async def _count_addresses(
+        self, process: ResponderProcess, index: int, addresses: dict[Address, AddressStats]
+    ) -> None:
+        start = 0
+        while rows := (await process.counters(index, start)).rows:
+            start += len(rows)
+            for packed, requests, responses, gratuitous in rows:
+                address = ip_address(packed)
+                known = addresses.get(address, AddressStats())
+                addresses[address] = replace(
+                    known,
+                    requests_received=known.requests_received + requests,
+                    responses_sent=known.responses_sent + responses,
+                    gratuitous_sent=known.gratuitous_sent + gratuitous,
+                )
+
+    # The process
+
+    def _running(self) -> ResponderProcess | None:
+        process = self._process
+        return process if process is not None and not process.closed.done() else None
+
+    def _require_process(self) -> ResponderProcess:
+        process = self._running()
+        if process is None:
+            raise TransientError("the responder process is being restarted", retry_after=0.5)
+        return process
+
+    async def _stop(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            await process.stop()
+
+    async def _supervise(self) -> None:
+        loop = asyncio.get_running_loop()
+        backoff = 0.0
+        while self._process is not None:
+            started = loop.time()
+            problem = await asyncio.shield(self._process.closed)
+            self._emit(WorkerDied(problem))
+            if loop.time() - started > _SETTLED:
+                backoff = 0.0
+            while self._running() is None:
+                await asyncio.sleep(backoff)
+                backoff = min(_LONGEST_BACKOFF, backoff * 2 or 0.1)
+                async with self._lock:
+                    await self._restart()
+
+    async def _restart(self) -> None:
+        for interface in self._holdings.interfaces():
+            self._holdings.closed(interface.index)
+        try:
+            self._process = await ResponderProcess.start(self._claimed)
+            await self._open_missing()
+        except NetlbError as error:
+            self._emit(WorkerDied(str(error)))
+            return
+        self.restarts += 1
+        self._emit(WorkerRestarted(self._process.pid))
+
+    def _claimed(self, claim: control.ClaimSeen) -> None:
+        interface = self._holdings.interface(claim.interface)
+        if interface is not None:
+            self._emit(Conflict(ip_address(claim.address), format_mac(claim.mac), interface.name))
+
+    # Interfaces
+
+    async def _follow(self, watch: LinkWatch) -> None:
+        async for index, link in watch.changes():
+            async with self._lock:
+                await self._link_changed(index, self._selection.pick(link) if link is not None else None)
+
+    async def _link_changed(self, index: int, interface: Interface | None) -> None:
+        if self._usable.get(index) == interface:
+            return
+        vanished = self._usable.pop(index, None)
+        if vanished is not None:
+            opened = self._holdings.closed(index)
+            process = self._running()
+            if opened is not None and process is not None:
+                await self._tolerantly(process.remove_interface(index), vanished)
+            self._emit(InterfaceVanished(vanished))
+        if interface is not None:
+            self._usable[index] = interface
+            if self._running() is not None:
+                await self._tolerantly(self._open(interface), interface)
+            self._emit(InterfaceAppeared(interface))
+
+    async def _tolerantly(self, operation: Coroutine[None, None, None], interface: Interface) -> None:
+        """Let a failure on one interface be an event: nobody waits for a result here."""
+        try:
+            await operation
+        except TransientError:
+            return  # the process died, and its successor opens what is usable
+        except DataplaneError as error:
+            if error.errno not in {errno.ENODEV, errno.ENXIO}:  # gone already: its own event follows
+                self._emit(InterfaceRefused(interface, str(error)))
+
+    async def _open_missing(self) -> None:
+        for interface in list(self._usable.values()):
+            if self._holdings.interface(interface.index) is None:
+                await self._tolerantly(self._open(interface), interface)
+
+    async def _open(self, interface: Interface) -> None:
+        await self._require_process().set_interface(interface.index, interface.mac)
+        self._holdings.opened(interface)
+        await self._settle(self._holdings.all_wanted(), [interface.index])
+
+    # Addresses
+
+    async def _undo(self, addresses: Collection[bytes]) -> None:
+        try:
+            await self._settle(addresses)
+        except NetlbError:
+            return  # the first error is the one to tell; `held` shows what is left
+
+    async def _settle(self, addresses: Collection[bytes], indexes: Iterable[int] | None = None) -> None:
+        """Make the responder do what is wanted of these addresses, on these interfaces or on all."""
+        process = self._require_process()
+        if indexes is None:
+            indexes = [interface.index for interface in self._holdings.interfaces()]
+        steps: list[tuple[bool, int, tuple[bytes, ...]]] = []
+        for index in indexes:
+            surplus = self._holdings.surplus(index, addresses)
+            steps.extend((False, index, batch) for batch in control.batches(surplus))
+            missing = self._holdings.missing(index, addresses)
+            ipv4, ipv6 = [a for a in missing if len(a) == 4], [a for a in missing if len(a) == 16]
+            steps.extend((True, index, batch) for batch in control.batches(ipv4))
+            steps.extend((True, index, batch) for batch in control.batches(ipv6, _BATCH_IPV6))
+        for at, (hold, index, batch) in enumerate(steps, start=1):
+            more = at < len(steps)
+            if hold:
+                refused = await process.hold(index, batch, more=more)
+                self._holdings.answers(index, (address for address in batch if address not in refused))
+                self._raise_refused(index, refused)
+            else:
+                await process.release(index, batch, more=more)
+                self._holdings.silent(index, batch)
+
+    def _raise_refused(self, index: int, refused: Mapping[bytes, int]) -> None:
+        for address, number in refused.items():
+            if number not in _NO_IPV6:
+                interface = self._holdings.interface(index)
+                name = interface.name if interface is not None else f"interface {index}"
+                raise DataplaneError(f"join the solicited-node group of {ip_address(address)} on {name}", number)

@@ -1,0 +1,135 @@
+"""One interface in the responder's process: its two packet sockets, its table of addresses, its groups."""
+
+import errno
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
+
+from netlb.l2 import filters
+from netlb.l2.adapter.sockets import Memberships, attach, open_packet_socket, overrun
+from netlb.l2.ethernet import ARP, IPV6
+from netlb.l2.groups import SolicitedNodeGroups
+from netlb.l2.responder import Reaction, Responder
+
+__all__ = ["Port"]
+
+_LARGEST_FRAME = 2048
+"""Bytes that are read of a frame; no question is longer."""
+_MOST_FRAMES = 64
+"""Frames read from one socket before the others have their turn."""
+
+
+class Port:
+    """Receives, judges and answers on one interface; a link that is down or gone is no error here."""
+
+    def __init__(self, index: int, mac: bytes, own_macs: AbstractSet[bytes]) -> None:
+        """Open the sockets, with filters that pass nothing yet; OSError if there is no such interface."""
+        self.index = index
+        self.mac = mac
+        self.responder = Responder(mac, own_macs)
+        self.unsent = 0
+        self._overrun = 0
+        self._groups = SolicitedNodeGroups()
+        self._memberships = Memberships(index)
+        self._stale: set[socket.socket] = set()
+        self.arp = open_packet_socket(index, ARP)
+        try:
+            self.nd = open_packet_socket(index, IPV6)
+        except OSError:
+            self.arp.close()
+            raise
+
+    def close(self) -> None:
+        """Close all sockets, and leave the groups with them."""
+        self.arp.close()
+        self.nd.close()
+        self._memberships.close()
+
+    def drain_arp(self) -> None:
+        """Answer the ARP requests that wait."""
+        self._drain(self.arp, self.responder.receive_arp)
+
+    def drain_nd(self) -> None:
+        """Answer the neighbour solicitations that wait."""
+        self._drain(self.nd, self.responder.receive_nd)
+
+    def announce(self, address: bytes, frame: bytes) -> None:
+        """Send a gratuitous frame for a held address."""
+        counters = self.responder.counters(address)
+        if counters is not None and self._send(self.arp if len(address) == 4 else self.nd, frame):
+            counters.gratuitous += 1
+
+    def hold(self, addresses: Iterable[bytes]) -> tuple[list[bytes], tuple[tuple[bytes, int], ...]]:
+        """Hold addresses; return those that were not held before, and those refused, each with its errno."""
+        held: list[bytes] = []
+        refused: list[tuple[bytes, int]] = []
+        for address in addresses:
+            group = self._groups.add(address)
+            if group is not None:
+                try:
+                    self._memberships.join(group)
+                except OSError as error:
+                    self._groups.discard(address)
+                    refused.append((address, error.errno or errno.EIO))
+                    continue
+            if self.responder.hold(address):
+                held.append(address)
+                self._stale.add(self.arp if len(address) == 4 else self.nd)
+        return held, tuple(refused)
+
+    def release(self, addresses: Iterable[bytes]) -> None:
+        """Hold the addresses no more; those that were not held are passed over."""
+        for address in addresses:
+            if self.responder.release(address):
+                self._stale.add(self.arp if len(address) == 4 else self.nd)
+            group = self._groups.discard(address)
+            if group is not None:
+                self._memberships.leave(group)
+
+    def renew_filters(self) -> None:
+        """Attach filters for what is held now, where that has changed."""
+        if self.arp in self._stale:
+            self._attach(self.arp, self.responder.ipv4, filters.arp_filter)
+        if self.nd in self._stale:
+            self._attach(self.nd, self.responder.ipv6, filters.nd_filter)
+        self._stale.clear()
+
+    def overrun(self) -> int:
+        """Return how many frames were lost because a receive buffer was full."""
+        self._overrun += overrun(self.arp) + overrun(self.nd)
+        return self._overrun
+
+    def counters(self) -> Iterator[tuple[bytes, int, int, int]]:
+        """Yield each held address with its requests, responses and gratuitous frames."""
+        for address in (*self.responder.ipv4, *self.responder.ipv6):
+            counters = self.responder.counters(address)
+            if counters is not None:
+                yield address, counters.requests, counters.responses, counters.gratuitous
+
+    def _attach(
+        self, sock: socket.socket, addresses: AbstractSet[bytes], build: Callable[..., filters.Program]
+    ) -> None:
+        try:
+            attach(sock, build(addresses))
+        except OSError as error:
+            if error.errno != errno.ENOMEM:
+                raise
+            attach(sock, build(addresses, limit=0))  # net.core.optmem_max has no room for the list
+
+    def _drain(self, sock: socket.socket, judge: Callable[[bytes], Reaction]) -> None:
+        for _ in range(_MOST_FRAMES):
+            try:
+                frame = sock.recv(_LARGEST_FRAME)
+            except OSError:  # nothing more waits, or the link went down
+                return
+            _, answer = judge(frame)
+            if answer is not None:
+                self._send(sock, answer)
+
+    def _send(self, sock: socket.socket, frame: bytes) -> bool:
+        try:
+            sock.send(frame)
+        except OSError:  # the queue is full, or the link is down: the asker asks again
+            self.unsent += 1
+            return False
+        return True

@@ -1,0 +1,213 @@
+"""The parent's side of the responder process: start it, ask it, hear of its end.
+
+No OSError leaves: what the kernel refused becomes DataplaneError, and a process that is gone TransientError.
+"""
+
+import asyncio
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar
+
+import netlb
+from netlb.errors import DataplaneError, TransientError
+from netlb.l2 import control
+
+__all__ = ["ResponderProcess"]
+
+_Answer = TypeVar("_Answer", bound=control.Reply)
+
+_BOOTSTRAP: Final = (
+    "import sys; sys.path.append(sys.argv[1]); from netlb.l2.adapter.worker import main; main(int(sys.argv[2]))"
+)
+_ROOT: Final = str(Path(netlb.__file__).parents[1])
+_START_TIMEOUT: Final = 10.0
+_STOP_TIMEOUT: Final = 2.0
+_MOST_UNANSWERED: Final = 8
+"""Requests under way at once: few enough that neither end's socket buffer fills."""
+
+
+class ResponderProcess:
+    """One running responder process. Made by `start`; all of it belongs to the event loop it was started in."""
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], channel: socket.socket, on_claim: Callable[[control.ClaimSeen], None]
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.pid = process.pid
+        self.closed: asyncio.Future[str] = loop.create_future()
+        """Done when the process has ended and is reaped; the result says why in a few words or a traceback."""
+        self._process = process
+        self._channel = channel
+        self._on_claim = on_claim
+        self._ready: asyncio.Future[int] = loop.create_future()
+        self._answers: dict[int, asyncio.Future[control.Reply]] = {}
+        self._numbers = count(1)
+        self._window = asyncio.Semaphore(_MOST_UNANSWERED)
+        self._crash = ""
+        self._pidfd = os.pidfd_open(process.pid)
+        loop.add_reader(channel, self._read)
+        loop.add_reader(self._pidfd, self._ended)
+
+    @classmethod
+    async def start(cls, on_claim: Callable[[control.ClaimSeen], None]) -> Self:
+        """Start the process and wait until it serves; DataplaneError where it may not open packet sockets."""
+        try:
+            process, channel = _spawn()
+        except OSError as error:
+            raise DataplaneError("start the responder process", error.errno or errno.EIO) from error
+        self = cls(process, channel, on_claim)
+        try:
+            async with asyncio.timeout(_START_TIMEOUT):
+                refused = await self._ready
+        except TimeoutError:
+            await self.stop()
+            raise TransientError(f"the responder process did not come up within {_START_TIMEOUT:.0f} s") from None
+        except BaseException:
+            await self.stop()
+            raise
+        if refused:
+            await self.stop()
+            raise DataplaneError("open a packet socket (it needs CAP_NET_RAW)", refused)
+        return self
+
+    async def set_interface(self, index: int, mac: bytes) -> None:
+        """Open an interface, with nothing held on it."""
+        await self._carry_out(control.SetInterface(next(self._numbers), index, mac), f"open interface {index}")
+
+    async def remove_interface(self, index: int) -> None:
+        """Close an interface with all that is held on it."""
+        await self._carry_out(control.RemoveInterface(next(self._numbers), index), f"close interface {index}")
+
+    async def hold(self, index: int, addresses: tuple[bytes, ...], *, more: bool) -> dict[bytes, int]:
+        """Hold addresses on an interface; return those that the kernel refused, each with its errno."""
+        request = control.Hold(next(self._numbers), index, addresses, more)
+        return dict((await self._carry_out(request, f"hold addresses on interface {index}")).refused)
+
+    async def release(self, index: int, addresses: tuple[bytes, ...], *, more: bool) -> None:
+        """Hold addresses on an interface no more."""
+        request = control.Release(next(self._numbers), index, addresses, more)
+        await self._carry_out(request, f"release addresses on interface {index}")
+
+    async def announce(self, index: int, addresses: tuple[bytes, ...]) -> None:
+        """Send a burst for those of the addresses that are held on the interface."""
+        request = control.Announce(next(self._numbers), index, addresses)
+        await self._carry_out(request, f"announce addresses on interface {index}")
+
+    async def stats(self) -> control.Stats:
+        """Ask for the counters of frames."""
+        return await self._ask(control.AskStats(next(self._numbers)), control.Stats)
+
+    async def counters(self, index: int, start: int) -> control.Counters:
+        """Ask for one page of the counters of addresses; an empty one ends the list."""
+        return await self._ask(control.AskCounters(next(self._numbers), index, start), control.Counters)
+
+    async def stop(self) -> None:
+        """End the process: it goes when its control socket closes, and is killed if it does not."""
+        self._close_channel()
+        try:
+            async with asyncio.timeout(_STOP_TIMEOUT):
+                await asyncio.shield(self.closed)
+        except TimeoutError:
+            self._process.kill()
+            await self.closed
+
+    async def _carry_out(self, request: control.Request, operation: str) -> control.Ack:
+        ack = await self._ask(request, control.Ack)
+        if ack.errno:
+            raise DataplaneError(operation, ack.errno)
+        return ack
+
+    async def _ask(self, request: control.Request, kind: type[_Answer]) -> _Answer:
+        async with self._window:
+            if self.closed.done() or self._channel.fileno() < 0:
+                raise TransientError("the responder process is not running")
+            answer: asyncio.Future[control.Reply] = asyncio.get_running_loop().create_future()
+            self._answers[request.seq] = answer
+            try:
+                self._channel.send(control.encode(request))
+                reply = await answer
+            except OSError as error:
+                raise TransientError("the responder process is gone") from error
+            finally:
+                self._answers.pop(request.seq, None)
+        if not isinstance(reply, kind):
+            raise TypeError(f"{reply} answers {request}")
+        return reply
+
+    def _read(self) -> bool:
+        """Take one message; False if there is none."""
+        try:
+            data = self._channel.recv(control.MOST_BYTES)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b""
+        if not data:
+            self._close_channel()
+            return False
+        self._take(control.decode(data))
+        return True
+
+    def _take(self, message: control.Message) -> None:
+        match message:
+            case control.Ready(refused):
+                if not self._ready.done():
+                    self._ready.set_result(refused)
+            case control.ClaimSeen() as claim:
+                self._on_claim(claim)
+            case control.Crashed(text):
+                self._crash = text
+            case control.Ack() | control.Stats() | control.Counters() as reply:
+                answer = self._answers.get(reply.seq)
+                if answer is not None and not answer.done():
+                    answer.set_result(reply)
+            case request:
+                raise TypeError(f"the responder process sent a request: {request}")
+
+    def _close_channel(self) -> None:
+        if self._channel.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self._channel)
+            self._channel.close()
+        gone = TransientError("the responder process is gone")
+        unanswered: list[asyncio.Future[Any]] = [self._ready, *self._answers.values()]
+        for answer in unanswered:
+            if not answer.done():
+                answer.set_exception(gone)
+                answer.exception()  # whoever asked may have been cancelled meanwhile
+
+    def _ended(self) -> None:
+        status = self._process.wait()
+        while self._channel.fileno() >= 0 and self._read():
+            pass  # what it said last is still in the socket
+        self._close_channel()
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        if not self.closed.done():
+            by = signal.Signals(-status).name if status < 0 else f"status {status}"
+            self.closed.set_result(self._crash or f"ended with {by}")
+
+
+def _spawn() -> tuple[subprocess.Popen[bytes], socket.socket]:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        try:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
+                [sys.executable, "-I", "-S", "-c", _BOOTSTRAP, _ROOT, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                cwd="/",
+                env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
+            )
+        except OSError:
+            ours.close()
+            raise
+    ours.setblocking(False)
+    return process, ours

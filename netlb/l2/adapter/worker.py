@@ -1,0 +1,211 @@
+"""The responder's process: answers on all interfaces, alone in its interpreter.
+
+It is a process because answers must not wait for a program that parses, plans or collects garbage (a busy thread in
+the same interpreter delays them a hundredfold), and it loads the standard library only. It does what its parent
+tells it (`netlb.l2.control`), tells the parent what it sees, and logs nothing. It ends with its parent: the control
+socket reports the end even after `kill -9`. Signals sent to the whole group are the parent's to decide about.
+"""
+
+import errno
+import gc
+import select
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable
+from itertools import islice
+from typing import Final
+
+from netlb.l2 import control
+from netlb.l2.adapter.port import Port
+from netlb.l2.burst import GratuitousBurst
+from netlb.l2.conflicts import ConflictReports
+
+__all__ = ["main"]
+
+_MOST_UNSENT_EVENTS: Final = 64
+
+
+class Worker:
+    """The loop of the process, and the requests it serves."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._epoll = select.epoll()
+        self._handlers: dict[int, Callable[[], None]] = {}
+        self._ports: dict[int, Port] = {}
+        self._macs: set[bytes] = set()
+        self._burst = GratuitousBurst()
+        self._conflicts = ConflictReports()
+        self._outbox: deque[bytes] = deque()
+        self._listening = True
+        self._register(channel, self._read_request)
+
+    def run(self) -> None:
+        """Serve until the parent closes its end."""
+        self._tell(control.Ready(_packet_sockets_errno()))
+        gc.freeze()
+        while self._listening:
+            if self._outbox:
+                self._flush()
+            for descriptor, _ in self._epoll.poll(self._timeout()):
+                handler = self._handlers.get(descriptor)
+                if handler is not None:
+                    handler()
+            self._announce()
+
+    def _timeout(self) -> float | None:
+        wakeup = self._burst.next_wakeup()
+        return None if wakeup is None else max(0.0, wakeup - time.monotonic())
+
+    def _register(self, sock: socket.socket, handler: Callable[[], None]) -> None:
+        self._handlers[sock.fileno()] = handler
+        self._epoll.register(sock, select.EPOLLIN)
+
+    # Frames
+
+    def _serve(self, port: Port, drain: Callable[[], None]) -> None:
+        drain()
+        for claim in port.responder.claims():
+            if self._conflicts.due(port.index, claim, time.monotonic()):
+                self._tell(control.ClaimSeen(port.index, claim.address, claim.mac))
+
+    def _announce(self) -> None:
+        wakeup = self._burst.next_wakeup()
+        if wakeup is None or wakeup > (now := time.monotonic()):
+            return
+        for index, address, frame in self._burst.frames_to_send(now):
+            self._ports[index].announce(address, frame)
+
+    # Requests
+
+    def _read_request(self) -> None:
+        try:
+            data = self._channel.recv(control.MOST_BYTES)
+        except BlockingIOError:
+            return
+        except ConnectionResetError:
+            data = b""
+        if not data:
+            self._listening = False
+            return
+        request = control.decode(data)
+        try:
+            self._tell(self._carry_out(request))
+        except OSError as error:
+            self._tell(control.Ack(int(request[0]), error.errno or errno.EIO, ()))
+
+    def _carry_out(self, request: control.Message) -> control.Reply:
+        match request:
+            case control.SetInterface(seq, index, mac):
+                self._set_interface(index, mac)
+                return control.Ack(seq, 0, ())
+            case control.RemoveInterface(seq, index):
+                self._remove_interface(index)
+                return control.Ack(seq, 0, ())
+            case control.Hold(seq, index, addresses, more):
+                port = self._port(index)
+                held, refused = port.hold(addresses)
+                self._renew_filters(more)
+                self._burst.start(index, held, time.monotonic())
+                return control.Ack(seq, 0, refused)
+            case control.Release(seq, index, addresses, more):
+                port = self._port(index)
+                for address in addresses:
+                    self._burst.stop(index, address)
+                port.release(addresses)
+                self._renew_filters(more)
+                return control.Ack(seq, 0, ())
+            case control.Announce(seq, index, addresses):
+                port = self._port(index)
+                held_now = [address for address in addresses if port.responder.counters(address) is not None]
+                self._burst.start(index, held_now, time.monotonic())
+                return control.Ack(seq, 0, ())
+            case control.AskStats(seq):
+                return self._stats(seq)
+            case control.AskCounters(seq, index, start):
+                rows = islice(self._port(index).counters(), start, start + control.MOST_ADDRESSES)
+                return control.Counters(seq, tuple(rows))
+        raise ValueError(f"not a request: {request}")
+
+    def _port(self, index: int) -> Port:
+        port = self._ports.get(index)
+        if port is None:
+            raise OSError(errno.ENODEV, "no such interface is open")
+        return port
+
+    def _set_interface(self, index: int, mac: bytes) -> None:
+        self._remove_interface(index)
+        port = Port(index, mac, self._macs)
+        self._ports[index] = port
+        self._macs.add(mac)
+        self._burst.set_interface(index, mac)
+        self._register(port.arp, lambda: self._serve(port, port.drain_arp))
+        self._register(port.nd, lambda: self._serve(port, port.drain_nd))
+
+    def _remove_interface(self, index: int) -> None:
+        port = self._ports.pop(index, None)
+        if port is None:
+            return
+        self._burst.remove_interface(index)
+        for sock in (port.arp, port.nd):
+            del self._handlers[sock.fileno()]
+        port.close()
+        self._macs.clear()
+        self._macs.update(other.mac for other in self._ports.values())
+
+    def _renew_filters(self, more: bool) -> None:
+        if not more:
+            for port in self._ports.values():
+                port.renew_filters()
+
+    def _stats(self, seq: int) -> control.Stats:
+        verdicts = {
+            index: {str(verdict): count for verdict, count in port.responder.counts.items()}
+            for index, port in self._ports.items()
+        }
+        ports = self._ports.values()
+        return control.Stats(seq, verdicts, sum(port.overrun() for port in ports), sum(port.unsent for port in ports))
+
+    # Messages to the parent: never waited for, since a parent that hangs must not stop the answers
+
+    def _tell(self, message: control.Reply | control.Event) -> None:
+        if isinstance(message, control.ClaimSeen) and len(self._outbox) >= _MOST_UNSENT_EVENTS:
+            return
+        self._outbox.append(control.encode(message))
+
+    def _flush(self) -> None:
+        try:
+            while self._outbox:
+                self._channel.send(self._outbox[0])
+                self._outbox.popleft()
+            self._epoll.modify(self._channel, select.EPOLLIN)
+        except BlockingIOError:
+            self._epoll.modify(self._channel, select.EPOLLIN | select.EPOLLOUT)
+        except (BrokenPipeError, ConnectionResetError):
+            self._listening = False
+
+
+def _packet_sockets_errno() -> int:
+    try:
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close()
+    except OSError as error:
+        return error.errno or errno.EIO
+    return 0
+
+
+def main(descriptor: int) -> None:
+    """Be the responder's process, with the control socket as this file descriptor."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with socket.socket(fileno=descriptor) as channel:
+        channel.setblocking(False)
+        try:
+            Worker(channel).run()
+        except Exception:
+            channel.setblocking(True)
+            channel.send(control.encode(control.Crashed(traceback.format_exc()[-4000:])))
+            sys.exit(1)

@@ -1,0 +1,146 @@
+"""What a user of this room sees: addresses are held, held no more, and things happen meanwhile.
+
+`Announces` is implemented by `netlb.l2.adapter.announcer.Announcer` on real interfaces and by
+`netlb.testing.l2.FakeAnnouncer` in memory; one suite of contract tests runs against both.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Protocol
+
+from netlb.l2.interfaces import Interface
+from netlb.reasons import FrameVerdict
+
+__all__ = [
+    "Address",
+    "AddressStats",
+    "Announces",
+    "Conflict",
+    "Event",
+    "InterfaceAppeared",
+    "InterfaceRefused",
+    "InterfaceVanished",
+    "Stats",
+    "WorkerDied",
+    "WorkerRestarted",
+    "parse_address",
+]
+
+Address = IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Another station, at this MAC address, said that it has an address held here; told once in ten seconds."""
+
+    address: Address
+    mac: str
+    interface: str
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceAppeared:
+    """An interface became usable; what may be held on it is answered for and announced there."""
+
+    interface: Interface
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceVanished:
+    """An interface is gone, went down, was enslaved, or changed its name or MAC address."""
+
+    interface: Interface
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceRefused:
+    """A usable interface could not be opened; the next `hold` tries again."""
+
+    interface: Interface
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDied:
+    """The responder process ended, and nothing is answered until WorkerRestarted."""
+
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRestarted:
+    """A new responder process answers for all that was held, and has announced it."""
+
+    pid: int
+
+
+Event = Conflict | InterfaceAppeared | InterfaceVanished | InterfaceRefused | WorkerDied | WorkerRestarted
+
+
+@dataclass(frozen=True, slots=True)
+class AddressStats:
+    """Frames for one held address over all interfaces, since it was held or the responder restarted."""
+
+    requests_received: int = 0
+    responses_sent: int = 0
+    gratuitous_sent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Frames since the responder started, on the interfaces that are open now."""
+
+    verdicts: Mapping[FrameVerdict, int]
+    """Frames that passed the socket filter, by what became of them."""
+    overrun: int
+    """Frames that were lost because a receive buffer was full."""
+    unsent: int
+    """Frames that could not be sent."""
+    addresses: Mapping[Address, AddressStats]
+
+
+class Announces(Protocol):
+    """Answers for addresses on the segments of this node, and announces them.
+
+    `hold` and `release` may be repeated at will. They raise netlb.errors.DataplaneError where the kernel refuses,
+    netlb.errors.TransientError where a later attempt may succeed, and ValueError for what is no unicast address;
+    then nothing has changed. An interface that does not exist now is no error: `held` shows where answers are given.
+    """
+
+    async def hold(self, address: str | Address, interfaces: Collection[str] | None = None) -> None:
+        """Answer for the address from now on, on the named interfaces or on all, those that appear later included.
+
+        It is announced on each interface that it was not held on before. The last call's interfaces count.
+        """
+
+    async def hold_many(self, wanted: Mapping[str | Address, Collection[str] | None]) -> None:
+        """Hold several addresses, all of them or none."""
+
+    async def release(self, address: str | Address) -> None:
+        """Answer no more: silent when it returns. An address that is not held is passed over."""
+
+    async def release_many(self, addresses: Iterable[str | Address]) -> None:
+        """Release several addresses."""
+
+    async def announce(self, addresses: Iterable[str | Address]) -> None:
+        """Announce addresses anew where they are held."""
+
+    def held(self) -> Mapping[Address, frozenset[str]]:
+        """Return every address that is wanted here, and the names of the interfaces that answer for it now."""
+
+    def interfaces(self) -> frozenset[Interface]:
+        """Return the interfaces on which answers are given now."""
+
+    async def stats(self) -> Stats:
+        """Count frames."""
+
+
+def parse_address(value: str | Address) -> Address:
+    """Return the address; ValueError where no single station of a segment could have it."""
+    address = ip_address(value)
+    scoped = isinstance(address, IPv6Address) and address.scope_id is not None
+    limited_broadcast = address == IPv4Address("255.255.255.255")
+    if address.is_multicast or address.is_unspecified or address.is_loopback or limited_broadcast or scoped:
+        raise ValueError(f"{value} is not an address that can be held on a segment")
+    return address

@@ -1,0 +1,206 @@
+"""What a program and its responder process say to each other: one JSON array a message, on a SOCK_SEQPACKET pair.
+
+Sets of addresses travel as increments of at most 256, never as whole states: applying one message delays an answer
+by a fraction of a millisecond, and its size is bounded. Each request carries a sequence number, which its answer
+repeats. Addresses and MAC addresses are hexadecimal. Reading raises ValueError for everything that is not a message.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+__all__ = [
+    "MOST_ADDRESSES",
+    "MOST_BYTES",
+    "Ack",
+    "Announce",
+    "AskCounters",
+    "AskStats",
+    "ClaimSeen",
+    "Counters",
+    "Crashed",
+    "Event",
+    "Hold",
+    "Message",
+    "Ready",
+    "Release",
+    "RemoveInterface",
+    "Reply",
+    "Request",
+    "SetInterface",
+    "Stats",
+    "batches",
+    "decode",
+    "encode",
+]
+
+MOST_ADDRESSES = 256
+MOST_BYTES = 32_768
+
+
+class SetInterface(NamedTuple):
+    """Open the interface, or open it anew with nothing held if it was open."""
+
+    seq: int
+    interface: int
+    mac: bytes
+
+
+class RemoveInterface(NamedTuple):
+    """Close the interface with all that is held on it."""
+
+    seq: int
+    interface: int
+
+
+class Hold(NamedTuple):
+    """Answer for the addresses on one interface, and announce those that were not held there."""
+
+    seq: int
+    interface: int
+    addresses: tuple[bytes, ...]
+    more: bool
+    """Another message of the same update follows; socket filters are renewed with the last one."""
+
+
+class Release(NamedTuple):
+    """Answer no more for the addresses on one interface."""
+
+    seq: int
+    interface: int
+    addresses: tuple[bytes, ...]
+    more: bool
+
+
+class Announce(NamedTuple):
+    """Announce those of the addresses that are held on the interface once more."""
+
+    seq: int
+    interface: int
+    addresses: tuple[bytes, ...]
+
+
+class AskStats(NamedTuple):
+    """Ask for `Stats`."""
+
+    seq: int
+
+
+class AskCounters(NamedTuple):
+    """Ask for `Counters`: one page of the addresses held on an interface, from number `start`."""
+
+    seq: int
+    interface: int
+    start: int
+
+
+class Ready(NamedTuple):
+    """The process runs; `errno` says why it cannot open packet sockets, or is 0."""
+
+    errno: int
+
+
+class Ack(NamedTuple):
+    """A request was carried out, but for the addresses in `refused`, or not at all if `errno` is not 0."""
+
+    seq: int
+    errno: int
+    refused: tuple[tuple[bytes, int], ...]
+
+
+class Stats(NamedTuple):
+    """Frames since the process started: by interface and verdict, lost in receive buffers, and not sent."""
+
+    seq: int
+    verdicts: dict[int, dict[str, int]]
+    overrun: int
+    unsent: int
+
+
+class Counters(NamedTuple):
+    """One page of counters: address, requests received, responses and gratuitous frames sent."""
+
+    seq: int
+    rows: tuple[tuple[bytes, int, int, int], ...]
+
+
+class ClaimSeen(NamedTuple):
+    """Another station claimed a held address."""
+
+    interface: int
+    address: bytes
+    mac: bytes
+
+
+class Crashed(NamedTuple):
+    """The process ends with this error."""
+
+    error: str
+
+
+Request = SetInterface | RemoveInterface | Hold | Release | Announce | AskStats | AskCounters
+Reply = Ack | Stats | Counters
+Event = Ready | ClaimSeen | Crashed
+Message = Request | Reply | Event
+
+
+def _addresses(value: Sequence[str]) -> tuple[bytes, ...]:
+    if len(value) > MOST_ADDRESSES:
+        raise ValueError(f"{len(value)} addresses in one message")
+    return tuple(map(bytes.fromhex, value))
+
+
+def _refused(value: list[tuple[str, int]]) -> tuple[tuple[bytes, int], ...]:
+    return tuple((bytes.fromhex(address), int(errno)) for address, errno in value)
+
+
+def _verdicts(value: dict[str, dict[str, int]]) -> dict[int, dict[str, int]]:
+    return {int(index): {str(name): int(count) for name, count in counts.items()} for index, counts in value.items()}
+
+
+def _rows(value: list[tuple[str, int, int, int]]) -> tuple[tuple[bytes, int, int, int], ...]:
+    return tuple((bytes.fromhex(address), int(a), int(b), int(c)) for address, a, b, c in value)
+
+
+_READERS: dict[type[Message], tuple[Callable[[Any], Any], ...]] = {
+    SetInterface: (int, int, bytes.fromhex),
+    RemoveInterface: (int, int),
+    Hold: (int, int, _addresses, bool),
+    Release: (int, int, _addresses, bool),
+    Announce: (int, int, _addresses),
+    AskStats: (int,),
+    AskCounters: (int, int, int),
+    Ready: (int,),
+    Ack: (int, int, _refused),
+    Stats: (int, _verdicts, int, int),
+    Counters: (int, _rows),
+    ClaimSeen: (int, bytes.fromhex, bytes.fromhex),
+    Crashed: (str,),
+}
+_KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in _READERS}
+
+
+def encode(message: Message) -> bytes:
+    """Return the message as bytes; ValueError where it is too long."""
+    data = json.dumps([type(message).__name__, *message], default=bytes.hex, separators=(",", ":")).encode()
+    if len(data) > MOST_BYTES:
+        raise ValueError(f"a message of {len(data)} bytes")
+    return data
+
+
+def decode(data: bytes) -> Message:
+    """Read one message; ValueError where it is none."""
+    try:
+        name, *values = json.loads(data)
+        kind = _KINDS[name]
+        return kind(*(read(value) for read, value in zip(_READERS[kind], values, strict=True)))
+    except (TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ValueError(f"not a message: {data[:80]!r}") from error
+
+
+def batches(addresses: Sequence[bytes], size: int = MOST_ADDRESSES) -> Iterator[tuple[bytes, ...]]:
+    """Cut a list of addresses into parts that fit into one message each."""
+    rest = iter(addresses)
+    while batch := tuple(islice(rest, size)):
+        yield batch
