@@ -21,8 +21,6 @@ from netlb.runtime.systemd import notify, watchdog
 
 __all__ = ["App", "Callback", "exit_code", "reporting", "run"]
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
 Callback = Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -94,7 +92,9 @@ class Supervisor:
     async def supervise(self) -> int:
         """Start, wait for the end, stop; return the exit code. Raises `SettingError` before anything starts."""
         services = {**self._app.services, "watchdog": watchdog}
-        with self._http(services), self._signals():
+        with self._http(services):
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, self._told, number)
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._keep(name, service)) for name, service in services.items()]
                 # Started, not ready: a daemon that waits for a cable must not be killed by a start-up limit.
@@ -123,17 +123,6 @@ class Supervisor:
         finally:
             sock.close()
             release(listen)
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in SIGNALS:
-            loop.add_signal_handler(number, self._told, number)
-        try:
-            yield
-        finally:
-            for number in SIGNALS:
-                loop.remove_signal_handler(number)
 
     def _told(self, number: signal.Signals) -> None:
         self._log.info("told to stop", signal=number.name)

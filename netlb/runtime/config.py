@@ -91,8 +91,8 @@ def parse_source(text: str | None) -> SourceSpec:
     """Read the value of `--source`. Raises `SettingError`."""
     if text is None:
         raise SettingError("--source", "is not set", "say where the manifests are, as in dir:/etc/netlb")
-    scheme, colon, path = text.partition(":")
-    if not colon or scheme not in SOURCE_SCHEMES:
+    scheme, _, path = text.partition(":")
+    if scheme not in SOURCE_SCHEMES:
         known = ", ".join(f"{name}:" for name in SOURCE_SCHEMES)
         raise SettingError("--source", f"{text!r} is of no known kind", f"begin it with one of: {known}")
     if not path:

@@ -22,7 +22,7 @@ class Server(uvicorn.Server):
 
 
 async def serve(application: Application, sock: socket.socket) -> None:
-    """Answer requests on a listening socket until cancelled, then close it."""
+    """Answer requests on a listening socket until cancelled; then close the connections."""
     config = uvicorn.Config(
         application,
         http="h11",
@@ -43,5 +43,3 @@ async def serve(application: Application, sock: socket.socket) -> None:
         if server.started:
             await server.shutdown(sockets=[sock])
         raise
-    finally:
-        sock.close()

@@ -85,17 +85,39 @@ def test_it_serves_until_the_end_and_leaves_nothing(kind: str, tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_idle_connection_does_not_hold_up_the_stop(tmp_path: Path) -> None:
+def test_an_idle_connection_is_closed_at_the_stop(tmp_path: Path) -> None:
     listen = UnixListen(tmp_path / "http.sock")
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.setblocking(False)
 
-    async def client() -> None:
-        _, writer = await asyncio.open_unix_connection(listen.path)
-        with contextlib.closing(writer):
+        async def client() -> None:
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(connection, str(listen.path))
+            await loop.sock_sendall(connection, b"HEAD /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert b"200 OK" in await loop.sock_recv(connection, 1000)
             os.kill(os.getpid(), signal.SIGTERM)
             await asyncio.Event().wait()
 
-    app = App(name="netlb-test", registry=new_registry("netlb-test"), services={"client": client}, http=listen)
-    assert run(app) == 0
+        registry = new_registry("netlb-test")
+        assert run(App(name="netlb-test", registry=registry, services={"client": client}, http=listen)) == 0
+        assert connection.recv(1) == b""
+
+
+def test_the_server_leaves_signals_and_logs_to_the_daemon(tmp_path: Path) -> None:
+    listen = UnixListen(tmp_path / "http.sock")
+    handlers: list[object] = []
+
+    async def client() -> None:
+        handlers.append(signal.getsignal(signal.SIGTERM))
+        await get(listen, "/healthz")
+        handlers.append(signal.getsignal(signal.SIGTERM))
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.Event().wait()
+
+    registry = new_registry("netlb-test")
+    assert run(App(name="netlb-test", registry=registry, services={"client": client}, http=listen)) == 0
+    assert handlers[0] is handlers[1]
+    assert logging.getLogger("uvicorn").handlers == []
 
 
 def test_the_server_is_loaded_only_where_something_listens() -> None:

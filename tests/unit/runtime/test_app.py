@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,24 @@ def test_a_signal_stops_it_in_order(number: signal.Signals) -> None:
     assert notes == ["withdrawn", "told the peers", "worker ends"]
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_systemd_hears_of_start_and_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[bytes] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+
+        async def service() -> None:
+            heard.append(manager.recv(100))
+            os.kill(os.getpid(), signal.SIGTERM)
+            await forever()
+
+        async def withdraw() -> None:
+            heard.append(manager.recv(100))
+
+        assert run(daemon({"service": service}, on_stop={"withdraw": withdraw})) == 0
+    assert heard == [b"READY=1", b"STOPPING=1"]
 
 
 def test_a_second_signal_does_not_lose_the_withdrawal() -> None:

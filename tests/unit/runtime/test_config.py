@@ -71,6 +71,7 @@ def test_help_names_every_variable_and_default() -> None:
         (None, "--source: is not set; say where the manifests are, as in dir:/etc/netlb"),
         ("kube", "--source: 'kube' is of no known kind; begin it with one of: dir:"),
         ("http:/x", "--source: 'http:/x' is of no known kind; begin it with one of: dir:"),
+        ("dir", "--source: 'dir' names no directory; write dir:PATH"),
         ("dir:", "--source: 'dir:' names no directory; write dir:PATH"),
     ],
 )

@@ -78,6 +78,14 @@ def test_the_level_counts_for_both_worlds(form: LogFormat) -> None:
     assert out.getvalue().count("shown") == 2
 
 
+def test_debug_shows_the_debugging_of_both_worlds() -> None:
+    out = io.StringIO()
+    configure(LogLevel.DEBUG, LogFormat.CONSOLE, out)
+    get_logger("l2").debug("ours")
+    logging.getLogger("asyncio").debug("theirs")
+    assert out.getvalue().count("[debug") == 2
+
+
 def test_a_line_of_the_standard_library_looks_like_ours() -> None:
     out = io.StringIO()
     configure(LogLevel.INFO, LogFormat.JSON, out)
@@ -91,10 +99,13 @@ def test_a_line_of_the_standard_library_looks_like_ours() -> None:
 def test_a_traceback_is_shown_for_both_worlds(form: LogFormat) -> None:
     out = io.StringIO()
     configure(LogLevel.INFO, form, out)
-    error = ZeroDivisionError("by zero")
-    get_logger("l2").error("ours", exc_info=error)
-    logging.getLogger("asyncio").error("theirs", exc_info=error)
-    assert out.getvalue().count("ZeroDivisionError: by zero") == 2
+    try:
+        _ = 1 / 0
+    except ZeroDivisionError as error:
+        get_logger("l2").error("ours", exc_info=error)
+        logging.getLogger("asyncio").exception("theirs")
+    assert out.getvalue().count("ZeroDivisionError: division by zero") == 2
+    assert out.getvalue().count("Traceback (most recent call last):") == 2, "plain, not in a box"
 
 
 def test_uvicorn_is_heard_from_warnings_up() -> None:
