@@ -1,0 +1,1 @@
+"""netlb-speaker: announces this node's addresses by ARP and NDP."""

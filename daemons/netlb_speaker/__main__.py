@@ -1,0 +1,64 @@
+"""The command `netlb-speaker`."""
+
+import os
+import socket
+from typing import Any
+
+import click
+
+from netlb import __version__
+from netlb.api.intake import Intake
+from netlb.plan import plan_node, render_node
+from netlb.runtime.app import reporting, run
+from netlb.runtime.config import CommonSettings, common_options, option
+from netlb.runtime.log import configure
+from netlb.source.directory import DirectorySource
+from netlb.source.tree import status_directory
+from netlb_speaker.wiring import NAME, SpeakerSettings, build
+
+__all__ = ["main"]
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@common_options(http="off")
+@option("--status-dir", "Where status is kept; beside the manifests, as PATH.status, if not set.", metavar="PATH")
+@option("--node-name", "This node, as its Node object is named; the host's name if not set.", metavar="NAME")
+@click.option(
+    "--interface",
+    "interfaces",
+    multiple=True,
+    metavar="NAME",
+    envvar="NETLB_INTERFACE",
+    show_envvar=True,
+    help="An interface to answer on; may be repeated. Without it: all Ethernet interfaces that are up, except those "
+    "of containers and overlays.",
+)
+@click.option("--print-plan", is_flag=True, help="Print what this node would announce now, as YAML, and exit.")
+@click.version_option(__version__, prog_name=NAME)
+def main(
+    *,
+    status_dir: str | None,
+    node_name: str | None,
+    interfaces: tuple[str, ...],
+    print_plan: bool,
+    **common: Any,
+) -> None:
+    """Announce addresses of Services from this node: by ARP and NDP, to the segments that it is on."""
+    with reporting(NAME):
+        shared = CommonSettings.parse(**common)
+        settings = SpeakerSettings(
+            common=shared,
+            status_dir=status_directory(shared.source.path, status_dir),
+            node=node_name or os.environ.get("NODE_NAME") or socket.gethostname(),
+            interfaces=interfaces,
+        )
+        if print_plan:
+            source = DirectorySource(shared.source.path, settings.status_dir / "services", Intake())
+            click.echo(render_node(plan_node(source.read(), settings.node)), nl=False)
+            return
+    configure(shared.log_level, shared.log_format)
+    raise SystemExit(run(build(settings)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,251 @@
+"""What the speaker knows between two events, and the services that act on it."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
+from types import TracebackType
+from typing import Protocol
+
+from prometheus_client import Metric
+
+from netlb.errors import TransientError
+from netlb.findings import Finding
+from netlb.l2.adapter.operations import L2Operations, Where
+from netlb.l2.announces import (
+    Announces,
+    Conflict,
+    Event,
+    InterfaceAppeared,
+    InterfaceRefused,
+    InterfaceVanished,
+    Stats,
+    WorkerDied,
+    WorkerRestarted,
+)
+from netlb.l2.ethernet import format_mac
+from netlb.net import Address
+from netlb.plan import NodePlan, plan_node
+from netlb.reasons import Silence
+from netlb.reconcile import Reconciler, Status, StatusKind
+from netlb.runtime.log import get_logger
+from netlb.runtime.metrics import counter, gauge, reconciler_metrics
+from netlb.source.directory import DirectorySource
+from netlb.source.status import node_path, node_status
+from netlb.source.tree import StatusTree
+
+__all__ = ["NAME", "AnnouncerFactory", "Speaker"]
+
+NAME = "netlb-speaker"
+
+_COUNT_SECONDS = 10.0  # between two readings of the responder's counters; Prometheus scrapes no oftener
+
+
+class OpenAnnouncer(Announces, Protocol):
+    """An announcer that works between entering and leaving it."""
+
+    async def __aenter__(self) -> object:
+        """Start answering."""
+        ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> bool | None:
+        """Be silent."""
+        ...
+
+
+class AnnouncerFactory(Protocol):
+    """Makes an announcer; `netlb.l2.adapter.announcer.Announcer` is one."""
+
+    def __call__(self, *, interfaces: Collection[str], on_event: Callable[[Event], None]) -> OpenAnnouncer:
+        """Return an announcer that is not started yet."""
+        ...
+
+
+class Speaker:
+    """Plans after every change, makes the plan true, and reports what is true."""
+
+    def __init__(
+        self,
+        *,
+        node: str,
+        interfaces: tuple[str, ...],
+        source: DirectorySource,
+        announcer: AnnouncerFactory,
+        tree: StatusTree,
+    ) -> None:
+        self._log = get_logger(NAME).bind(node=node)
+        self._node = node
+        self._named = frozenset(interfaces)
+        self._source = source
+        self._announcer = announcer(interfaces=interfaces, on_event=self._happened)
+        self._tree = tree
+        self._stopping = False
+        self._conflicts: Counter[Conflict] = Counter()
+        self._stats: Stats | None = None
+        self.plan: NodePlan | None = None
+        self.l2: Reconciler[Address, Where] = Reconciler(
+            "l2", L2Operations(self._announcer), on_bug=self._bug, on_status=self._settled
+        )
+        self.status: Reconciler[str, str] = Reconciler("status", tree, on_bug=self._bug)
+
+    # Services
+
+    async def follow(self) -> None:
+        """Plan after every change of the manifests or of who holds what."""
+        self._tree.open()
+        async for snapshot in self._source.snapshots():
+            if self._stopping:
+                continue
+            plan = plan_node(snapshot, self._node)
+            self._tell(plan)
+            self.plan = plan
+            self.l2.want({address: announced.interfaces for address, announced in plan.l2.items()})
+            self._report()
+
+    async def announce(self) -> None:
+        """Answer on the segments for as long as the speaker runs."""
+        async with self._announcer:
+            for name in sorted(self._missing()):
+                self._log.warning("interface missing", interface=name, remedy="create it, or correct --interface")
+            await self.l2.run()
+
+    async def count(self) -> None:
+        """Read the responder's counters now and then."""
+        while True:
+            await asyncio.sleep(_COUNT_SECONDS)
+            try:
+                self._stats = await self._announcer.stats()
+            except TransientError:
+                continue  # the responder is being restarted
+
+    async def withdraw(self) -> None:
+        """Be silent for every address before anything else stops."""
+        self._stopping = True
+        self.l2.want({})
+        await self.l2.settled()
+        self._log.info("withdrawn")
+
+    async def finish(self) -> None:
+        """Take this node's report away: what does not answer must not be said to."""
+        self.status.want({})
+        await self.status.settled()
+        self._tree.close()
+
+    # What is shown
+
+    def why_not_ready(self) -> str | None:
+        """Return why this node does not do all it should, or None."""
+        if missing := self._missing():
+            return f"no interface {', '.join(sorted(missing))} that is up"
+        if not self._announcer.interfaces():
+            return "no interface to answer on"
+        return None if self.l2.is_settled() else "not all addresses are answered for"
+
+    def metrics(self) -> Iterable[Metric]:
+        """Show what is announced, and what came in and went out."""
+        yield from reconciler_metrics([self.l2, self.status])
+        announced = self.plan.l2 if self.plan else {}
+        yield gauge(
+            "netlb_speaker_announced",
+            "Always 1: this node answers for the address of the Service.",
+            ("service", "protocol", "node", "ip"),
+            {
+                (f"{ref.namespace}/{ref.name}", "layer2", self._node, str(address)): 1.0
+                for address, names in self._announcer.held().items()
+                if names and address in announced
+                for ref in announced[address].services
+            },
+        )
+        yield counter(
+            "netlb_layer2_conflicts_total",
+            "Times that another station claimed an address held here.",
+            ("ip", "mac"),
+            {(str(conflict.address), conflict.mac): float(times) for conflict, times in self._conflicts.items()},
+        )
+        if self._stats is None:
+            return
+        addresses = self._stats.addresses.items()
+        for name, documentation, samples in (
+            ("requests_received", "Questions for the address.", {ip: n.requests_received for ip, n in addresses}),
+            ("responses_sent", "Answers given.", {ip: n.responses_sent for ip, n in addresses}),
+            ("gratuitous_sent", "Announcements sent unasked.", {ip: n.gratuitous_sent for ip, n in addresses}),
+        ):
+            labelled: dict[tuple[str, ...], float] = {
+                (str(address),): float(number) for address, number in samples.items()
+            }
+            yield counter(f"netlb_layer2_{name}_total", documentation, ("ip",), labelled)
+        yield counter(
+            "netlb_layer2_frames_total",
+            "Frames that reached the responder, by what became of them.",
+            ("verdict",),
+            {(str(verdict),): float(number) for verdict, number in self._stats.verdicts.items()},
+        )
+
+    # What happens
+
+    def _happened(self, event: Event) -> None:
+        match event:
+            case Conflict(address, mac, interface):
+                self._conflicts[event] += 1
+                self._log.warning("address conflict", address=str(address), mac=mac, interface=interface)
+            case InterfaceAppeared(interface):
+                self._log.info("interface in use", interface=interface.name, mac=format_mac(interface.mac))
+            case InterfaceVanished(interface):
+                self._log.warning("interface gone", interface=interface.name)
+            case InterfaceRefused(interface, problem):
+                self._log.error("interface refused", interface=interface.name, problem=problem)
+            case WorkerDied(problem):
+                self._log.error("responder died", problem=problem)
+            case WorkerRestarted(pid):
+                self._log.info("responder restarted", pid=pid)
+        self._report()
+
+    def _settled(self, _: Mapping[Address, Status]) -> None:
+        self._report()
+
+    def _report(self) -> None:
+        """Bring this node's file up to date."""
+        if self.plan is None or self._stopping:
+            return
+        held = self._announcer.held()
+        failures = {
+            address: status.message for address, status in self.l2.statuses().items() if status.kind is StatusKind.ERROR
+        }
+        for address in self.plan.l2.keys() - failures.keys():
+            if address in held and not held[address]:
+                failures[address] = f"{Silence.INTERFACE_MISSING}: none of the interfaces it may be announced on is up"
+        text = node_status(
+            self.plan,
+            announcing=held,
+            failures=failures,
+            interfaces={interface.name: format_mac(interface.mac) for interface in self._announcer.interfaces()},
+            notes=[
+                *(f"no interface {name} that is up; create it, or correct --interface" for name in self._missing()),
+                *(
+                    f"{conflict.mac} on {conflict.interface} claims {conflict.address}, which is announced here"
+                    for conflict in self._conflicts
+                    if conflict.address in self.plan.l2
+                ),
+            ],
+        )
+        self.status.want({node_path(self._node): text})
+
+    def _tell(self, plan: NodePlan) -> None:
+        """Log what this plan changes."""
+        known: frozenset[Finding] = frozenset(self.plan.findings) if self.plan else frozenset()
+        for finding in plan.findings:
+            if finding not in known:
+                self._log.warning("manifest problem", finding=str(finding))
+        before = self.plan.l2 if self.plan else {}
+        for address in plan.l2.keys() - before.keys():
+            services = ",".join(f"{ref.namespace}/{ref.name}" for ref in plan.l2[address].services)
+            self._log.info("address taken over", address=str(address), services=services)
+        for address in before.keys() - plan.l2.keys():
+            self._log.info("address given up", address=str(address))
+
+    def _missing(self) -> frozenset[str]:
+        return self._named - {interface.name for interface in self._announcer.interfaces()}
+
+    def _bug(self, reconciler: str, error: Exception) -> None:
+        self._log.error("unexpected failure", reconciler=reconciler, exc_info=error)
