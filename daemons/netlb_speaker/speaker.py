@@ -80,6 +80,7 @@ class Speaker:
         self._source = source
         self._announcer = announcer(interfaces=interfaces, on_event=self._happened)
         self._tree = tree
+        self._answering = False
         self._stopping = False
         self._conflicts: Counter[Conflict] = Counter()
         self._stats: Stats | None = None
@@ -106,6 +107,7 @@ class Speaker:
     async def announce(self) -> None:
         """Answer on the segments for as long as the speaker runs."""
         async with self._announcer:
+            self._answering = True
             for name in sorted(self._missing()):
                 self._log.warning("interface missing", interface=name, remedy="create it, or correct --interface")
             await self.l2.run()
@@ -122,9 +124,10 @@ class Speaker:
     async def withdraw(self) -> None:
         """Be silent for every address before anything else stops."""
         self._stopping = True
-        self.l2.want({})
-        await self.l2.settled()
-        self._log.info("withdrawn")
+        if self._answering:
+            self.l2.want({})
+            await self.l2.settled()
+            self._log.info("withdrawn")
 
     async def finish(self) -> None:
         """Take this node's report away: what does not answer must not be said to."""

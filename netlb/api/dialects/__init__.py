@@ -1,0 +1,1 @@
+"""Other systems' configuration, each translated into native kinds; nothing behind `api` knows of them."""
