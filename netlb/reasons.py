@@ -67,8 +67,6 @@ class Refusal(StrEnum):
 class Silence(StrEnum):
     """Why a node does not announce an address."""
 
-    NOT_ALLOCATED = "NotAllocated"
-    """The Service has no address yet."""
     NO_ADVERTISEMENT = "NoAdvertisement"
     """No L2Advertisement selects the pool that the address came from, for this Service."""
     NO_ENDPOINT = "NoEndpoint"
