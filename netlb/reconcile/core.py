@@ -182,9 +182,7 @@ class Core(Generic[K, D]):
         """Return the status of every object that is wanted, or is there and should not be."""
         desired = {} if self._desired is None else self._desired
         statuses = {key: self._status(key, StatusKind.PENDING) for key in desired}
-        return statuses | {
-            key: self._status(key, StatusKind.PRUNING) for key in self._pending if key not in desired
-        }
+        return statuses | {key: self._status(key, StatusKind.PRUNING) for key in self._pending if key not in desired}
 
     def counts(self) -> Counts:
         """Return how many objects are not as wanted; takes constant time."""
@@ -219,9 +217,7 @@ class Core(Generic[K, D]):
         if self._desired is not None:
             desired, actual = self._desired, self._actual or {}
             different = (key for key, want in desired.items() if actual.get(key, Unknown.ABSENT) != want)
-            self._pending = dict.fromkeys(different) | dict.fromkeys(
-                key for key in actual if key not in desired
-            )
+            self._pending = dict.fromkeys(different) | dict.fromkeys(key for key in actual if key not in desired)
         self._failures = {key: failure for key, failure in self._failures.items() if key in self._pending}
 
 

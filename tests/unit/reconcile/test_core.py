@@ -179,9 +179,7 @@ def test_a_refresh_on_demand_is_due_at_once_and_not_settled_before() -> None:
     assert core.next_work(1) == Work(observe=True)
     core.refresh()
     core.observed({"a": 1}, 2)
-    assert core.next_work(2) == Work(observe=True), (
-        "asked for during an observation: it may have missed the cause"
-    )
+    assert core.next_work(2) == Work(observe=True), "asked for during an observation: it may have missed the cause"
     core.observed({"a": 1}, 3)
     assert core.settled()
     assert core.next_wakeup() == 1803

@@ -105,9 +105,7 @@ def test_what_becomes_wanted_while_others_are_applied_is_not_pruned() -> None:
     assert scenario({"old": 1}, play).model.calls == ["observe", "apply {'a': 1}"]
 
 
-@pytest.mark.parametrize(
-    "error", [DataplaneError("open netlink", 1), TransientError("not yet"), KeyError("a bug")]
-)
+@pytest.mark.parametrize("error", [DataplaneError("open netlink", 1), TransientError("not yet"), KeyError("a bug")])
 def test_an_exception_counts_for_the_whole_batch_and_is_tried_again(error: Exception) -> None:
     async def play(fixture: Fixture) -> None:
         fixture.reconciler.want({"a": 1, "b": 2})
