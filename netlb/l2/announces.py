@@ -86,6 +86,12 @@ class AddressStats:
     responses_sent: int = 0
     gratuitous_sent: int = 0
 
+    def plus(self, requests: int, responses: int, gratuitous: int) -> "AddressStats":
+        """Return these counters with those of a further interface added."""
+        return AddressStats(
+            self.requests_received + requests, self.responses_sent + responses, self.gratuitous_sent + gratuitous
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Stats:

@@ -5,7 +5,6 @@ import errno
 from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from ipaddress import ip_address
 from types import TracebackType
 from typing import Final, Self
@@ -170,12 +169,7 @@ class Announcer:
             for packed, requests, responses, gratuitous in rows:
                 address = ip_address(packed)
                 known = addresses.get(address, AddressStats())
-                addresses[address] = replace(
-                    known,
-                    requests_received=known.requests_received + requests,
-                    responses_sent=known.responses_sent + responses,
-                    gratuitous_sent=known.gratuitous_sent + gratuitous,
-                )
+                addresses[address] = known.plus(requests, responses, gratuitous)
 
     # The process
 

@@ -1,0 +1,343 @@
+"""Segments and announcers in memory, for tests of what holds addresses: no root, no process, no waiting.
+
+A FakeAnnouncer does what the real one does, with the same responder, bursts and refusals; the same contract tests
+run against both. Its time stands still until `FakeSegment.advance`.
+
+    segment = FakeSegment()
+    async with FakeAnnouncer({"eth0": segment}) as announcer:
+        await announcer.hold("192.0.2.1")
+        assert await segment.who_has("192.0.2.1") == ["02:00:00:00:00:01"]
+"""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from ipaddress import ip_address
+from itertools import count
+from types import TracebackType
+from typing import Self
+
+from netlb.errors import TransientError
+from netlb.l2 import arp, ndp
+from netlb.l2.announces import (
+    Address,
+    AddressStats,
+    Conflict,
+    Event,
+    InterfaceAppeared,
+    InterfaceVanished,
+    Stats,
+    WorkerDied,
+    WorkerRestarted,
+    parse_address,
+)
+from netlb.l2.burst import GratuitousBurst
+from netlb.l2.conflicts import ConflictReports
+from netlb.l2.ethernet import ARP, BROADCAST, format_mac
+from netlb.l2.holdings import Holdings, Wanted
+from netlb.l2.interfaces import DEFAULT_EXCLUDE, Interface, Link, Selection
+from netlb.l2.responder import Responder
+from netlb.reasons import FrameVerdict
+
+__all__ = ["FakeAnnouncer", "FakeSegment"]
+
+_UP_WITH_CARRIER = 0x1 | 0x2 | 0x10000
+_ASKER = bytes.fromhex("02000000ffff")
+_ASKER_IPV4 = bytes(4)
+_ASKER_IPV6 = bytes.fromhex("fe80000000000000000000000000ffff")
+
+
+class FakeSegment:
+    """An Ethernet segment: every frame that is sent reaches every announcer on it."""
+
+    def __init__(self) -> None:
+        self.announced: list[bytes] = []
+        """The gratuitous frames sent so far, oldest first."""
+        self.now = 0.0
+        """Seconds."""
+        self._ports: list[_Port] = []
+
+    async def who_has(self, address: str | Address) -> list[str]:
+        """Ask for an address as another station would; return the MAC addresses that answer, in order."""
+        answers = self.send(_question(parse_address(address).packed))
+        return sorted(format_mac(answer[6:12]) for answer in answers)
+
+    def send(self, frame: bytes) -> list[bytes]:
+        """Send a frame as a station of no announcer; return what is sent back."""
+        return self._deliver(frame, sender=None)
+
+    def advance(self, seconds: float) -> None:
+        """Let time go by: what is due is announced, each round at its time."""
+        until = self.now + seconds
+        announcers = list(dict.fromkeys(port.announcer for port in self._ports))
+        while True:
+            wakeups = [wakeup for announcer in announcers if (wakeup := announcer.next_wakeup()) is not None]
+            if not wakeups or min(wakeups) > until:
+                break
+            self.now = max(self.now, min(wakeups))
+            for announcer in announcers:
+                announcer.transmit(self.now)
+        self.now = until
+
+    def plug(self, port: "_Port") -> None:
+        """Let an announcer's interface hear this segment."""
+        self._ports.append(port)
+
+    def unplug(self, port: "_Port") -> None:
+        """Let it hear the segment no more."""
+        self._ports.remove(port)
+
+    def announce(self, frame: bytes, sender: "_Port") -> None:
+        """Send an announcer's gratuitous frame to all others."""
+        self.announced.append(frame)
+        self._deliver(frame, sender)
+
+    def _deliver(self, frame: bytes, sender: "_Port | None") -> list[bytes]:
+        answers = [port.receive(frame) for port in list(self._ports) if port is not sender]
+        return [answer for answer in answers if answer is not None]
+
+
+class _Port:
+    """One interface of one announcer on a segment."""
+
+    def __init__(self, announcer: "FakeAnnouncer", interface: Interface, segment: FakeSegment, ipv6: bool) -> None:
+        self.announcer = announcer
+        self.interface = interface
+        self.segment = segment
+        self.ipv6 = ipv6
+        self.responder = Responder(interface.mac, announcer.macs)
+
+    def receive(self, frame: bytes) -> bytes | None:
+        judge = self.responder.receive_arp if frame[12:14] == ARP else self.responder.receive_nd
+        _, answer = judge(frame)
+        self.announcer.report(self)
+        return answer
+
+
+class FakeAnnouncer:
+    """An announcer whose interfaces are in memory: implements `netlb.l2.announces.Announces`."""
+
+    def __init__(
+        self,
+        segments: Mapping[str, FakeSegment] | None = None,
+        *,
+        interfaces: Collection[str] = (),
+        exclude: Sequence[str] = DEFAULT_EXCLUDE,
+        on_event: Callable[[Event], None] | None = None,
+    ) -> None:
+        """Have an interface of each name on its segment; the rest is as with the real announcer."""
+        self.restarts = 0
+        self.macs: set[bytes] = set()
+        self._selection = Selection(interfaces, exclude)
+        self._emit: Callable[[Event], None] = on_event or (lambda _: None)
+        self._holdings = Holdings()
+        self._usable: dict[int, tuple[Interface, FakeSegment, bool]] = {}
+        self._ports: dict[int, _Port] = {}
+        self._burst = GratuitousBurst()
+        self._conflicts = ConflictReports()
+        self._pids = count(1000)
+        self._pid: int | None = None
+        self._first_segments = dict(segments or {})
+
+    async def __aenter__(self) -> Self:
+        self._pid = next(self._pids)
+        for name, segment in self._first_segments.items():
+            self.add_interface(name, segment)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close_all()
+        self._pid = None
+
+    # What the world does to it
+
+    def add_interface(
+        self, name: str, segment: FakeSegment, *, mac: bytes | None = None, ipv6: bool = True
+    ) -> Interface | None:
+        """Let an interface appear; without `ipv6` it carries no IPv6. None if it is not asked for."""
+        index = next(_INDEXES)
+        mac = mac or b"\x02" + index.to_bytes(5, "big")
+        interface = self._selection.pick(Link(index=index, name=name, mac=mac, flags=_UP_WITH_CARRIER))
+        if interface is not None:
+            self._usable[index] = interface, segment, ipv6
+            if self._pid is not None:
+                self._open(index)
+            self._emit(InterfaceAppeared(interface))
+        return interface
+
+    def remove_interface(self, name: str) -> None:
+        """Let the interface vanish."""
+        for index, (interface, _, _) in list(self._usable.items()):
+            if interface.name == name:
+                del self._usable[index]
+                self._close(index)
+                self._emit(InterfaceVanished(interface))
+
+    def kill_worker(self) -> None:
+        """Let the responder process die: nothing is answered until `restart_worker`."""
+        self._close_all()
+        self._pid = None
+        self._emit(WorkerDied("ended with SIGKILL"))
+
+    def restart_worker(self) -> None:
+        """Let the responder process come back, with all that is wanted."""
+        self._pid = next(self._pids)
+        self._burst = GratuitousBurst()
+        for index in self._usable:
+            self._open(index)
+        self.restarts += 1
+        self._emit(WorkerRestarted(self._pid))
+
+    # What Announces promises
+
+    @property
+    def worker_pid(self) -> int | None:
+        """A number that changes with each restart, or None while there is no responder."""
+        return self._pid
+
+    async def hold(self, address: str | Address, interfaces: Collection[str] | None = None) -> None:
+        """See Announces."""
+        await self.hold_many({address: interfaces})
+
+    async def hold_many(self, wanted: Mapping[str | Address, Collection[str] | None]) -> None:
+        """See Announces."""
+        update: dict[bytes, Wanted] = {
+            parse_address(address).packed: None if names is None else frozenset(names)
+            for address, names in wanted.items()
+        }
+        self._require_worker()
+        self._holdings.want(update)
+        self._settle(update, self._ports)
+
+    async def release(self, address: str | Address) -> None:
+        """See Announces."""
+        await self.release_many([address])
+
+    async def release_many(self, addresses: Iterable[str | Address]) -> None:
+        """See Announces."""
+        packed = [parse_address(address).packed for address in addresses]
+        self._holdings.unwant(packed)
+        self._settle(packed, self._ports)
+
+    async def announce(self, addresses: Iterable[str | Address]) -> None:
+        """See Announces."""
+        packed = [parse_address(address).packed for address in addresses]
+        self._require_worker()
+        for index, port in self._ports.items():
+            held = [address for address in packed if port.responder.counters(address) is not None]
+            self._burst.start(index, held, port.segment.now)
+            self.transmit(port.segment.now)
+
+    def held(self) -> Mapping[Address, frozenset[str]]:
+        """See Announces."""
+        return self._holdings.held()
+
+    def interfaces(self) -> frozenset[Interface]:
+        """See Announces."""
+        return self._holdings.interfaces()
+
+    async def stats(self) -> Stats:
+        """See Announces."""
+        self._require_worker()
+        verdicts: Counter[FrameVerdict] = Counter()
+        addresses: dict[Address, AddressStats] = {}
+        for port in self._ports.values():
+            responder = port.responder
+            verdicts.update(responder.counts)
+            for packed in (*responder.ipv4, *responder.ipv6):
+                counters = responder.counters(packed)
+                if counters is not None:
+                    address = ip_address(packed)
+                    addresses[address] = addresses.get(address, AddressStats()).plus(
+                        counters.requests, counters.responses, counters.gratuitous
+                    )
+        return Stats(verdicts, 0, 0, addresses)
+
+    # What its segments and ports ask of it
+
+    def next_wakeup(self) -> float | None:
+        """Return when the next announcement is due."""
+        return self._burst.next_wakeup()
+
+    def transmit(self, now: float) -> None:
+        """Send the announcements that are due."""
+        while due := self._burst.frames_to_send(now):
+            for index, address, frame in due:
+                port = self._ports[index]
+                counters = port.responder.counters(address)
+                if counters is not None:
+                    counters.gratuitous += 1
+                port.segment.announce(frame, port)
+
+    def report(self, port: _Port) -> None:
+        """Tell of the conflicts that a port has seen."""
+        for claim in port.responder.claims():
+            if self._conflicts.due(port.interface.index, claim, port.segment.now):
+                self._emit(Conflict(ip_address(claim.address), format_mac(claim.mac), port.interface.name))
+
+    def _require_worker(self) -> None:
+        if self._pid is None:
+            raise TransientError("the responder process is being restarted", retry_after=0.5)
+
+    def _open(self, index: int) -> None:
+        interface, segment, ipv6 = self._usable[index]
+        self.macs.add(interface.mac)
+        self._burst.set_interface(index, interface.mac)
+        self._holdings.opened(interface)
+        port = self._ports[index] = _Port(self, interface, segment, ipv6)
+        segment.plug(port)
+        self._settle(self._holdings.all_wanted(), [index])
+
+    def _close(self, index: int) -> None:
+        port = self._ports.pop(index, None)
+        if port is not None:
+            port.segment.unplug(port)
+            self._burst.remove_interface(index)
+            self._holdings.closed(index)
+            self.macs.discard(port.interface.mac)
+
+    def _close_all(self) -> None:
+        for index in list(self._ports):
+            self._close(index)
+
+    def _settle(self, addresses: Collection[bytes], indexes: Iterable[int]) -> None:
+        for index in list(indexes):
+            port = self._ports[index]
+            surplus = self._holdings.surplus(index, addresses)
+            for address in surplus:
+                port.responder.release(address)
+                self._burst.stop(index, address)
+            self._holdings.silent(index, surplus)
+            missing = [a for a in self._holdings.missing(index, addresses) if len(a) == 4 or port.ipv6]
+            for address in missing:
+                port.responder.hold(address)
+            self._holdings.answers(index, missing)
+            self._burst.start(index, missing, port.segment.now)
+            self.transmit(port.segment.now)
+
+
+_INDEXES = count(1)
+"""Unique over all fakes, so that MAC addresses made from them are."""
+
+
+def _question(address: bytes) -> bytes:
+    if len(address) == 4:
+        return arp.ArpPacket(
+            destination=BROADCAST,
+            source=_ASKER,
+            operation=arp.REQUEST,
+            sender_mac=_ASKER,
+            sender_address=_ASKER_IPV4,
+            target_mac=bytes(6),
+            target_address=address,
+        ).encode()
+    group = ndp.solicited_node(address)
+    return ndp.NeighborSolicitation(
+        destination_mac=ndp.group_mac(group),
+        source_mac=_ASKER,
+        source=_ASKER_IPV6,
+        destination=group,
+        target=address,
+        options=((ndp.SOURCE_LINK_ADDRESS, _ASKER),),
+    ).encode()
