@@ -119,6 +119,16 @@ def test_serving_replaces_what_was_served(lab: Lab) -> None:
     assert FREE[0] not in node.run(["nft", "list", "ruleset"]).stdout
 
 
+def test_serving_the_same_again_touches_nothing(lab: Lab) -> None:
+    node = lab.nodes["node-1"]
+    lab.serve([web(lab, "Cluster")])
+    node.run(["nft", "add", "chain", "inet", "netlb-lab", "mark-of-the-test"])
+    lab.serve([web(lab, "Cluster")])
+    assert "mark-of-the-test" in node.run(["nft", "list", "ruleset"]).stdout
+    lab.serve([])
+    assert "mark-of-the-test" not in node.run(["nft", "list", "ruleset"]).stdout
+
+
 def test_a_stopped_pod_refuses_and_a_started_one_serves(lab: Lab) -> None:
     node, pod = lab.nodes["node-1"], lab.pods["node-1-pod-1"]
     pod.stop()
@@ -148,18 +158,23 @@ def test_the_neighbor_table_is_read_and_flushed(lab: Lab, client: Host) -> None:
         with pytest.raises(ConnectionRefusedError):
             client.http_get(address, pod.port)
         assert node.mac == client.neighbor(address)
+    client.run(["ip", "neighbor", "add", FREE[0], "lladdr", node.mac, "dev", "eth0", "nud", "permanent"])
+    assert node.mac == client.neighbor(FREE[0])
     client.flush_neighbors()
+    assert client.neighbor(FREE[0]) is None
     assert [None, None] == [client.neighbor(address) for address in node.addresses]
 
 
 def test_a_capture_holds_what_arrived_and_matched(lab: Lab, client: Host) -> None:
     node = lab.nodes["node-1"]
     with node.capture(is_arp_request, ethertype=0x0806) as requests, node.capture(outgoing=True) as everything:
+        node.who_has(client.ipv4, stop_after=1)
+        assert [] == requests.wait(1, timeout=0.1)
         client.who_has(node.ipv4, stop_after=1)
         [request] = requests.wait(1)
         assert node.ipv4.packed == request[38:42]
-        arp = [frame for frame in everything.wait(2) if frame[12:14] == b"\x08\x06"]
-    assert [True, False] == [is_arp_request(frame) for frame in arp]
+        arp = [frame for frame in everything.wait(4) if frame[12:14] == b"\x08\x06"]
+    assert [True, False] * 2 == [is_arp_request(frame) for frame in arp]
 
 
 def test_a_capture_without_outgoing_leaves_the_hosts_own_frames_out(lab: Lab, client: Host) -> None:

@@ -22,17 +22,17 @@ pytestmark = [
 ]
 
 OWNER = """
-import sys, time
+import os, sys, time
 from netlb.testing.lab import Lab
 with Lab(nodes=1, clients=0, name="orphan") as lab:
     node = lab.nodes["node-1"]
-    sleeping = node.popen(["sleep", "600"])
-    if "keep" in sys.argv:
-        lab.keep()
-    else:
-        print(lab.name, sleeping.pid, flush=True)
+    sleeping = node.popen(["sleep", "600"], stdout=-3, stderr=-3)
+    print(lab.name, sleeping.pid, flush=True)
+    if "keep" not in sys.argv:
         time.sleep(600)
-print(lab.name, sleeping.pid, flush=True)
+    lab.keep()
+    if "crash" in sys.argv:
+        os.kill(os.getpid(), 9)
 """
 
 
@@ -64,7 +64,8 @@ def is_running(pid: int) -> bool:
 
 
 def owner(*arguments: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen([sys.executable, "-c", OWNER, *arguments], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-W", "error", "-c", OWNER, *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def read_owner(process: "subprocess.Popen[str]") -> tuple[str, int]:
@@ -154,10 +155,14 @@ def test_an_owner_killed_halfway_through_opening_leaves_nothing() -> None:
             assert wait_until(partial(owns_nothing, process.pid))
 
 
-def test_a_kept_lab_outlives_its_owner_until_it_is_swept() -> None:
-    with owner("keep") as process:
+@pytest.mark.parametrize(("end", "status"), [("exit", 0), ("crash", -signal.SIGKILL)])
+def test_a_kept_lab_outlives_its_owner_until_it_is_swept(end: str, status: int) -> None:
+    with owner("keep", end) as process:
         name, pid = read_owner(process)
-        assert process.wait(5) == 0
+        assert status == process.wait(5)
+        assert process.stdout is not None
+        assert process.stdout.read() == ""  # no warning about the process that is left
+    time.sleep(0.3)  # a janitor that had not been dismissed would have removed it by now
     [kept] = [lab for lab in labs() if lab.name == name]
     assert (True, False, True) == (kept.kept, kept.owned, is_running(pid))
     listed = CliRunner().invoke(main, ["list"]).output
@@ -176,6 +181,23 @@ def test_a_sweep_spares_labs_that_are_owned() -> None:
         assert not is_gone(lab.name)
     refused = CliRunner().invoke(main, ["sweep", "owned"])
     assert (1, "Error: no lab is called owned\n") == (refused.exit_code, refused.output)
+
+
+def test_a_file_whose_owners_pid_was_reused_is_swept() -> None:
+    name = f"reused.{os.getpid()}.0a1b2c"
+    STATE.mkdir(exist_ok=True)
+    (STATE / name).write_text('{"began": 1, "kept": false}')
+    assert [False] == [lab.owned for lab in labs() if lab.name == name]
+    assert [name] == sweep("reused")
+    assert is_gone(name)
+
+
+def test_a_forked_child_does_not_close_its_parents_lab(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Lab(nodes=0, clients=1) as lab:
+        with monkeypatch.context() as in_child:
+            in_child.setattr(os, "getpid", lambda: 1)
+            lab.close()
+        assert not is_gone(lab.name)
 
 
 def test_a_machine_that_cannot_carry_a_lab_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:

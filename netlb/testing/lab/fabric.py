@@ -6,7 +6,7 @@ from netlb.testing.lab import script
 from netlb.testing.lab.errors import LabError, LabUnavailable
 from netlb.testing.lab.janitor import remove_namespaces
 from netlb.testing.lab.layout import INTERFACE, Member, PodPlace, Role, Segment
-from netlb.testing.lab.namespaces import await_address, batch, batches, write_sysctls
+from netlb.testing.lab.namespaces import await_address, await_forwarding, batch, batches, write_sysctls
 
 __all__ = ["Fabric"]
 
@@ -23,6 +23,8 @@ class Fabric:
         self._ports: dict[str, list[str]] = {}
         self._down: set[str] = set()
         """Hosts whose own interface is down: they can have no routes until it is up."""
+        self._cut: set[str] = set()
+        self._index = 1000
 
     def namespace(self, name: str) -> str:
         """The namespace of a host of this lab."""
@@ -55,8 +57,7 @@ class Fabric:
             write_sysctls(self.namespace(name), quiet | (script.FORWARDING if name in forwarding else {}))
         links: list[str] = []
         for member in members:
-            self._ports[member.name] = [member.name]
-            links += script.join_lines(self.switch, member.name, self.namespace(member.name), INTERFACE, member.mac)
+            links += self._port(member.name, member.name, INTERFACE, member.mac)
         for node, place in places:
             links += script.pod_join_lines(self.namespace(node), self.namespace(place.name), place)
         batch(links)
@@ -79,11 +80,13 @@ class Fabric:
         batches({self.namespace(place.name): script.pod_lines(place) for _, place in places})
         for name, address in [(m.name, m.ipv6.ip) for m in members] + [(p.name, p.ipv6) for _, p in places]:
             await_address(self.namespace(name), address)
+        await_forwarding(self.switch, [member.name for member in members])
 
     def leave(self, name: str, pods: Iterable[str]) -> None:
         """Unplug a host and delete its namespace and its pods'; the other nodes forget the way to them."""
         gone = self._members.pop(name)
         self._down.discard(name)
+        self._cut.discard(name)
         batch([f"link del {port}" for port in self._ports.pop(name)], self.switch)
         remove_namespaces([self.namespace(each) for each in (name, *pods)])
         if gone.role is Role.NODE:
@@ -97,19 +100,22 @@ class Fabric:
         member = self._members[name]
         number = len(self._ports[name])
         mac = f"{member.mac[:12]}{number:02x}{member.mac[14:]}"
-        batch(script.join_lines(self.switch, port, self.namespace(name), interface, mac))
-        self._ports[name].append(port)
-        batch(script.port_lines(port), self.switch)
+        batch(self._port(name, port, interface, mac))
         batch([f"link set {interface} up"], self.namespace(name))
+        batch(script.port_lines(port), self.switch)
+        await_forwarding(self.switch, [port])
 
     def unplug(self, name: str, carrier: bool) -> None:
         """Stop a host's frames at the switch; without `carrier` the host sees its links go down."""
         action = "nomaster" if carrier else "down"
         batch([f"link set {port} {action}" for port in self._ports[name]], self.switch)
+        self._cut.add(name)
 
     def plug(self, name: str) -> None:
         """Undo `unplug`."""
         batch([line for port in self._ports[name] for line in script.port_lines(port)], self.switch)
+        self._cut.discard(name)
+        self._await(name)
 
     def set_down(self, name: str) -> None:
         """Take the host's own interface down, which loses its routes."""
@@ -122,3 +128,16 @@ class Fabric:
         routes = script.route_lines(self._segment, member, self._members.values())
         batch([*script.host_lines(member), *routes], self.namespace(name))
         self._down.discard(name)
+        self._await(name)
+
+    def _port(self, name: str, port: str, interface: str, mac: str) -> list[str]:
+        """The lines that give a host one more port."""
+        ports = self._ports.setdefault(name, [])
+        ports.append(port)
+        self._index += 1
+        return script.join_lines(self.switch, port, self.namespace(name), interface, index=self._index, mac=mac)
+
+    def _await(self, name: str) -> None:
+        """Wait until the switch forwards for a host, unless the host is kept off it."""
+        if name not in self._cut | self._down:
+            await_forwarding(self.switch, self._ports[name])

@@ -5,6 +5,7 @@ process's other threads never leave their own namespace.
 """
 
 import ctypes
+import json
 import os
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from typing import TypeVar
 from netlb.testing.lab.errors import LabError
 from netlb.testing.lab.janitor import NAMESPACES
 
-__all__ = ["await_address", "batch", "batches", "inside", "load_rules", "write_sysctls"]
+__all__ = ["await_address", "await_forwarding", "batch", "batches", "inside", "load_rules", "write_sysctls"]
 
 _T = TypeVar("_T")
 _CLONE_NEWNET = 0x40000000
@@ -105,7 +106,20 @@ def await_address(namespace: str, address: IPv6Address) -> None:
     inside(namespace, wait)
 
 
-def _feed(command: Sequence[str], lines: Sequence[str]) -> None:
+def await_forwarding(namespace: str, ports: Iterable[str]) -> None:
+    """Wait until a bridge passes frames through its ports: it hears of their carrier some time after they have it."""
+    waiting = set(ports)
+    deadline = time.monotonic() + _PATIENCE
+    while waiting:
+        listed = _feed(["ip", "-n", namespace, "-json", "-details", "link", "show", "type", "bridge_slave"], [])
+        for port in filter(None, json.loads(listed)):  # a link that `type` leaves out is listed as {}
+            if port["linkinfo"]["info_slave_data"]["state"] == "forwarding":
+                waiting.discard(port["ifname"])
+        if waiting and time.monotonic() > deadline:
+            raise LabError(f"{namespace}: {', '.join(sorted(waiting))}: not forwarding after {_PATIENCE:.0f} s")
+
+
+def _feed(command: Sequence[str], lines: Sequence[str]) -> str:
     result = subprocess.run(
         command,
         input="\n".join([*lines, ""]),
@@ -117,3 +131,4 @@ def _feed(command: Sequence[str], lines: Sequence[str]) -> None:
     )
     if result.returncode:
         raise LabError(f"{' '.join(command)}: {result.stderr.strip()}\n  " + "\n  ".join(lines[:40]))
+    return result.stdout

@@ -60,9 +60,14 @@ def switch_lines() -> list[str]:
     ]
 
 
-def join_lines(carrier: str, port: str, namespace: str, interface: str, mac: str) -> list[str]:
-    """From anywhere: a link between a port, of the switch or a node, and the interface of a newcomer."""
-    return [f"link add name {port} netns {carrier} type veth peer name {interface} address {mac} netns {namespace}"]
+def join_lines(switch: str, port: str, namespace: str, interface: str, *, index: int, mac: str) -> list[str]:
+    """From anywhere: a link between a port of the switch and a host's interface.
+
+    The port's index is large, so that the two ends never have the same: the kernel tells such a veth's ends from
+    other links, and would announce their carrier up to a second late (linkwatch_urgent_event).
+    """
+    peer = f"peer name {interface} address {mac} netns {namespace}"
+    return [f"link add name {port} index {index} netns {switch} type veth {peer}"]
 
 
 def port_lines(port: str) -> list[str]:
@@ -104,7 +109,8 @@ def withdrawal_lines(segment: Segment, node: Member) -> list[str]:
 
 def pod_join_lines(node: str, pod: str, place: PodPlace) -> list[str]:
     """From anywhere: the link between a node and its pod."""
-    return join_lines(node, place.link, pod, INTERFACE, place.mac)
+    peer = f"peer name {INTERFACE} address {place.mac} netns {pod}"
+    return [f"link add name {place.link} netns {node} type veth {peer}"]
 
 
 def pod_port_lines(place: PodPlace) -> list[str]:
