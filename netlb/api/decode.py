@@ -111,11 +111,13 @@ def _refuse_misspelt_kind(document: Document) -> None:
     version, kind = str(document.body.get("apiVersion")), str(document.body.get("kind"))
     if version.partition("/")[0] != _OUR_GROUP:
         return
+    metadata = document.body.get("metadata")
+    name = str(metadata.get("name", "")) if isinstance(metadata, dict) else ""
     known = ", ".join(sorted(kind for group, kind in _CLUSTER_WIDE if group == API_VERSION))
     raise ConfigError(
         Finding(
             origin=document.origin,
-            subject=ObjectRef(kind, "", str((document.body.get("metadata") or {}).get("name", ""))),
+            subject=ObjectRef(kind, "", name),
             field="kind" if version == API_VERSION else "apiVersion",
             reason=ManifestProblem.INVALID_OBJECT,
             problem=f"{version} {kind} is not a kind of netlb",

@@ -1,0 +1,116 @@
+"""No object that somebody applies raises anything out of intake or planning, whatever is in it."""
+
+import contextlib
+from typing import Any
+
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from netlb.api.documents import parse_documents
+from netlb.api.intake import Intake
+from netlb.api.snapshot import Snapshot
+from netlb.errors import ConfigError
+from netlb.plan import plan_cluster, plan_node
+from netlb.source.status import cluster_status, read_holdings
+from tests.manifests import advertisement, declare, metallb, node, pool, service, slice_of
+
+KINDS = [
+    ("v1", "Service"),
+    ("v1", "ConfigMap"),
+    ("v1", "Node"),
+    ("v1", "Namespace"),
+    ("discovery.k8s.io/v1", "EndpointSlice"),
+    ("netlb.io/v1alpha1", "AddressPool"),
+    ("netlb.io/v1alpha1", "L2Advertisement"),
+    ("netlb.io/v1alpha1", "Nothing"),
+]
+WORDS = st.sampled_from(
+    ["192.0.2.1", "192.0.2.0/24", "fd00::/64", "::", "LoadBalancer", "Local", "In", "a-b", "layer2", "224.0.0.0/4", ""]
+)
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=True) | st.text(max_size=8) | WORDS
+anything = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
+)
+FIELDS = ("addresses", "spec", "type", "ports", "ipFamilies", "endpoints", "data", "config", "status", "clusterIP")
+objects = st.builds(
+    lambda kind, metadata, fields: {"apiVersion": kind[0], "kind": kind[1], "metadata": metadata, **fields},
+    st.sampled_from(KINDS),
+    st.fixed_dictionaries({"name": st.sampled_from(["a", "config", "A"]) | anything, "namespace": anything}) | anything,
+    st.dictionaries(st.sampled_from(FIELDS), st.dictionaries(st.sampled_from(FIELDS), anything, max_size=3) | anything),
+)
+
+
+def plan_everything(snapshot: Snapshot) -> None:
+    plan = plan_cluster(snapshot)
+    assert plan.holdings.keys() == {ref for ref, held in read_holdings(cluster_status(plan)).items() if held.addresses}
+    plan_node(snapshot, "n1")
+
+
+@settings(max_examples=300)
+@given(st.lists(objects, max_size=4))
+def test_objects_of_any_shape_become_findings_at_worst(declared: list[dict[str, Any]]) -> None:
+    intake = Intake()
+    declare(intake, "good.yaml", pool("one", "192.0.2.0/29"), advertisement(), service("web"), node("n1"))
+    try:
+        documents = parse_documents(yaml.safe_dump_all(declared), "any.yaml")
+    except ConfigError:
+        return
+    intake.declare("any.yaml", documents)
+    snapshot = intake.snapshot({})
+    assert "one" in snapshot.pools or "a" in snapshot.pools
+    plan_everything(snapshot)
+    plan_everything(intake.snapshot(plan_cluster(snapshot).holdings))
+
+
+@given(st.text())
+def test_text_is_yaml_or_a_finding(text: str) -> None:
+    with contextlib.suppress(ConfigError):
+        parse_documents(text, "any.yaml")
+
+
+@given(st.text(max_size=60))
+def test_a_metallb_configuration_of_any_text_is_a_finding_at_worst(text: str) -> None:
+    intake = Intake()
+    intake.declare("m.yaml", parse_documents(metallb("x: y"), "m.yaml"))
+    document = parse_documents(metallb("x: y"), "m.yaml")[0]
+    document.body["data"]["config"] = text
+    intake.declare("m.yaml", [document])
+    plan_everything(intake.snapshot({}))
+
+
+GOOD = (pool("one", "192.0.2.0/29"), advertisement(), service("web"), service("api"), slice_of("web", "n1"), node("n1"))
+
+
+@given(st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.sampled_from(["break", "mend", "drop file", "tear"]))))
+def test_no_sequence_of_mistakes_releases_an_address(mistakes: list[tuple[int, str]]) -> None:
+    """Each manifest is a file; files break and are mended, and are read by processes that restart."""
+    intake = Intake()
+    for number, manifest in enumerate(GOOD):
+        declare(intake, f"{number}.yaml", manifest)
+    before = plan_cluster(intake.snapshot({})).holdings
+    held = before
+    for number, what in mistakes:
+        origin = f"{number}.yaml"
+        match what:
+            case "break":
+                broken = GOOD[number].replace("192.0.2.0/29", "192.0.2.9-192.0.2.1").replace("port: 80", "port: x")
+                declare(intake, origin, broken)
+            case "mend":
+                declare(intake, origin, GOOD[number])
+            case "tear":
+                try:
+                    parse_documents("a: [", origin)
+                except ConfigError as error:
+                    intake.unreadable(origin, error.finding)
+            case "drop file":  # a restart: what is broken now was never seen whole
+                fresh = Intake()
+                for other, manifest in enumerate(GOOD):
+                    declare(
+                        fresh, f"{other}.yaml", manifest.replace("port: 80", "port: x") if other == number else manifest
+                    )
+                intake = fresh
+        held = plan_cluster(intake.snapshot(held)).holdings
+        assert {ref: holding.addresses for ref, holding in before.items()} == {
+            ref: held[ref].addresses for ref in before
+        }
