@@ -1,0 +1,104 @@
+"""The article's application: a Service is given an address, one node answers for it, and a client reaches a pod."""
+
+import json
+
+import pytest
+
+from netlb.testing.lab import Host
+from tests.support.cluster import Cluster
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.root
+
+POOLS = {4: ("default", 100 - 89), 6: ("six", 0x100 - 0x8F)}
+"""Name and size: .90 to .100 in decimal, ::90 to ::100 in hexadecimal."""
+SERVICES = {
+    4: ("edgeapp-svc", "192.168.122.90", "edgeapp.yaml", "metallb-config.yaml"),
+    6: ("edgeapp-svc-v6", "fd00:122::90", "edgeapp-v6.yaml", "ipv6-pool.yaml"),
+}
+
+
+def state(host: Host, address: str) -> set[str]:
+    """The state of a host's neighbour entry, as `ip neighbor` names it."""
+    listed = host.run(["ip", "-json", "neighbor", "show", "to", address, "dev", "eth0"]).stdout
+    return {name for entry in json.loads(listed or "[]") for name in entry["state"]}
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_service_is_reached_until_it_is_deleted(cluster: Cluster, version: int) -> None:
+    service, expected, manifest, pool_manifest = SERVICES[version]
+    pool, size = POOLS[version]
+    client = cluster.client
+    cluster.write_nodes()
+    cluster.write_endpoints(service, version=version)
+    cluster.start()
+    cluster.apply_example(pool_manifest, manifest)
+
+    assert expected == eventually(lambda: cluster.status.address(service), "an address")
+    used = {f"ipv{version}": {"total": size, "used": 1, "free": size - 1}}
+    eventually(lambda: cluster.status.pool(pool) == used, "the pool counts it")
+    owner = cluster.await_owner(expected)
+    assert [owner.mac] == cluster.answerers(expected)
+    [entry] = cluster.status.node(owner.name)["announcing"]
+    assert {"address": expected, "services": [f"default/{service}"], "interfaces": ["eth0"]} == entry
+    for other in cluster.lab.nodes.keys() - {owner.name}:
+        [silent] = cluster.status.node(other)["silent"]
+        assert ("NotOwner", owner.name) == (silent["reason"], silent["owner"])
+
+    cluster.serve()
+    client.flush_neighbors()
+    reply = client.http_get(expected)
+    assert 200 == reply.status
+    assert json.loads(reply.body)["pod"] in cluster.lab.pods
+    assert owner.mac == client.neighbor(expected)
+
+    cluster.remove(manifest)
+    unused = {f"ipv{version}": {"total": size, "used": 0, "free": size}}
+    eventually(lambda: cluster.status.pool(pool) == unused, f"{expected} is free again")
+    eventually(lambda: not cluster.status.announcers(expected), "nobody announces it")
+    assert [] == cluster.answerers(expected)
+    assert {} == cluster.status.held()
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_neighbour_that_doubts_is_answered(cluster: Cluster, version: int) -> None:
+    """Neighbour unreachability detection: a unicast question renews an entry that went stale."""
+    service, expected, manifest, pool_manifest = SERVICES[version]
+    client = cluster.client
+    cluster.write_nodes()
+    cluster.write_endpoints(service, version=version)
+    cluster.apply_example(pool_manifest, manifest)
+    cluster.start()
+    owner = cluster.await_owner(expected)
+    client.run(["sysctl", "-qw", f"net.ipv{version}.neigh.eth0.delay_first_probe_time=1"])
+    entry = [expected, "dev", "eth0", "lladdr", owner.mac]
+    client.run(["ip", "neighbor", "replace", *entry, "nud", "stale"])
+    assert {"STALE"} == state(client, expected)
+
+    with client.capture(outgoing=True) as wire:
+        client.run(["python3", "-c", UDP, expected])  # nothing of it confirms the entry, as TCP would
+        eventually(lambda: state(client, expected) == {"REACHABLE"}, "the entry is reachable again")
+        asked = [frame for frame in wire.frames() if frame[6:12] == mac(client) and is_question(frame, version)]
+    assert {mac(owner)} == {frame[:6] for frame in asked}
+    assert owner.mac == client.neighbor(expected)
+
+
+UDP = """
+import socket, sys
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+with socket.socket(family, socket.SOCK_DGRAM) as sock:
+    sock.sendto(b"?", (sys.argv[1], 9))
+"""
+
+
+def mac(host: Host) -> bytes:
+    """A host's MAC address as it is in frames."""
+    return bytes.fromhex(host.mac.replace(":", ""))
+
+
+def is_question(frame: bytes, version: int) -> bool:
+    """Whether a frame is an ARP request, or a neighbour solicitation, for the Service's address."""
+    address = {4: bytes([192, 168, 122, 90]), 6: bytes.fromhex("fd000122000000000000000000000090")}[version]
+    if version == 4:
+        return frame[12:14] == b"\x08\x06" and frame[20:22] == b"\x00\x01" and frame[38:42] == address
+    return frame[12:14] == b"\x86\xdd" and frame[20] == 58 and frame[54] == 135 and frame[62:78] == address

@@ -1,0 +1,25 @@
+"""Waiting in tests: for something that must happen, however slow the machine is."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+__all__ = ["eventually"]
+
+T = TypeVar("T")
+
+_PAUSE = 0.01
+
+
+def eventually(look: Callable[[], T | None], what: str, within: float = 20.0) -> T:
+    """Return what `look` finds as soon as it is true.
+
+    `within` bounds the wait of a test that fails and says nothing about how fast things ought to be.
+    """
+    deadline = time.monotonic() + within
+    while True:
+        if found := look():
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within:g} s: {what}; last seen: {found!r}")
+        time.sleep(_PAUSE)
