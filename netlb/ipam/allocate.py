@@ -97,10 +97,8 @@ def allocate(
         elif had and _satisfies(had, request):
             continue
         else:
-            outcome = allocator.serve(request)
+            outcome = allocator.serve(request, had)
         if isinstance(outcome, Allocation):
-            if had:
-                allocator.release(had)
             allocations[ref] = outcome
         elif had:
             allocations[ref] = Allocation(had.addresses, had.pool, outcome)
@@ -153,16 +151,15 @@ class _Allocator:
             return Allocation(addresses, holding.pool, reason)
         return None
 
-    def release(self, allocation: Allocation) -> None:
-        """Free what an allocation held."""
-        self._stray.difference_update(allocation.addresses)
-        for address in allocation.addresses:
-            for space in self._spaces.values():
-                if space.gives(address):
-                    space.give_back(address)
+    def serve(self, request: Request, had: Allocation | None) -> Allocation | Refused:
+        """Find addresses for a request; what its Service has is among them where it will do, and stays if not."""
+        held = had.addresses if had else ()
+        self._give_back(held)
+        outcome = self._find(request, held)
+        self._take(outcome.addresses if isinstance(outcome, Allocation) else held)
+        return outcome
 
-    def serve(self, request: Request) -> Allocation | Refused:
-        """Find addresses for a request."""
+    def _find(self, request: Request, held: Sequence[Address]) -> Allocation | Refused:
         if request.pool is not None and request.pool not in self._spaces:
             return Refused(Refusal.UNKNOWN_POOL, f"there is no pool {request.pool!r}")
         names = [request.pool] if request.pool is not None else list(self._spaces)
@@ -170,15 +167,14 @@ class _Allocator:
             return Refused(Refusal.NO_POOL, "no pool is declared")
         by_pool: dict[str, Refusal] = {}
         for name in names:
-            found = self._from_pool(name, request)
+            found = self._from_pool(name, request, held)
             if isinstance(found, Refusal):
                 by_pool[name] = found
                 continue
-            self._take(found)
             return Allocation(found, name)
         return _refused(request, by_pool)
 
-    def _from_pool(self, name: str, request: Request) -> tuple[Address, ...] | Refusal:
+    def _from_pool(self, name: str, request: Request, held: Sequence[Address]) -> tuple[Address, ...] | Refusal:
         space = self._spaces[name]
         if request.addresses:
             if not all(address in space for address in request.addresses):
@@ -194,7 +190,8 @@ class _Allocator:
             return request.addresses if free else Refusal.ADDRESS_IN_USE
         if not all(space.size(family) for family in request.families):
             return Refusal.FAMILY_MISSING
-        found = [space.lowest(family) for family in request.families]
+        kept = {family_of(address): address for address in held if space.gives(address)}
+        found = [kept.get(family) or space.lowest(family) for family in request.families]
         if None in found:
             return Refusal.POOL_EXHAUSTED
         return tuple(address for address in found if address is not None)
@@ -211,6 +208,13 @@ class _Allocator:
                 space.take(address)
             if not spaces:
                 self._stray.add(address)
+
+    def _give_back(self, addresses: Sequence[Address]) -> None:
+        self._stray.difference_update(addresses)
+        for address in addresses:
+            for space in self._spaces.values():
+                if space.gives(address):
+                    space.give_back(address)
 
     def _is_held(self, address: Address) -> bool:
         return address in self._stray or any(

@@ -82,6 +82,10 @@ def test_a_metallb_configuration_of_any_text_is_a_finding_at_worst(text: str) ->
 GOOD = (pool("one", "192.0.2.0/29"), advertisement(), service("web"), service("api"), slice_of("web", "n1"), node("n1"))
 
 
+def damage(manifest: str) -> str:
+    return manifest.replace("192.0.2.0/29", "192.0.2.9-192.0.2.1").replace("port: 80", "port: x")
+
+
 @given(st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.sampled_from(["break", "mend", "drop file", "tear"]))))
 def test_no_sequence_of_mistakes_releases_an_address(mistakes: list[tuple[int, str]]) -> None:
     """Each manifest is a file; files break and are mended, and are read by processes that restart."""
@@ -94,8 +98,7 @@ def test_no_sequence_of_mistakes_releases_an_address(mistakes: list[tuple[int, s
         origin = f"{number}.yaml"
         match what:
             case "break":
-                broken = GOOD[number].replace("192.0.2.0/29", "192.0.2.9-192.0.2.1").replace("port: 80", "port: x")
-                declare(intake, origin, broken)
+                declare(intake, origin, damage(GOOD[number]))
             case "mend":
                 declare(intake, origin, GOOD[number])
             case "tear":
@@ -106,9 +109,7 @@ def test_no_sequence_of_mistakes_releases_an_address(mistakes: list[tuple[int, s
             case "drop file":  # a restart: what is broken now was never seen whole
                 fresh = Intake()
                 for other, manifest in enumerate(GOOD):
-                    declare(
-                        fresh, f"{other}.yaml", manifest.replace("port: 80", "port: x") if other == number else manifest
-                    )
+                    declare(fresh, f"{other}.yaml", damage(manifest) if other == number else manifest)
                 intake = fresh
         held = plan_cluster(intake.snapshot(held)).holdings
         assert {ref: holding.addresses for ref, holding in before.items()} == {

@@ -184,6 +184,20 @@ def test_a_changed_request_that_fails_leaves_what_was_held() -> None:
     assert Refusal.ADDRESS_NOT_IN_POOL is refusal(result, "a")
 
 
+def test_a_service_that_asks_for_more_keeps_what_it_has() -> None:
+    both = pool("both", "192.0.2.1-192.0.2.9", "fd00::/120")
+    for wish in ({"ipFamilies": "[IPv4, IPv6]"}, {"annotations": "{netlb.io/addresses: '192.0.2.5,fd00::'}"}):
+        assert {"a": "192.0.2.5,fd00::"} == addresses(plan(both, service("a", **wish), holdings={"a": "192.0.2.5"}))
+
+
+def test_a_service_waits_for_an_address_that_another_one_is_leaving() -> None:
+    leaving = service("z", ipFamilies="[IPv6]")
+    result = plan(
+        ONE, pool("six", "fd00::1"), service("a", loadBalancerIP="192.0.2.3"), leaving, holdings={"z": "192.0.2.3"}
+    )
+    assert {"a": "192.0.2.3", "z": "fd00::1"} == addresses(result)
+
+
 def test_a_request_that_became_unreadable_leaves_what_was_held() -> None:
     result = plan(ONE, service("a", loadBalancerIP="x"), holdings={"a": "192.0.2.2"})
     assert {"a": "192.0.2.2"} == addresses(result)
@@ -209,6 +223,12 @@ def test_nothing_is_released_while_a_pool_cannot_be_read() -> None:
     assert {"a": "192.0.2.1"} == addresses(result)
     assert Refusal.INCOMPLETE_VIEW is refusal(result, "a")
     assert Refusal.NO_POOL is refusal(result, "b")
+
+
+def test_an_address_of_an_unreadable_pool_is_held_by_one_only() -> None:
+    broken = pool("one", "192.0.2.9-192.0.2.1")
+    both = {"a": "203.0.113.1", "b": "203.0.113.1"}
+    assert {"a": "203.0.113.1"} == addresses(plan(broken, service("a"), service("b"), holdings=both))
 
 
 def test_nothing_is_released_while_a_service_cannot_be_read() -> None:

@@ -36,6 +36,14 @@ def test_what_is_given_back_is_given_again() -> None:
     assert ["192.0.2.2", "192.0.2.3", "192.0.2.4"] == drain(pool, V4)
 
 
+def test_space_that_is_given_back_does_not_stay_in_pieces() -> None:
+    pool = space("192.0.2.1-192.0.2.5")
+    drain(pool, V4)
+    for last in (2, 4, 3, 1, 5):
+        pool.give_back(parse_address(f"192.0.2.{last}"))
+    assert 1 == len(pool._free[0]._starts) == len(pool._free[0]._ends)
+
+
 @pytest.mark.parametrize(
     ("text", "size"),
     [
