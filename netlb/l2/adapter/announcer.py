@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from ipaddress import ip_address
-from types import TracebackType
 from typing import Final, Self
 
 from netlb.errors import DataplaneError, NetlbError, TransientError
@@ -83,10 +82,9 @@ class Announcer:
             self._exit = stack.pop_all()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
-        return await self._exit.__aexit__(kind, error, trace)
+    async def __aexit__(self, *_: object) -> None:
+        # The body's own error is not handed to the task group, which would wrap it.
+        await self._exit.aclose()
 
     @property
     def worker_pid(self) -> int | None:
