@@ -37,6 +37,7 @@ __all__ = ["NAME", "AnnouncerFactory", "Speaker"]
 
 NAME = "netlb-speaker"
 
+_REPORT_SECONDS = 0.02
 _COUNT_SECONDS = 10.0  # between two readings of the responder's counters; Prometheus scrapes no oftener
 
 
@@ -80,6 +81,7 @@ class Speaker:
         self._source = source
         self._announcer = announcer(interfaces=interfaces, on_event=self._happened)
         self._tree = tree
+        self._news = asyncio.Event()
         self._answering = False
         self._stopping = False
         self._conflicts: Counter[Conflict] = Counter()
@@ -102,7 +104,7 @@ class Speaker:
             self._tell(plan)
             self.plan = plan
             self.l2.want({address: announced.interfaces for address, announced in plan.l2.items()})
-            self._report()
+            self._news.set()
 
     async def announce(self) -> None:
         """Answer on the segments for as long as the speaker runs."""
@@ -111,6 +113,15 @@ class Speaker:
             for name in sorted(self._missing()):
                 self._log.warning("interface missing", interface=name, remedy="create it, or correct --interface")
             await self.l2.run()
+
+    async def report(self) -> None:
+        """Keep this node's file up to date; many changes at once make one report."""
+        while True:
+            await self._news.wait()
+            await asyncio.sleep(_REPORT_SECONDS)
+            self._news.clear()
+            if self.plan is not None and not self._stopping:
+                self.status.want({node_path(self._node): self._report(self.plan)})
 
     async def count(self) -> None:
         """Read the responder's counters now and then."""
@@ -202,24 +213,22 @@ class Speaker:
                 self._log.error("responder died", problem=problem)
             case WorkerRestarted(pid):
                 self._log.info("responder restarted", pid=pid)
-        self._report()
+        self._news.set()
 
     def _settled(self, _: Mapping[Address, Status]) -> None:
-        self._report()
+        self._news.set()
 
-    def _report(self) -> None:
-        """Bring this node's file up to date."""
-        if self.plan is None or self._stopping:
-            return
+    def _report(self, plan: NodePlan) -> str:
+        """Return what this node's file should say now."""
         held = self._announcer.held()
         failures = {
             address: status.message for address, status in self.l2.statuses().items() if status.kind is StatusKind.ERROR
         }
-        for address in self.plan.l2.keys() - failures.keys():
+        for address in plan.l2.keys() - failures.keys():
             if address in held and not held[address]:
                 failures[address] = f"{Silence.INTERFACE_MISSING}: none of the interfaces it may be announced on is up"
-        text = node_status(
-            self.plan,
+        return node_status(
+            plan,
             announcing=held,
             failures=failures,
             interfaces={interface.name: format_mac(interface.mac) for interface in self._announcer.interfaces()},
@@ -228,11 +237,10 @@ class Speaker:
                 *(
                     f"{conflict.mac} on {conflict.interface} claims {conflict.address}, which is announced here"
                     for conflict in self._conflicts
-                    if conflict.address in self.plan.l2
+                    if conflict.address in plan.l2
                 ),
             ],
         )
-        self.status.want({node_path(self._node): text})
 
     def _tell(self, plan: NodePlan) -> None:
         """Log what this plan changes."""

@@ -46,6 +46,7 @@ def build(settings: SpeakerSettings, announcer: AnnouncerFactory = Announcer) ->
         services={
             "source": speaker.follow,
             "l2": speaker.announce,
+            "report": speaker.report,
             "status": speaker.status.run,
             "counters": speaker.count,
         },
