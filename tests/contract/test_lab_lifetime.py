@@ -133,7 +133,7 @@ def test_two_labs_live_side_by_side() -> None:
         assert other.clients["client-1"].who_has(other.nodes["node-1"].ipv4, stop_after=1)
 
 
-@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_killed_owners_lab_is_removed(signum: signal.Signals) -> None:
     with owner() as process:
         name, pid = read_owner(process)
@@ -144,13 +144,14 @@ def test_a_killed_owners_lab_is_removed(signum: signal.Signals) -> None:
     assert not is_running(pid)
 
 
-def test_an_owner_killed_halfway_through_opening_leaves_nothing() -> None:
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT])
+def test_an_owner_stopped_halfway_through_opening_leaves_nothing(signum: signal.Signals) -> None:
     for delay in (0.0, 0.01, 0.03, 0.05):
         with owner() as process:
             made = f"netlb-orphan.{process.pid}."
             assert wait_until(partial(has_namespace, made))
             time.sleep(delay)
-            process.kill()
+            process.send_signal(signum)
             process.wait(5)
             assert wait_until(partial(owns_nothing, process.pid))
 

@@ -24,7 +24,6 @@ class Fabric:
         self._down: set[str] = set()
         """Hosts whose own interface is down: they can have no routes until it is up."""
         self._cut: set[str] = set()
-        self._index = 1000
 
     def namespace(self, name: str) -> str:
         """The namespace of a host of this lab."""
@@ -134,8 +133,7 @@ class Fabric:
         """The lines that give a host one more port."""
         ports = self._ports.setdefault(name, [])
         ports.append(port)
-        self._index += 1
-        return script.join_lines(self.switch, port, self.namespace(name), interface, index=self._index, mac=mac)
+        return script.join_lines(self.switch, port, self.namespace(name), interface, mac)
 
     def _await(self, name: str) -> None:
         """Wait until the switch forwards for a host, unless the host is kept off it."""

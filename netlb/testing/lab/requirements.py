@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 
 from netlb.testing.lab.errors import LabError
-from netlb.testing.lab.janitor import remove_namespaces
+from netlb.testing.lab.guardian import Guardian
+from netlb.testing.lab.janitor import remove_lab
 from netlb.testing.lab.namespaces import batch, load_rules
 from netlb.testing.lab.records import new_lab_name
 from netlb.testing.lab.services import render_service_rules
@@ -37,7 +38,9 @@ def _missing() -> tuple[str, ...]:
 
 def _refused() -> tuple[str, ...]:
     """Make one namespace with what a lab has inside, and say at which step the kernel refused."""
-    namespace = f"netlb-{new_lab_name('probe')}-probe"
+    lab = new_lab_name("probe")
+    namespace = f"netlb-{lab}-probe"
+    guardian = Guardian(lab)
     step = "network namespaces"
     remedy = "run with CAP_SYS_ADMIN, and where mounts are allowed"
     try:
@@ -49,5 +52,6 @@ def _refused() -> tuple[str, ...]:
     except (LabError, subprocess.SubprocessError, OSError) as refusal:
         return (f"{step}: {refusal}; {remedy}",)
     finally:
-        remove_namespaces([namespace])
+        remove_lab(lab)
+        guardian.dismiss()
     return ()

@@ -60,14 +60,10 @@ def switch_lines() -> list[str]:
     ]
 
 
-def join_lines(switch: str, port: str, namespace: str, interface: str, *, index: int, mac: str) -> list[str]:
-    """From anywhere: a link between a port of the switch and a host's interface.
-
-    The port's index is large, so that the two ends never have the same: the kernel tells such a veth's ends from
-    other links, and would announce their carrier up to a second late (linkwatch_urgent_event).
-    """
+def join_lines(switch: str, port: str, namespace: str, interface: str, mac: str) -> list[str]:
+    """From anywhere: a link between a port of the switch and a host's interface."""
     peer = f"peer name {interface} address {mac} netns {namespace}"
-    return [f"link add name {port} index {index} netns {switch} type veth {peer}"]
+    return [f"link add name {port} netns {switch} type veth {peer}"]
 
 
 def port_lines(port: str) -> list[str]:
