@@ -61,22 +61,21 @@ class Fabric:
             links += script.pod_join_lines(self.namespace(node), self.namespace(place.name), place)
         batch(links)
         batch([line for member in members for line in script.port_lines(member.name)], self.switch)
-        newcomers = {member.name: member for member in members}
         scripts = {
             self.namespace(name): script.route_lines(self._segment, host, members)
             for name, host in self._members.items()
             if name not in self._down
         }
-        self._members |= newcomers
+        self._members |= {member.name: member for member in members}
         for member in members:
             scripts[self.namespace(member.name)] = [
                 *script.host_lines(member),
                 *(line for place in pods.get(member.name, ()) for line in script.pod_port_lines(place)),
                 *script.route_lines(self._segment, member, self._members.values()),
             ]
+        for _, place in places:
+            scripts[self.namespace(place.name)] = script.pod_lines(place)
         batches({namespace: lines for namespace, lines in scripts.items() if lines})
-        # After the nodes' ends of their links: IPv6 refuses a route by a link without carrier.
-        batches({self.namespace(place.name): script.pod_lines(place) for _, place in places})
         for name, address in [(m.name, m.ipv6.ip) for m in members] + [(p.name, p.ipv6) for _, p in places]:
             await_address(self.namespace(name), address)
         await_forwarding(self.switch, [member.name for member in members])
