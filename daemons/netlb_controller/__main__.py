@@ -29,6 +29,7 @@ def main(*, status_dir: str | None, print_plan: bool, **common: Any) -> None:
         settings = ControllerSettings(common=shared, status_dir=status_directory(shared.source.path, status_dir))
         if print_plan:
             source = DirectorySource(shared.source.path, settings.status_dir / "services", Intake())
+            source.require()
             click.echo(render_cluster(plan_cluster(source.read())), nl=False)
             return
     configure(shared.log_level, shared.log_format)

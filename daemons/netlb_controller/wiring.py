@@ -1,5 +1,6 @@
 """The controller: a selection of rooms. Manifests in, allocations out, one way."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -65,12 +66,15 @@ class _Controller:
         self._source = source
         self._tree = tree
         self._directory = directory
+        self._opened = asyncio.Event()
         self.plan: ClusterPlan | None = None
         self.status: Reconciler[str, str] = Reconciler("status", tree, on_bug=self._bug)
 
     async def follow(self) -> None:
         """Plan after every change of the manifests."""
+        self._source.require()
         self._tree.open()
+        self._opened.set()
         holdings: Mapping[ObjectRef, Holding] = read_holdings(await self._tree.observe())
         async for snapshot in self._source.snapshots():
             plan = plan_cluster(replace(snapshot, holdings=holdings))
@@ -79,7 +83,8 @@ class _Controller:
             self.status.want(cluster_status(plan))
 
     async def guard(self) -> None:
-        """Put back what somebody else changes in the status tree."""
+        """Put back what somebody else changes in the status tree, once it is there and ours."""
+        await self._opened.wait()
         with DirectoryWatch((self._directory, self._directory / "services", self._directory / "addresspools")) as watch:
             while True:
                 await watch.changed()

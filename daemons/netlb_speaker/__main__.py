@@ -54,6 +54,7 @@ def main(
         )
         if print_plan:
             source = DirectorySource(shared.source.path, settings.status_dir / "services", Intake())
+            source.require()
             click.echo(render_node(plan_node(source.read(), settings.node)), nl=False)
             return
     configure(shared.log_level, shared.log_format)

@@ -96,6 +96,7 @@ class Speaker:
 
     async def follow(self) -> None:
         """Plan after every change of the manifests or of who holds what."""
+        self._source.require()
         self._tree.open()
         async for snapshot in self._source.snapshots():
             if self._stopping:

@@ -31,6 +31,11 @@ class DirectorySource:
         self._statuses = None if services is None else Folder(services)
         self._holdings: dict[str, tuple[ObjectRef, Holding]] = {}
 
+    def require(self) -> None:
+        """Raise SettingError if there is no such directory: worth knowing before anything else is made."""
+        if not self._path.is_dir():
+            raise SettingError(f"--source dir:{self._path}", "there is no such directory", "create it")
+
     def read(self, *, touched: frozenset[Path] = frozenset(), unfinished: frozenset[Path] = frozenset()) -> Snapshot:
         """Read what changed and return everything that is in force."""
         changes = self._manifests.changes(touched=touched, unfinished=unfinished)
@@ -51,8 +56,7 @@ class DirectorySource:
 
     async def snapshots(self) -> AsyncIterator[Snapshot]:
         """Yield the snapshot of now, and then one after every change that changed something."""
-        if not self._path.is_dir():
-            raise SettingError(f"--source dir:{self._path}", "there is no such directory", "create it")
+        self.require()
         last: Snapshot | None = None
         with DirectoryWatch(self._watched) as watch:
             while True:
