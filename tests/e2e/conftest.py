@@ -1,6 +1,7 @@
-"""A cluster in a lab for every test, and a look for leftovers after it."""
+"""A site or a cluster for every test, and a look for leftovers after it."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,20 @@ from netlb.testing.lab import labs
 from netlb.testing.lab.fixtures import lab_fixture
 from netlb.testing.lab.lab import Lab
 from tests.support.cluster import Cluster
+from tests.support.site import Site
 
 opened = lab_fixture(nodes=3, clients=1, pods_per_node=1, name="e2e", scope="function")
+
+
+@contextmanager
+def ended(site: Site) -> Iterator[None]:
+    """End the site in order after a test that passed, and at any rate."""
+    try:
+        yield
+        site.stop()
+    finally:
+        site.kill()
+        site.show_logs()
 
 
 @pytest.fixture
@@ -22,12 +35,16 @@ def lab(opened: Lab) -> Iterator[Lab]:
 
 
 @pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """A directory of manifests for a controller, which needs no network; no daemon runs yet."""
+    made = Site(tmp_path)
+    with ended(made):
+        yield made
+
+
+@pytest.fixture
 def cluster(lab: Lab, tmp_path: Path) -> Iterator[Cluster]:
     """The lab with a directory of manifests; no daemon runs yet."""
     made = Cluster(tmp_path, lab)
-    try:
+    with ended(made):
         yield made
-        made.stop()
-    finally:
-        made.kill()
-        made.show_logs()

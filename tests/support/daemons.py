@@ -3,17 +3,17 @@
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 
-__all__ = ["BIN", "Daemon", "Page", "get_page", "run_daemon"]
+__all__ = ["BIN", "Daemon", "Page"]
 
 BIN = Path(sys.executable).parent
 """Where the commands of this project are installed."""
 
 _END = 15.0  # seconds; a daemon limits its own stop to ten
+_REPLY = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,37 +58,19 @@ class Daemon:
 
     def get(self, path: str) -> Page | None:
         """GET a page; None while nobody listens."""
-        return get_page(self.http, path)
+        exchange = HTTPConnection("localhost", timeout=_REPLY)
+        exchange.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            exchange.sock.settimeout(_REPLY)
+            exchange.sock.connect(str(self.http))
+            exchange.request("GET", path)
+            response = exchange.getresponse()
+            return Page(response.status, response.read().decode())
+        except (FileNotFoundError, ConnectionError):
+            return None
+        finally:
+            exchange.close()
 
     def lines(self, *words: str) -> list[str]:
         """Return the log's lines that hold all of these words."""
         return [line for line in self.log.read_text().splitlines() if all(word in line for word in words)]
-
-
-def get_page(listening: Path, path: str) -> Page | None:
-    """GET a page over a unix socket; None while nobody listens there."""
-    exchange = HTTPConnection("localhost", timeout=5.0)
-    exchange.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        exchange.sock.settimeout(5.0)
-        exchange.sock.connect(str(listening))
-        exchange.request("GET", path)
-        response = exchange.getresponse()
-        return Page(response.status, response.read().decode())
-    except (FileNotFoundError, ConnectionError):
-        return None
-    finally:
-        exchange.close()
-
-
-def run_daemon(command: Sequence[str | Path], timeout: float = 20.0) -> subprocess.CompletedProcess[str]:
-    """Run a daemon that is expected to end by itself."""
-    return subprocess.run(
-        [str(part) for part in command],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-    )
