@@ -88,15 +88,12 @@ class GratuitousBurst:
             sent.extend((job.interface, job.address, frame) for frame in round_)
             self._credit -= len(round_)
             job.rounds -= 1
-            if job.rounds:
-                job.due = now + INTERVAL
-                self._repeats.append(job)
-            else:
-                del self._jobs[job.interface, job.address]
+            job.due = now + INTERVAL
+            self._repeats.append(job)
         return sent
 
     def next_wakeup(self) -> float | None:
-        """Return when `frames_to_send` will have something to give, or None while nothing is under way."""
+        """Return when to call `frames_to_send` next, or None while nothing is under way."""
         queue = self._first_running()
         if queue is None:
             return None
@@ -104,8 +101,13 @@ class GratuitousBurst:
         return max(queue[0].due, paced)
 
     def _next(self, now: float) -> _Job | None:
-        queue = self._first_running()
-        return queue.popleft() if queue is not None and queue[0].due <= now else None
+        while (queue := self._first_running()) is not None and queue[0].due <= now:
+            job = queue.popleft()
+            if job.rounds:
+                return job
+            # Its last round is an interval ago: only now may a new burst begin with a frame at once.
+            del self._jobs[job.interface, job.address]
+        return None
 
     def _first_running(self) -> deque[_Job] | None:
         """Return the queue whose head is next, with the jobs that have been stopped meanwhile thrown away."""

@@ -40,6 +40,8 @@ _ARP_REPLY = arp.REPLY.to_bytes(2, "big")
 _UNSPECIFIED = ndp.UNSPECIFIED
 _ICMPV6 = 58
 _MOST_CLAIMS = 64
+_NO_VLAN = frozenset((control << 8).to_bytes(2, "big") for control in range(0, 256, 16))
+"""Tag control fields that give a priority and name no VLAN."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,13 +232,13 @@ class Responder:
 
     def _other_header(self, frame: bytes, ethertype: bytes) -> Reaction:
         """Judge a frame that does not start as expected: tagged, or not of this protocol at all."""
-        tag = frame[12:14]
-        if tag == VLAN and not (frame[14] & 0x0F or frame[15]) and frame[16:18] == ethertype:
-            untagged = frame[:12] + frame[16:]  # VLAN 0 gives a priority and names no VLAN
+        at = 12
+        while frame[at : at + 2] == VLAN and frame[at + 2 : at + 4] in _NO_VLAN:
+            at += 4
+        if at > 12 and frame[at : at + 2] == ethertype:
+            untagged = frame[:12] + frame[at:]
             return self.receive_arp(untagged) if ethertype == ARP else self.receive_nd(untagged)
-        if tag in {VLAN, QINQ}:
-            return self._drop(_NOT_FOR_US)
-        return self._drop(_MALFORMED)
+        return self._drop(_NOT_FOR_US if frame[at : at + 2] in {VLAN, QINQ} else _MALFORMED)
 
     def _drop(self, verdict: FrameVerdict) -> Reaction:
         self.counts[verdict] += 1

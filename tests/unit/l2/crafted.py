@@ -110,7 +110,7 @@ CRAFTED = [
     A("arp unicast request to another station", ask(destination=OTHER), V.NOT_FOR_US),
     A("arp in VLAN 10", tagged(ask(), 10), V.NOT_FOR_US),
     A("arp in VLAN 10 of a provider's tag", tagged(ask(), 10, 0x88A8), V.NOT_FOR_US),
-    A("arp tagged twice with VLAN 0", tagged(tagged(ask(), 0), 0), V.NOT_FOR_US),
+    A("arp tagged twice with VLAN 0", tagged(tagged(ask(), 0x6000), 0), V.ANSWERED),
     A("arp cut to 30 bytes", ask()[:30], V.MALFORMED),
     A("arp cut to 41 bytes", ask()[:41], V.MALFORMED),
     A("arp hardware type 6", patched(ask(), 14, b"\0\6"), V.MALFORMED),

@@ -1,0 +1,323 @@
+"""The responder process on the real kernel: what only sockets, filters, links and signals can show."""
+
+import asyncio
+import ctypes
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from netlb.errors import DataplaneError, TransientError
+from netlb.l2 import ndp
+from netlb.l2.adapter.announcer import Announcer
+from netlb.l2.adapter.interfaces import LinkWatch
+from netlb.l2.adapter.process import ResponderProcess
+from netlb.l2.adapter.sockets import Memberships
+from netlb.l2.announces import InterfaceAppeared, InterfaceVanished
+from netlb.testing.lab import requirements
+from netlb.testing.lab.namespaces import batch, inside
+from tests.unit.l2.crafted import CRAFTED, HELD4, HELD6, Crafted
+from tests.unit.l2.rigs import MOMENT, PATIENCE, VethRig, eventually, veth_rig
+
+pytestmark = pytest.mark.root
+
+FOUR, SIX = str(ip_address(HELD4)), str(ip_address(HELD6))
+GROUP = ndp.solicited_node(HELD6)
+_PR_CAPBSET_DROP, _CAP_NET_RAW = 24, 13
+
+
+@pytest.fixture
+def rig() -> Iterator[VethRig]:
+    if missing := requirements():
+        pytest.skip("; ".join(missing))
+    with veth_rig() as rig:
+        yield rig
+
+
+@pytest.fixture(scope="module")
+def replies() -> dict[str, list[bytes]]:
+    """What came back for each crafted frame from a node that holds both addresses."""
+    if missing := requirements():
+        pytest.skip("; ".join(missing))
+    with veth_rig() as rig:
+        return ask_all(rig)
+
+
+def ask_all(rig: VethRig) -> dict[str, list[bytes]]:
+    found: dict[str, list[bytes]] = {}
+
+    async def scenario() -> None:
+        async with rig.announcer() as announcer:
+            await announcer.hold_many({FOUR: None, SIX: None})
+            # The bursts end first: their frames look like the answer to a duplicate address probe.
+            await eventually(lambda: len(about_held(rig.seen())) >= 10)
+            for crafted in CRAFTED:
+                before = len(rig.seen())
+                rig.send(crafted.frame)
+                await asyncio.sleep(MOMENT)
+                if crafted.answered:
+                    await answer_after(rig, before)
+                found[crafted.name] = about_held(rig.seen()[before:])
+
+    rig.run(scenario)
+    return found
+
+
+async def answer_after(rig: VethRig, before: int) -> None:
+    await eventually(lambda: bool(about_held(rig.seen()[before:])))
+
+
+def about_held(frames: list[bytes]) -> list[bytes]:
+    """Return the ARP replies and advertisements for our addresses."""
+    return [frame for frame in frames if (frame[20:22] == b"\0\2" and frame[28:32] == HELD4) or frame[62:78] == HELD6]
+
+
+@pytest.mark.parametrize("crafted", CRAFTED, ids=lambda crafted: crafted.name)
+def test_crafted_frames_over_a_real_link(replies: dict[str, list[bytes]], crafted: Crafted) -> None:
+    assert int(crafted.answered) == len(replies[crafted.name])
+
+
+def test_the_groups_of_held_addresses_are_joined_and_left(rig: VethRig) -> None:
+    async def scenario() -> None:
+        async with rig.announcer() as announcer:
+            await announcer.hold_many({SIX: None, "2001:db8:1::c0:ffee": None})
+            assert ("n0", GROUP) in memberships()
+            await announcer.release(SIX)
+            assert ("n0", GROUP) in memberships()
+            rig.add_interface("n1")
+            await eventually(lambda: ("n1", GROUP) in memberships())
+            await announcer.release("2001:db8:1::c0:ffee")
+            assert not {("n0", GROUP), ("n1", GROUP)} & memberships()
+
+    rig.run(scenario)
+
+
+def memberships() -> set[tuple[str, bytes]]:
+    lines = Path("/proc/thread-self/net/igmp6").read_text().splitlines()
+    return {(name, bytes.fromhex(group)) for _, name, group, *_ in map(str.split, lines)}
+
+
+def test_more_groups_than_a_socket_takes(rig: VethRig) -> None:
+    groups = [ndp.solicited_node(bytes(13) + number.to_bytes(3, "big")) for number in range(6000)]
+
+    def join_and_leave() -> None:
+        joined = Memberships(socket.if_nametoindex("n0"))
+        try:
+            for group in groups:
+                joined.join(group)
+            assert {("n0", group) for group in groups} <= memberships()
+            for group in groups:
+                joined.leave(group)
+            assert not {("n0", group) for group in groups} & memberships()
+        finally:
+            joined.close()
+
+    inside(rig.node, join_and_leave)
+
+
+def test_an_ipv6_address_is_not_held_where_the_link_is_too_narrow_for_ipv6(rig: VethRig) -> None:
+    async def scenario() -> None:
+        async with rig.announcer() as announcer:
+            rig.add_interface("n1")
+            batch(["link set n1 mtu 1000"], rig.node)
+            await eventually(lambda: len(announcer.interfaces()) == 2)
+            await announcer.hold_many({FOUR: None, SIX: None})
+            both, one = frozenset({"n0", "n1"}), frozenset({"n0"})
+            assert {ip_address(FOUR): both, ip_address(SIX): one} == announcer.held()
+
+    rig.run(scenario)
+
+
+def test_a_link_that_goes_down_and_comes_up_again(rig: VethRig) -> None:
+    async def scenario() -> None:
+        async with rig.announcer() as announcer:
+            await announcer.hold(FOUR)
+            for _ in range(3):
+                batch(["link set n0 down"], rig.node)
+                await eventually(lambda: frozenset() == announcer.held()[ip_address(FOUR)])
+                batch(["link set n0 up"], rig.node)
+                await eventually(lambda: frozenset({"n0"}) == announcer.held()[ip_address(FOUR)])
+
+                async def answered() -> bool:
+                    return [rig.mac("n0")] == await rig.ask(FOUR)
+
+                await eventually(answered)
+            assert announcer.restarts == 0
+            kinds = [type(event) for event in rig.events]
+            assert [InterfaceAppeared, *([InterfaceVanished, InterfaceAppeared] * 3)] == kinds
+
+    rig.run(scenario)
+
+
+def test_a_bridge_takes_the_place_of_the_interface_it_enslaves(rig: VethRig) -> None:
+    async def scenario() -> None:
+        async with rig.announcer() as announcer:
+            await announcer.hold(FOUR)
+            batch(["link add name n1 type bridge", "link set n1 up", "link set n0 master n1"], rig.node)
+            await eventually(lambda: frozenset({"n1"}) == announcer.held()[ip_address(FOUR)])
+            batch(["link set n0 nomaster"], rig.node)
+            await eventually(lambda: frozenset({"n0"}) == announcer.held()[ip_address(FOUR)])
+
+    rig.run(scenario)
+
+
+def test_link_changes_that_were_lost_are_read_again(rig: VethRig) -> None:
+    async def scenario() -> None:
+        async with LinkWatch() as watch:
+            assert {"lo", "n0"} == {link.name for link in watch.links.values()}
+            first = watch._route
+            assert first is not None
+            first.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            batch([f"link add name a{number} type bridge" for number in range(20)], rig.node)
+            batch([f"link delete a{number}" for number in range(10)], rig.node)
+            expected = {"lo", "n0", *(f"a{number}" for number in range(10, 20))}
+            async with asyncio.timeout(PATIENCE):
+                async for _ in watch.changes():
+                    if expected == {link.name for link in watch.links.values()}:
+                        break
+            assert first is not watch._route
+
+    rig.run(scenario)
+
+
+def test_without_the_right_to_packet_sockets_the_error_says_which(rig: VethRig) -> None:
+    async def scenario() -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        assert libc.prctl(_PR_CAPBSET_DROP, _CAP_NET_RAW, 0, 0, 0) == 0  # of this thread, and what it executes
+        with pytest.raises(DataplaneError, match="CAP_NET_RAW") as refusal:
+            async with rig.announcer():
+                pass
+        assert errno.EPERM == refusal.value.errno
+
+    rig.run(scenario)
+
+
+def test_the_process_ends_with_its_parent_even_if_that_is_killed(rig: VethRig) -> None:
+    example = Path(__file__).parents[2] / "examples" / "answer_arp.py"
+    parent = inside(
+        rig.node,
+        lambda: subprocess.Popen([sys.executable, str(example), "n0", FOUR], stdout=subprocess.PIPE, text=True),
+    )
+    try:
+        assert parent.stdout is not None
+        assert "answering" in next(line for line in parent.stdout if "answering" in line)
+        [worker] = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+        assert [rig.mac("n0")] == asyncio.run(rig.ask(FOUR))
+        parent.kill()
+        parent.wait()
+        wait_for_end(int(worker))
+        assert [] == asyncio.run(rig.ask(FOUR))
+    finally:
+        parent.kill()
+        parent.communicate()
+
+
+def wait_for_end(pid: int) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return
+        except FileNotFoundError:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"process {pid} runs on")
+
+
+def test_signals_to_the_group_do_not_end_it_and_its_argv_and_environment_are_bare(rig: VethRig) -> None:
+    async def scenario() -> None:
+        async with rig.announcer() as announcer:
+            pid = announcer.worker_pid
+            assert pid is not None
+            os.kill(pid, signal.SIGINT)
+            os.kill(pid, signal.SIGTERM)
+            await announcer.hold(FOUR)
+            assert (pid, 0) == (announcer.worker_pid, announcer.restarts)
+            assert of_process(pid, "environ").count("=") <= 1
+            assert FOUR not in of_process(pid, "cmdline")
+            loaded = of_process(pid, "maps")
+            assert not [name for name in ("_asyncio", "_ssl", "_ctypes", "msgspec") if name in loaded]
+
+    rig.run(scenario)
+
+
+def of_process(pid: int, file: str) -> str:
+    return Path(f"/proc/{pid}/{file}").read_text()
+
+
+def test_a_process_that_crashes_says_why(rig: VethRig) -> None:
+    async def scenario() -> None:
+        process = await ResponderProcess.start(lambda _: None)
+        process._channel.send(b"no message")
+        assert "JSONDecodeError" in await process.closed
+        with pytest.raises(TransientError):
+            await process.stats()
+        await process.stop()
+
+    rig.run(scenario)
+
+
+def test_requests_fail_cleanly_on_what_is_not_there_and_after_the_end(rig: VethRig) -> None:
+    async def scenario() -> None:
+        process = await ResponderProcess.start(lambda _: None)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(process.stop)
+            with pytest.raises(DataplaneError) as refusal:
+                await process.set_interface(99999, b"\2\0\0\0\0\1")
+            assert refusal.value.errno in {errno.ENODEV, errno.ENXIO}
+            with pytest.raises(DataplaneError) as refusal:
+                await process.hold(99999, (HELD4,), more=False)
+            assert errno.ENODEV == refusal.value.errno
+            os.kill(process.pid, signal.SIGSTOP)
+            waiting = asyncio.ensure_future(process.stats())
+            await asyncio.sleep(0)
+            os.kill(process.pid, signal.SIGKILL)
+            with pytest.raises(TransientError):
+                await waiting
+            assert "SIGKILL" in await process.closed
+            with pytest.raises(TransientError):
+                await process.stats()
+
+    rig.run(scenario)
+
+
+def test_a_process_that_hangs_is_killed_at_the_end(rig: VethRig) -> None:
+    async def scenario() -> None:
+        process = await ResponderProcess.start(lambda _: None)
+        os.kill(process.pid, signal.SIGSTOP)
+        await process.stop()
+        assert "SIGKILL" in process.closed.result()
+
+    rig.run(scenario)
+
+
+def test_a_failure_half_way_leaves_nothing_half_done(rig: VethRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = ip_address("2001:db8::bad").packed
+    hold = ResponderProcess.hold
+
+    async def hold_all_but_one(
+        self: ResponderProcess, index: int, addresses: tuple[bytes, ...], *, more: bool
+    ) -> dict[bytes, int]:
+        result = await hold(self, index, tuple(a for a in addresses if a != refused), more=more)
+        return result | ({refused: errno.ENOMEM} if refused in addresses else {})
+
+    async def scenario() -> None:
+        async with Announcer(interfaces=["n0"]) as announcer:
+            await announcer.hold(FOUR)
+            monkeypatch.setattr(ResponderProcess, "hold", hold_all_but_one)
+            with pytest.raises(DataplaneError, match="2001:db8::bad on n0: ENOMEM"):
+                await announcer.hold_many({FOUR: [], SIX: None, "2001:db8::bad": None})
+            assert {ip_address(FOUR): frozenset({"n0"})} == announcer.held()
+            assert [rig.mac("n0")] == await rig.ask(FOUR)
+            assert [] == await rig.ask(SIX)
+
+    rig.run(scenario)
