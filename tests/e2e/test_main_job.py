@@ -6,6 +6,7 @@ import pytest
 
 from netlb.testing.lab import Host
 from tests.support.cluster import Cluster
+from tests.support.frames import asks, mac_bytes
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.root
@@ -75,11 +76,10 @@ def test_a_neighbour_that_doubts_is_answered(cluster: Cluster, version: int) -> 
     client.run(["ip", "neighbor", "replace", *entry, "nud", "stale"])
     assert {"STALE"} == state(client, expected)
 
-    with client.capture(outgoing=True) as wire:
+    with client.capture(asks(client, expected), outgoing=True) as questions:
         client.run(["python3", "-c", UDP, expected])  # nothing of it confirms the entry, as TCP would
         eventually(lambda: state(client, expected) == {"REACHABLE"}, "the entry is reachable again")
-        asked = [frame for frame in wire.frames() if frame[6:12] == mac(client) and is_question(frame, version)]
-    assert {mac(owner)} == {frame[:6] for frame in asked}
+        assert {mac_bytes(owner)} == {frame[:6] for frame in questions.frames()}
     assert owner.mac == client.neighbor(expected)
 
 
@@ -89,16 +89,3 @@ family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
 with socket.socket(family, socket.SOCK_DGRAM) as sock:
     sock.sendto(b"?", (sys.argv[1], 9))
 """
-
-
-def mac(host: Host) -> bytes:
-    """A host's MAC address as it is in frames."""
-    return bytes.fromhex(host.mac.replace(":", ""))
-
-
-def is_question(frame: bytes, version: int) -> bool:
-    """Whether a frame is an ARP request, or a neighbour solicitation, for the Service's address."""
-    address = {4: bytes([192, 168, 122, 90]), 6: bytes.fromhex("fd000122000000000000000000000090")}[version]
-    if version == 4:
-        return frame[12:14] == b"\x08\x06" and frame[20:22] == b"\x00\x01" and frame[38:42] == address
-    return frame[12:14] == b"\x86\xdd" and frame[20] == 58 and frame[54] == 135 and frame[62:78] == address
