@@ -1,0 +1,252 @@
+"""The speaker's parts together, with an announcer and a segment in memory: allocations in, answers out."""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+import pytest
+
+from netlb.errors import DataplaneError
+from netlb.l2 import arp
+from netlb.l2.announces import Address, Event
+from netlb.runtime.app import App
+from netlb.testing.l2 import FakeAnnouncer, FakeSegment
+from netlb_speaker.wiring import SpeakerSettings, build
+from tests.manifests import advertisement, node, pool, service, slice_of
+from tests.support.status import StatusReader
+from tests.support.wired import allocate, common, wired, write
+
+ADDRESS = "192.0.2.1"
+STRANGER = "02:00:00:00:00:99"
+
+
+class Net:
+    """Two segments that the speaker is on, and its announcer once there is one."""
+
+    def __init__(self) -> None:
+        self.segments = {"eth0": FakeSegment(), "eth1": FakeSegment()}
+        self.refuses: dict[str, int] = {}
+        """How often holding an address still fails."""
+        self.on_release: Callable[[], None] = lambda: None
+        self.announcer: FakeAnnouncer | None = None
+
+    def __call__(self, *, interfaces: Collection[str], on_event: Callable[[Event], None]) -> FakeAnnouncer:
+        self.announcer = _Announcer(self, interfaces, on_event)
+        return self.announcer
+
+    @property
+    def worker(self) -> FakeAnnouncer:
+        assert self.announcer is not None
+        return self.announcer
+
+    async def answers(self, address: str = ADDRESS) -> list[str]:
+        """Return the interfaces on which an address is answered for."""
+        return [name for name, segment in self.segments.items() if await segment.who_has(address)]
+
+
+class _Announcer(FakeAnnouncer):
+    """Refuses now and then, and lets a test look on when addresses are released."""
+
+    def __init__(self, net: Net, interfaces: Collection[str], on_event: Callable[[Event], None]) -> None:
+        super().__init__(net.segments, interfaces=interfaces, on_event=on_event)
+        self._net = net
+
+    async def hold_many(self, wanted: Mapping[str | Address, Collection[str] | None]) -> None:
+        for address in map(str, wanted):
+            if self._net.refuses.get(address, 0):
+                self._net.refuses[address] -= 1
+                raise DataplaneError(f"hold {address}", 12)
+        await super().hold_many(wanted)
+
+    async def release_many(self, addresses: Collection[str | Address]) -> None:  # type: ignore[override]
+        self._net.on_release()
+        await super().release_many(addresses)
+
+
+@pytest.fixture
+def net() -> Net:
+    return Net()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A directory with two nodes, a pool, and a Service whose address node-1 owns."""
+    common(tmp_path)
+    write(tmp_path, "nodes.yaml", [node("node-1"), node("node-2")])
+    write(tmp_path, "pool.yaml", [pool("all", "192.0.2.1-192.0.2.6"), advertisement(spec="{ipAddressPools: [all]}")])
+    declare(tmp_path, "web")
+    return tmp_path
+
+
+@pytest.fixture
+def status(root: Path) -> StatusReader:
+    return StatusReader(root / "cluster.status")
+
+
+def declare(root: Path, *names: str) -> None:
+    """Declare Services with an endpoint on node-1, policy Local, and allocate."""
+    spec = {"externalTrafficPolicy": "Local"}
+    for name in names:
+        write(root, f"{name}.yaml", [service(name, **spec), slice_of(name, "node-1")])
+    allocate(root)
+
+
+def speaker(root: Path, net: Net, *, name: str = "node-1", interfaces: tuple[str, ...] = ()) -> App:
+    settings = SpeakerSettings(
+        common=common(root), status_dir=root / "cluster.status", node=name, interfaces=interfaces
+    )
+    return build(settings, net)
+
+
+def test_an_address_is_answered_for_while_its_service_is_there(root: Path, net: Net, status: StatusReader) -> None:
+    async def scenario() -> None:
+        async with wired(speaker(root, net)) as daemon:
+            await daemon.until(lambda: status.announcers(ADDRESS) == ["node-1"], "it is reported")
+            await daemon.ready()
+            assert ["eth0", "eth1"] == await net.answers()
+            labels = {"service": "default/web", "protocol": "layer2", "node": "node-1", "ip": ADDRESS}
+            assert 1.0 == daemon.metric("netlb_speaker_announced", **labels)
+            (root / "cluster" / "web.yaml").unlink()
+            await daemon.until(lambda: not net.worker.held(), "it is released")
+            assert [] == await net.answers()
+            await daemon.until(lambda: not status.announcers(ADDRESS), "it is reported")
+            assert daemon.metric("netlb_speaker_announced", **labels) is None
+
+    asyncio.run(scenario())
+
+
+def test_an_address_that_is_given_later_is_answered_for(root: Path, net: Net) -> None:
+    async def scenario() -> None:
+        async with wired(speaker(root, net)) as daemon:
+            await daemon.ready()
+            write(root, "late.yaml", [service("late"), slice_of("late", "node-1")])
+            allocate(root)
+            await daemon.until(lambda: len(net.worker.held()) == 2, "both are held")
+            assert ["eth0", "eth1"] == await net.answers("192.0.2.2")
+
+    asyncio.run(scenario())
+
+
+def test_another_nodes_speaker_is_silent_and_says_why(root: Path, net: Net, status: StatusReader) -> None:
+    async def scenario() -> None:
+        async with wired(speaker(root, net, name="node-2")) as daemon:
+            await daemon.until(lambda: status.node("node-2"), "the report")
+            expected = {"address": ADDRESS, "service": "default/web", "reason": "NotOwner", "owner": "node-1"}
+            assert [expected] == status.node("node-2")["silent"]
+            assert [] == await net.answers()
+            write(root, "web.yaml", [service("web", externalTrafficPolicy="Local"), slice_of("web", "node-2")])
+            await daemon.until(lambda: status.announcers(ADDRESS) == ["node-2"], "the endpoint has moved here")
+            assert ["eth0", "eth1"] == await net.answers()
+
+    asyncio.run(scenario())
+
+
+def test_interfaces_of_an_advertisement_count(root: Path, net: Net, status: StatusReader) -> None:
+    async def scenario() -> None:
+        async with wired(speaker(root, net)) as daemon:
+            await daemon.until(net.worker.held, "it is held")
+            for name in ("eth1", "eth0"):
+                write(root, "pool.yaml", [POOL, advertisement(spec=f"{{interfaces: [{name}]}}")])
+                await daemon.until(lambda name=name: {name} in net.worker.held().values(), f"it is held on {name}")  # type: ignore[misc]
+                assert [name] == await net.answers()
+            write(root, "pool.yaml", [POOL, advertisement(spec="{interfaces: [eth7]}")])
+            await daemon.until(lambda: "InterfaceMissing" in error(status), "there is no such interface")
+            assert [] == await net.answers()
+            net.worker.add_interface("eth7", net.segments["eth0"])
+            await daemon.until(lambda: status.announcers(ADDRESS), "now there is")
+
+    asyncio.run(scenario())
+
+
+def test_named_interfaces_that_are_missing_are_waited_for(root: Path, net: Net, status: StatusReader) -> None:
+    note = "no interface eth9 that is up"
+
+    async def scenario() -> None:
+        async with wired(speaker(root, net, interfaces=("eth0", "eth9"))) as daemon:
+            await daemon.until(lambda: status.announcers(ADDRESS), "it is answered for on the one that is there")
+            await daemon.until(lambda: status.node("node-1")["notes"] == [f"{note}; {REMEDY}"], "the note")
+            assert {"l2": note} == daemon.problems()
+            assert ["eth0"] == await net.answers()
+            net.segments["eth9"] = FakeSegment()
+            net.worker.add_interface("eth9", net.segments["eth9"])
+            await daemon.ready()
+            assert ["eth0", "eth9"] == await net.answers()
+            await daemon.until(lambda: status.node("node-1")["notes"] == [], "the note is gone")
+
+    asyncio.run(scenario())
+
+
+def test_what_cannot_be_held_is_told_and_tried_again(root: Path, net: Net, status: StatusReader) -> None:
+    declare(root, "web", "web-2")
+    net.refuses["192.0.2.1"] = 10**6
+
+    async def scenario() -> None:
+        async with wired(speaker(root, net)) as daemon:
+            await daemon.until(lambda: "hold 192.0.2.1: ENOMEM" in error(status), "the failure is reported")
+            await daemon.until(lambda: status.announcers("192.0.2.2"), "the other address is not held up")
+            assert [[], ["eth0", "eth1"]] == [await net.answers(address) for address in ("192.0.2.1", "192.0.2.2")]
+            assert {"l2": "not all addresses are answered for"} == daemon.problems()
+            net.refuses.clear()
+            await daemon.ready()
+            assert ["eth0", "eth1"] == await net.answers()
+            await daemon.until(lambda: not error(status), "the failure is gone")
+
+    asyncio.run(scenario())
+
+
+def test_a_responder_that_dies_is_told_of_and_goes_on(root: Path, net: Net, status: StatusReader) -> None:
+    async def scenario() -> None:
+        async with wired(speaker(root, net)) as daemon:
+            await daemon.until(lambda: status.announcers(ADDRESS), "it is answered for")
+            net.worker.kill_worker()
+            await daemon.until(lambda: not status.announcers(ADDRESS), "nothing is claimed that is not true")
+            assert {"l2": "no interface to answer on"} == daemon.problems()
+            net.worker.restart_worker()
+            await daemon.until(lambda: status.announcers(ADDRESS), "it is answered for again")
+            await daemon.ready()
+
+    asyncio.run(scenario())
+
+
+def test_a_conflict_is_a_note_and_a_metric(root: Path, net: Net, status: StatusReader) -> None:
+    async def scenario() -> None:
+        async with wired(speaker(root, net)) as daemon:
+            await daemon.until(net.worker.held, "it is held")
+            for frame in arp.gratuitous(bytes.fromhex(STRANGER.replace(":", "")), bytes([192, 0, 2, 1])):
+                net.segments["eth1"].send(frame)
+            told = f"{STRANGER} on eth1 claims {ADDRESS}, which is announced here"
+            await daemon.until(lambda: status.node("node-1").get("notes") == [told], "the note")
+            assert 1.0 == daemon.metric("netlb_layer2_conflicts_total", ip=ADDRESS, mac=STRANGER)
+            assert ["eth0", "eth1"] == await net.answers()
+
+    asyncio.run(scenario())
+
+
+def test_a_stop_silences_every_address_before_the_report_goes(root: Path, net: Net, status: StatusReader) -> None:
+    reported_at_release: list[bool] = []
+
+    async def scenario() -> None:
+        async with wired(speaker(root, net)) as daemon:
+            await daemon.until(lambda: status.announcers(ADDRESS), "it is reported")
+            net.on_release = lambda: reported_at_release.append(bool(status.node("node-1")))
+            await daemon.stop()
+            assert [True] == reported_at_release
+            assert [] == await net.answers()
+            assert {} == status.node("node-1")
+            declare(root, "too-late")
+            write(root, "web.yaml", [service("web"), slice_of("web", "node-1")])
+            await asyncio.sleep(0.2)  # what changes now is no reason to begin again
+            assert {} == net.worker.held()
+            assert {} == status.node("node-1")
+
+    asyncio.run(scenario())
+
+
+POOL = pool("all", "192.0.2.1-192.0.2.6")
+REMEDY = "create it, or correct --interface"
+
+
+def error(status: StatusReader) -> str:
+    """What keeps the first address from being answered for, by the report; empty if nothing does."""
+    found = [entry.get("error", "") for entry in status.node("node-1").get("announcing", ())]
+    return str(found[0]) if found else ""
