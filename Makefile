@@ -7,7 +7,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test check bench clean packages bench-packages
+.NOTPARALLEL:
+.PHONY: demo test check bench clean packages demo-packages bench-packages
 
 PYTHON ?= python3
 VENV := .venv
@@ -15,38 +16,51 @@ BIN := $(VENV)/bin
 BENCH ?= *
 KEEP ?=
 
+# Plain `su` leaves these out, and `nft` and `dpkg` need them.
+export PATH := $(PATH):/usr/sbin:/sbin
+
 # What the lab, the tests and the benchmarks need from Debian: a file that must exist, and the package that has it.
-LAB_NEEDS := /usr/share/doc/python3-venv:python3-venv /usr/sbin/ip:iproute2 /usr/sbin/nft:nftables
-BENCH_NEEDS := $(LAB_NEEDS) /usr/bin/cc:gcc /usr/include/stdio.h:libc6-dev /usr/sbin/farpd:farpd /usr/sbin/ndppd:ndppd
+LAB_NEEDS = $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')/ensurepip:python3-venv \
+	/usr/sbin/ip:iproute2 /usr/sbin/nft:nftables
+DEMO_NEEDS = $(if $(KEEP),/usr/bin/curl:curl)
+BENCH_NEEDS = /usr/bin/cc:gcc /usr/include/stdio.h:libc6-dev /usr/sbin/farpd:farpd /usr/sbin/ndppd:ndppd
+
+# pytest keeps the temporary directories of three runs in /tmp; here they go when it ends.
+PYTEST = tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; PYTEST_DEBUG_TEMPROOT="$$tmp" $(BIN)/python -m pytest
+PIP = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
 
 packages:
 	@tools/debian-packages $(LAB_NEEDS)
 
+demo-packages:
+	@tools/debian-packages $(DEMO_NEEDS)
+
 bench-packages:
 	@tools/debian-packages $(BENCH_NEEDS)
 
+# Without a stamp, what is in the environment may be half of an install: it is made anew.
 $(VENV)/.stamp: setup.cfg pyproject.toml | packages
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing netlb and its tools into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'setuptools>=77' pip
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,bench]'
+	@test -e $@ || $(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) --upgrade 'setuptools>=77' pip
+	@$(PIP) --editable '.[test,bench]'
 	@touch $@
 
-demo: $(VENV)/.stamp
+demo: $(VENV)/.stamp | demo-packages
 	@$(BIN)/python examples/demo.py $(if $(KEEP),--keep)
 
 test: check
-	@$(BIN)/python -m pytest tests/contract tests/wiring tests/e2e
+	@$(PYTEST) tests/contract tests/wiring tests/e2e
 
 check: $(VENV)/.stamp
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest tests/unit tests/property tests/golden tests/fuzz
+	@$(PYTEST) tests/unit tests/property tests/golden tests/fuzz
 
 bench: $(VENV)/.stamp | bench-packages
-	@$(BIN)/python -m pytest benchmarks/bench_$(BENCH).py --benchmark-only -s
+	@$(PYTEST) benchmarks/bench_$(BENCH).py --benchmark-only -s
 
 clean:
 	@if test -x $(BIN)/python; then $(BIN)/python -m netlb.testing.lab sweep || true; fi
