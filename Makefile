@@ -8,7 +8,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: demo test check bench clean packages demo-packages bench-packages
+PACKAGES := packages-lab packages-demo packages-test packages-bench
+.PHONY: demo test check bench clean $(PACKAGES)
 
 PYTHON ?= python3
 VENV := .venv
@@ -19,37 +20,32 @@ KEEP ?=
 # Plain `su` leaves these out, and `nft` and `dpkg` need them.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-# What the lab, the tests and the benchmarks need from Debian: a file that must exist, and the package that has it.
-LAB_NEEDS = $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')/ensurepip:python3-venv \
+# What each needs from Debian: a file that must exist, and the package that has it.
+NEEDS_lab = $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')/ensurepip:python3-venv \
 	/usr/sbin/ip:iproute2 /usr/sbin/nft:nftables
-DEMO_NEEDS = $(if $(KEEP),/usr/bin/curl:curl)
-BENCH_NEEDS = /usr/bin/cc:gcc /usr/include/stdio.h:libc6-dev /usr/sbin/farpd:farpd /usr/sbin/ndppd:ndppd
+NEEDS_demo = $(if $(KEEP),/usr/bin/curl:curl)
+NEEDS_test = /usr/sbin/sysctl:procps
+NEEDS_bench = /usr/bin/cc:gcc /usr/include/stdio.h:libc6-dev /usr/sbin/farpd:farpd /usr/sbin/ndppd:ndppd
 
 # pytest keeps the temporary directories of three runs in /tmp; here they go when it ends.
 PYTEST = tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; PYTEST_DEBUG_TEMPROOT="$$tmp" $(BIN)/python -m pytest
 PIP = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
 
-packages:
-	@tools/debian-packages $(LAB_NEEDS)
-
-demo-packages:
-	@tools/debian-packages $(DEMO_NEEDS)
-
-bench-packages:
-	@tools/debian-packages $(BENCH_NEEDS)
+$(PACKAGES): packages-%:
+	@tools/debian-packages $(NEEDS_$*)
 
 # Without a stamp, what is in the environment may be half of an install: it is made anew.
-$(VENV)/.stamp: setup.cfg pyproject.toml | packages
+$(VENV)/.stamp: setup.cfg pyproject.toml | packages-lab
 	@echo "installing netlb and its tools into $(VENV)"
 	@test -e $@ || $(PYTHON) -m venv --clear $(VENV)
 	@$(PIP) --upgrade 'setuptools>=77' pip
 	@$(PIP) --editable '.[test,bench]'
 	@touch $@
 
-demo: $(VENV)/.stamp | demo-packages
+demo: $(VENV)/.stamp | packages-demo
 	@$(BIN)/python examples/demo.py $(if $(KEEP),--keep)
 
-test: check
+test: check | packages-test
 	@$(PYTEST) tests/contract tests/wiring tests/e2e
 
 check: $(VENV)/.stamp
@@ -59,7 +55,7 @@ check: $(VENV)/.stamp
 	@$(BIN)/lint-imports
 	@$(PYTEST) tests/unit tests/property tests/golden tests/fuzz
 
-bench: $(VENV)/.stamp | bench-packages
+bench: $(VENV)/.stamp | packages-bench
 	@$(PYTEST) benchmarks/bench_$(BENCH).py --benchmark-only -s
 
 clean:

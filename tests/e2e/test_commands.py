@@ -36,7 +36,7 @@ class Clone:
         own = {"CALLS": str(self.calls), "FAILS_AT": fails_at}
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
         result = subprocess.run(
-            ["make", f"PYTHON={self.python}", "LAB_NEEDS=", "BENCH_NEEDS=", *arguments],
+            ["make", f"PYTHON={self.python}", "NEEDS_lab=", "NEEDS_test=", "NEEDS_bench=", "KEEP=", *arguments],
             cwd=self.root, env={**inherited, **own}, capture_output=True, text=True, timeout=30, check=False,
         )  # fmt: skip
         return result.returncode, self.calls.read_text().splitlines()
