@@ -17,7 +17,7 @@ from netlb.runtime.config import CommonSettings
 from netlb.runtime.log import get_logger
 from netlb.runtime.metrics import StateCollector, gauge, new_registry, reconciler_metrics
 from netlb.source.directory import DirectorySource
-from netlb.source.status import cluster_status, is_controllers, read_holdings
+from netlb.source.status import cluster_status, is_controllers, read_holdings, service_path
 from netlb.source.tree import StatusTree
 from netlb.source.watch import DirectoryWatch
 
@@ -79,8 +79,23 @@ class _Controller:
         async for snapshot in self._source.snapshots():
             plan = plan_cluster(replace(snapshot, holdings=holdings))
             self._tell(holdings, plan)
-            self.plan, holdings = plan, plan.holdings
-            self.status.want(cluster_status(plan))
+            self.plan = plan
+            await self._write(holdings, plan)
+            holdings = plan.holdings
+
+    async def _write(self, before: Mapping[ObjectRef, Holding], plan: ClusterPlan) -> None:
+        """Write the plan down: what is given up first, so that no crash leaves an address with two holders."""
+        files = cluster_status(plan)
+        holders = {address: ref for ref, holding in before.items() for address in holding.addresses}
+        successors = {
+            service_path(ref)
+            for ref, holding in plan.holdings.items()
+            if any(holders.get(address, ref) != ref for address in holding.addresses)
+        }
+        if successors:
+            self.status.want({path: text for path, text in files.items() if path not in successors})
+            await self.status.settled()
+        self.status.want(files)
 
     async def guard(self) -> None:
         """Put back what somebody else changes in the status tree, once it is there and ours."""

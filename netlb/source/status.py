@@ -20,7 +20,15 @@ from netlb.net import Address, parse_address
 from netlb.plan import ClusterPlan, NodePlan
 from netlb.plan.render import findings_data, service_name, silent_data, to_yaml
 
-__all__ = ["cluster_status", "is_controllers", "node_path", "node_status", "read_holdings", "read_service_status"]
+__all__ = [
+    "cluster_status",
+    "is_controllers",
+    "node_path",
+    "node_status",
+    "read_holdings",
+    "read_service_status",
+    "service_path",
+]
 
 ALLOCATED = "netlb.io/AddressAllocated"
 
@@ -37,14 +45,18 @@ def node_path(node: str) -> str:
     return f"nodes/{_file_name(node)}.yaml"
 
 
+def service_path(service: ObjectRef) -> str:
+    """Return the file of a Service's status."""
+    return f"services/{_file_name(service.namespace)}.{_file_name(service.name)}.yaml"
+
+
 def cluster_status(plan: ClusterPlan) -> dict[str, str]:
     """Return every file that the controller keeps, by path."""
     result = plan.addresses
     files = {"controller.yaml": _text({"findings": findings_data(plan.findings)})}
     outcomes: dict[ObjectRef, Allocation | Refused] = {**result.refusals, **result.allocations}
     for ref, outcome in outcomes.items():
-        name = f"services/{_file_name(ref.namespace)}.{_file_name(ref.name)}.yaml"
-        files[name] = _text(_service_status(ref, outcome))
+        files[service_path(ref)] = _text(_service_status(ref, outcome))
     for pool, usage in result.usage.items():
         status = {
             family.lower(): {"total": count.size, "used": count.held, "free": count.free}

@@ -1,12 +1,15 @@
 """The controller's parts together: manifests in, status tree out."""
 
 import asyncio
+from collections.abc import Callable
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from netlb.runtime.app import App
+from netlb.source.tree import StatusTree
 from netlb_controller.wiring import ControllerSettings, build
 from tests.manifests import advertisement, node, pool, service
 from tests.support.status import StatusReader
@@ -152,3 +155,35 @@ def test_a_broken_manifest_keeps_what_is_held_and_becomes_a_finding(root: Path, 
             assert 0.0 == daemon.metric("netlb_findings", severity="error")
 
     asyncio.run(scenario())
+
+
+def test_an_address_has_one_holder_on_disk_at_any_moment(
+    root: Path, status: StatusReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a crash between two files would leave two holders, and the wrong one might keep it."""
+    write(root, "pool.yaml", [pool("one", ADDRESS), advertisement()])
+    write(root, "waiting.yaml", [service("waiting")])
+    holders: list[list[str]] = []
+
+    def noting(change: Callable[..., None]) -> Callable[..., None]:
+        def changed(*arguments: Any) -> None:
+            change(*arguments)
+            holders.append(sorted(name for name, addresses in status.held().items() if ADDRESS in addresses))
+
+        return changed
+
+    monkeypatch.setattr(StatusTree, "_write", noting(StatusTree._write))
+    monkeypatch.setattr(StatusTree, "_delete", noting(StatusTree._delete))
+
+    async def scenario() -> None:
+        async with wired(controller(root)) as daemon:
+            await daemon.ready()
+            assert {"waiting": (ADDRESS,)} == status.held()
+            write(root, "early.yaml", [service("early")])
+            await daemon.until((status.root / "services/default.early.yaml").exists, "it waits")
+            (root / "cluster" / "waiting.yaml").unlink()
+            await daemon.until(lambda: status.address("early") == ADDRESS, "it has the address")
+            await daemon.ready()
+
+    asyncio.run(scenario())
+    assert [["waiting"], [], ["early"]] == [names for names, _ in groupby(holders[holders.index(["waiting"]) :])]
