@@ -1,0 +1,1 @@
+"""What every benchmark shares: statistics, targets, the machine, processes, the results file, pytest-benchmark."""
