@@ -41,7 +41,8 @@ _IDLE = 1.0
 METHOD: Final = """\
 Each program is started on a node of the lab, over the example's manifests, and ended, in every round, in an order \
 drawn anew. start: from before the process is made until /readyz answers 200, asked every 2 ms; for the bare \
-interpreter, until it has ended. RSS: one second later, pages that processes share counted in each. Nothing is pinned to a CPU.
+interpreter, until it has ended. RSS: one second later, pages that processes share counted in each. Nothing is \
+pinned to a CPU.
 All numbers are medians over the rounds; x is the median of the rounds' own ratios."""
 
 pytestmark = pytest.mark.timeout(600)

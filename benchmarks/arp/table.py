@@ -57,13 +57,13 @@ def memory_table(cases: Sequence[Case]) -> Table:
     table.add_column("RSS MiB", justify="right")
     shown = set()
     for case in cases:
-        if case.peer in shown or not case.rounds or not case.rounds[0].resident_bytes:
+        if case.peer.name in shown or not case.rounds or not case.rounds[0].resident_bytes:
             continue
-        shown.add(case.peer)
+        shown.add(case.peer.name)
         for index in range(len(case.rounds[0].resident_bytes)):
             mebibytes = median(each.resident_bytes[index] for each in case.rounds) / 2**20
             role = "the program that holds the address" if index == 0 else "its responder"
-            table.add_row(case.peer.name, role if case.peer is NETLB else "", f"{mebibytes:.1f}")
+            table.add_row(case.peer.name, role if case.peer.name == NETLB.name else "", f"{mebibytes:.1f}")
     return table
 
 
@@ -82,7 +82,7 @@ def targets(cases: Sequence[Case]) -> list[Target]:
 
 
 def _find(cases: Sequence[Case], peer: Peer, family: Family) -> Case:
-    return next(case for case in cases if case.peer is peer and case.family == family)
+    return next(case for case in cases if (case.peer.name, case.family) == (peer.name, family))
 
 
 def _figure(value: float) -> str:
