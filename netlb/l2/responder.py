@@ -171,7 +171,7 @@ class Responder:
             return self._drop(_NOT_HELD)
         length = frame[18] << 8 | frame[19]
         end = 54 + length
-        if length < 24 or length & 7 or end > len(frame):
+        if length < 24 or end > len(frame):
             return self._drop(_MALFORMED)
         # Source, destination and message are adjacent: one number, zero modulo 65535 with length and protocol added.
         if (int.from_bytes(frame[22:end], "big") + length + _ICMPV6) % 0xFFFF:

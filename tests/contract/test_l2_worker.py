@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack
 from ipaddress import ip_address
 from pathlib import Path
@@ -86,6 +86,15 @@ def test_crafted_frames_over_a_real_link(replies: dict[str, list[bytes]], crafte
     assert int(crafted.answered) == len(replies[crafted.name])
 
 
+async def answered(rig: VethRig) -> None:
+    """Wait until the node answers for FOUR."""
+
+    async def by_the_node() -> bool:
+        return [rig.mac("n0")] == await rig.ask(FOUR)
+
+    await eventually(by_the_node)
+
+
 def test_the_groups_of_held_addresses_are_joined_and_left(rig: VethRig) -> None:
     async def scenario() -> None:
         async with rig.announcer() as announcer:
@@ -146,11 +155,7 @@ def test_a_link_that_goes_down_and_comes_up_again(rig: VethRig) -> None:
                 await eventually(lambda: frozenset() == announcer.held()[ip_address(FOUR)])
                 batch(["link set n0 up"], rig.node)
                 await eventually(lambda: frozenset({"n0"}) == announcer.held()[ip_address(FOUR)])
-
-                async def answered() -> bool:
-                    return [rig.mac("n0")] == await rig.ask(FOUR)
-
-                await eventually(answered)
+                await answered(rig)
             assert announcer.restarts == 0
             kinds = [type(event) for event in rig.events]
             assert [InterfaceAppeared, *([InterfaceVanished, InterfaceAppeared] * 3)] == kinds
@@ -166,6 +171,25 @@ def test_a_bridge_takes_the_place_of_the_interface_it_enslaves(rig: VethRig) -> 
             await eventually(lambda: frozenset({"n1"}) == announcer.held()[ip_address(FOUR)])
             batch(["link set n0 nomaster"], rig.node)
             await eventually(lambda: frozenset({"n0"}) == announcer.held()[ip_address(FOUR)])
+
+    rig.run(scenario)
+
+
+def test_a_port_that_leaves_a_bridge_is_not_taken_for_gone(rig: VethRig) -> None:
+    async def scenario() -> None:
+        async with LinkWatch() as watch:
+            batch(["link add name br0 type bridge", "link set n0 master br0", "link set n0 nomaster"], rig.node)
+            batch(["link add name last type bridge"], rig.node)
+            seen = []
+            async with asyncio.timeout(PATIENCE):
+                async for index, link in watch.changes():
+                    seen.append((index, link))
+                    if link is not None and link.name == "last":
+                        break
+            assert [] == [index for index, link in seen if link is None]
+            masters = [link.master is not None for _, link in seen if link is not None and link.name == "n0"]
+            assert True in masters
+            assert masters[-1] is False
 
     rig.run(scenario)
 
@@ -211,7 +235,7 @@ def test_the_process_ends_with_its_parent_even_if_that_is_killed(rig: VethRig) -
         assert parent.stdout is not None
         assert "answering" in next(line for line in parent.stdout if "answering" in line)
         [worker] = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
-        assert [rig.mac("n0")] == asyncio.run(rig.ask(FOUR))
+        asyncio.run(answered(rig))
         parent.kill()
         parent.wait()
         wait_for_end(int(worker))
@@ -219,6 +243,14 @@ def test_the_process_ends_with_its_parent_even_if_that_is_killed(rig: VethRig) -
     finally:
         parent.kill()
         parent.communicate()
+
+
+def test_the_example_runs_for_its_time(rig: VethRig) -> None:
+    example = Path(__file__).parents[2] / "examples" / "answer_arp.py"
+    command = [sys.executable, str(example), "n0", SIX, "--seconds", "0.1"]
+    ran = inside(rig.node, lambda: subprocess.run(command, capture_output=True, text=True, check=True))
+    assert f"answering: {{IPv6Address('{SIX}'): frozenset({{'n0'}})}}" in ran.stdout
+    assert "" == ran.stderr
 
 
 def wait_for_end(pid: int) -> None:
@@ -317,7 +349,36 @@ def test_a_failure_half_way_leaves_nothing_half_done(rig: VethRig, monkeypatch: 
             with pytest.raises(DataplaneError, match="2001:db8::bad on n0: ENOMEM"):
                 await announcer.hold_many({FOUR: [], SIX: None, "2001:db8::bad": None})
             assert {ip_address(FOUR): frozenset({"n0"})} == announcer.held()
-            assert [rig.mac("n0")] == await rig.ask(FOUR)
             assert [] == await rig.ask(SIX)
+            await answered(rig)
 
     rig.run(scenario)
+
+
+def test_a_change_whose_caller_was_cancelled_is_carried_through(rig: VethRig) -> None:
+    async def scenario() -> None:
+        fours = [str(ip_address("10.9.0.0") + number) for number in range(1000)]
+        async with rig.announcer() as announcer:
+            everywhere = {ip_address(four): frozenset({"n0"}) for four in fours}
+            await cancelled(announcer, announcer.hold_many(dict.fromkeys(fours)))
+            assert everywhere == announcer.held()
+            await cancelled(announcer, announcer.release_many(fours))
+            assert {} == announcer.held()
+            assert [] == await rig.ask(fours[-1])
+            leaving = asyncio.ensure_future(announcer.hold_many(dict.fromkeys(fours)))
+            await asyncio.sleep(0)
+        with pytest.raises(TransientError):
+            await leaving
+
+    rig.run(scenario)
+
+
+async def cancelled(announcer: Announcer, call: Coroutine[None, None, None]) -> None:
+    """Cancel a call that has begun, and wait until what it began is over."""
+    caller = asyncio.create_task(call)
+    await asyncio.sleep(0)
+    assert announcer._changes
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    await eventually(lambda: not announcer._changes)

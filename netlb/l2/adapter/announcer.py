@@ -66,6 +66,7 @@ class Announcer:
         self._usable: dict[int, Interface] = {}
         self._process: ResponderProcess | None = None
         self._lock = asyncio.Lock()
+        self._changes: set[asyncio.Task[None]] = set()
         self._exit = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -102,18 +103,7 @@ class Announcer:
             parse_address(address).packed: None if names is None else frozenset(names)
             for address, names in wanted.items()
         }
-        async with self._lock:
-            self._require_process()
-            await self._open_missing()
-            before = self._holdings.wanted(update)
-            self._holdings.want(update)
-            try:
-                await self._settle(update)
-            except BaseException:
-                self._holdings.unwant(update)
-                self._holdings.want(before)
-                await self._undo(update)
-                raise
+        await self._finish(self._hold(update))
 
     async def release(self, address: str | Address) -> None:
         """See Announces."""
@@ -121,11 +111,7 @@ class Announcer:
 
     async def release_many(self, addresses: Iterable[str | Address]) -> None:
         """See Announces."""
-        packed = [parse_address(address).packed for address in addresses]
-        async with self._lock:
-            self._holdings.unwant(packed)
-            if self._running() is not None:
-                await self._settle(packed)
+        await self._finish(self._release([parse_address(address).packed for address in addresses]))
 
     async def announce(self, addresses: Iterable[str | Address]) -> None:
         """See Announces."""
@@ -185,6 +171,7 @@ class Announcer:
         process, self._process = self._process, None
         if process is not None:
             await process.stop()
+        await asyncio.gather(*self._changes, return_exceptions=True)
 
     async def _supervise(self) -> None:
         loop = asyncio.get_running_loop()
@@ -262,6 +249,33 @@ class Announcer:
         await self._settle(self._holdings.all_wanted(), [interface.index])
 
     # Addresses
+
+    async def _finish(self, change: Coroutine[None, None, None]) -> None:
+        """Carry a change through even if the caller is cancelled: half of one would make `held` a lie."""
+        task = asyncio.create_task(change)
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
+        await asyncio.shield(task)
+
+    async def _hold(self, update: Mapping[bytes, Wanted]) -> None:
+        async with self._lock:
+            self._require_process()
+            await self._open_missing()
+            before = self._holdings.wanted(update)
+            self._holdings.want(update)
+            try:
+                await self._settle(update)
+            except BaseException:
+                self._holdings.unwant(update)
+                self._holdings.want(before)
+                await self._undo(update)
+                raise
+
+    async def _release(self, addresses: Collection[bytes]) -> None:
+        async with self._lock:
+            self._holdings.unwant(addresses)
+            if self._running() is not None:
+                await self._settle(addresses)
 
     async def _undo(self, addresses: Collection[bytes]) -> None:
         try:

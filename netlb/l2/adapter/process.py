@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
@@ -37,7 +38,11 @@ class ResponderProcess:
     """One running responder process. Made by `start`; all of it belongs to the event loop it was started in."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], channel: socket.socket, on_claim: Callable[[control.ClaimSeen], None]
+        self,
+        process: subprocess.Popen[bytes],
+        pidfd: int,
+        channel: socket.socket,
+        on_claim: Callable[[control.ClaimSeen], None],
     ) -> None:
         loop = asyncio.get_running_loop()
         self.pid = process.pid
@@ -51,7 +56,7 @@ class ResponderProcess:
         self._numbers = count(1)
         self._window = asyncio.Semaphore(_MOST_UNANSWERED)
         self._crash = ""
-        self._pidfd = os.pidfd_open(process.pid)
+        self._pidfd = pidfd
         loop.add_reader(channel, self._read)
         loop.add_reader(self._pidfd, self._ended)
 
@@ -59,10 +64,10 @@ class ResponderProcess:
     async def start(cls, on_claim: Callable[[control.ClaimSeen], None]) -> Self:
         """Start the process and wait until it serves; DataplaneError where it may not open packet sockets."""
         try:
-            process, channel = _spawn()
+            process, pidfd, channel = _spawn()
         except OSError as error:
             raise DataplaneError("start the responder process", error.errno or errno.EIO) from error
-        self = cls(process, channel, on_claim)
+        self = cls(process, pidfd, channel, on_claim)
         try:
             async with asyncio.timeout(_START_TIMEOUT):
                 refused = await self._ready
@@ -194,20 +199,21 @@ class ResponderProcess:
             self.closed.set_result(self._crash or f"ended with {by}")
 
 
-def _spawn() -> tuple[subprocess.Popen[bytes], socket.socket]:
+def _spawn() -> tuple[subprocess.Popen[bytes], int, socket.socket]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs:
-        try:
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
-                [sys.executable, "-I", "-S", "-c", _BOOTSTRAP, _ROOT, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                cwd="/",
-                env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
-            )
-        except OSError:
-            ours.close()
-            raise
     ours.setblocking(False)
-    return process, ours
+    with theirs, ExitStack() as undo:
+        undo.callback(ours.close)
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
+            [sys.executable, "-I", "-S", "-c", _BOOTSTRAP, _ROOT, str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            cwd="/",
+            env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
+        )
+        undo.callback(process.wait)
+        undo.callback(process.kill)
+        pidfd = os.pidfd_open(process.pid)
+        undo.pop_all()
+    return process, pidfd, ours

@@ -16,6 +16,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import islice
 from typing import Final
 
@@ -206,6 +207,6 @@ def main(descriptor: int) -> None:
         try:
             Worker(channel).run()
         except Exception:
-            channel.setblocking(True)
-            channel.send(control.encode(control.Crashed(traceback.format_exc()[-4000:])))
+            with suppress(OSError):
+                channel.send(control.encode(control.Crashed(traceback.format_exc()[-4000:])))
             sys.exit(1)

@@ -11,6 +11,8 @@ def passes(program: Program, frame: bytes, packet_type: int = HOST) -> bool:
     accumulator = at = 0
     while True:
         code, if_true, if_false, operand = program[at]
+        assert 0 <= if_true < 256
+        assert 0 <= if_false < 256
         at += 1
         match code:
             case 0x20 | 0x28 | 0x30 if operand == PACKET_TYPE:

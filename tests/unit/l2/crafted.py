@@ -97,6 +97,13 @@ def summed(frame: bytes) -> bytes:
     return patched(blank, 56, ndp.checksum(blank[22:38], blank[38:54], blank[54:]).to_bytes(2, "big"))
 
 
+def resized(frame: bytes, length: int) -> bytes:
+    """Let the IPv6 header speak of a message of that length, and put on the checksum that would be right for it."""
+    blank = patched(patched(frame, 18, length.to_bytes(2, "big")), 56, bytes(2))
+    words = int.from_bytes(blank[22 : 54 + length], "big") + length + 58
+    return patched(blank, 56, (-words % 0xFFFF).to_bytes(2, "big"))
+
+
 A: Callable[[str, bytes, V], Crafted] = Crafted
 
 CRAFTED = [
@@ -149,6 +156,9 @@ CRAFTED = [
     A("ns target multicast", solicit(target=ip_address("ff02::1:2").packed), V.MALFORMED),
     A("ns cut to 60 bytes", solicit()[:60], V.MALFORMED),
     A("ns cut behind the target", solicit()[:78], V.MALFORMED),
+    A("ns of a length without the target", resized(solicit(), 8), V.MALFORMED),
+    A("ns of a length beyond the frame", resized(solicit(), 40), V.MALFORMED),
+    A("ns of a length that is not made of eights", resized(solicit(), 28), V.MALFORMED),
     A("ns to another station", solicit(REACHABILITY, destination_mac=OTHER), V.NOT_FOR_US),
     A("ns to another address of ours", solicit(REACHABILITY, destination=FREE6), V.NOT_FOR_US),
     A("ns in VLAN 10", tagged(solicit(), 10), V.NOT_FOR_US),
