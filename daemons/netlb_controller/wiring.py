@@ -51,7 +51,7 @@ def build(settings: ControllerSettings) -> App:
         },
         checks={
             "source": lambda: None if controller.plan else "no snapshot yet",
-            "status": lambda: None if controller.status.is_settled() else "not all written",
+            "status": lambda: None if controller.is_written() else "not all written",
         },
         on_stop={"status": controller.finish},
         http=settings.common.http,
@@ -67,6 +67,7 @@ class _Controller:
         self._tree = tree
         self._directory = directory
         self._opened = asyncio.Event()
+        self._withheld = False
         self.plan: ClusterPlan | None = None
         self.status: Reconciler[str, str] = Reconciler("status", tree, on_bug=self._bug)
 
@@ -93,9 +94,15 @@ class _Controller:
             if any(holders.get(address, ref) != ref for address in holding.addresses)
         }
         if successors:
+            self._withheld = True
             self.status.want({path: text for path, text in files.items() if path not in successors})
             await self.status.settled()
+            self._withheld = False
         self.status.want(files)
+
+    def is_written(self) -> bool:
+        """Whether the status tree says all that the last plan says."""
+        return self.status.is_settled() and not self._withheld
 
     async def guard(self) -> None:
         """Put back what somebody else changes in the status tree, once it is there and ours."""

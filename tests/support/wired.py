@@ -25,21 +25,24 @@ class Wired:
         self.app = app
         self._tasks = [asyncio.create_task(service(), name=name) for name, service in app.services.items()]
 
-    async def until(self, look: Callable[[], object], what: str) -> None:
-        """Wait until `look` finds something true; whatever ends a service ends the wait."""
+    async def until(self, look: Callable[[], object], what: str, *, pause: float = _PAUSE) -> None:
+        """Wait until `look` finds something true; whatever ends a service ends the wait.
+
+        It looks every `pause` seconds; 0: in every turn of the event loop.
+        """
         try:
             async with asyncio.timeout(_LIVENESS):
                 while not look():
                     for task in self._tasks:
                         if task.done():
                             task.result()
-                    await asyncio.sleep(_PAUSE)
+                    await asyncio.sleep(pause)
         except TimeoutError:
             raise AssertionError(f"not within {_LIVENESS:g} s: {what}") from None
 
-    async def ready(self) -> None:
+    async def ready(self, *, pause: float = _PAUSE) -> None:
         """Wait until every check passes."""
-        await self.until(lambda: not self.problems(), "ready")
+        await self.until(lambda: not self.problems(), "ready", pause=pause)
 
     def problems(self) -> dict[str, str]:
         """Return what the checks find wrong, by name."""

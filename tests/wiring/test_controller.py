@@ -187,3 +187,17 @@ def test_an_address_has_one_holder_on_disk_at_any_moment(
 
     asyncio.run(scenario())
     assert [["waiting"], [], ["early"]] == [names for names, _ in groupby(holders[holders.index(["waiting"]) :])]
+
+
+def test_it_is_ready_when_everything_is_written_and_not_halfway(root: Path, status: StatusReader) -> None:
+    async def scenario() -> None:
+        daemon: Any
+        async with wired(controller(root)) as daemon:
+            await daemon.ready()
+        (root / "cluster" / "web.yaml").unlink()
+        write(root, "successor.yaml", [service("successor")])
+        async with wired(controller(root)) as daemon:
+            await daemon.ready(pause=0)
+            assert {"successor": (ADDRESS,)} == status.held()
+
+    asyncio.run(scenario())
