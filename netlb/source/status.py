@@ -32,7 +32,8 @@ __all__ = [
 
 ALLOCATED = "netlb.io/AddressAllocated"
 
-_HEAD = "# Written by netlb; what is changed here by hand is put back.\n"
+_CONTROLLERS = "# Written by netlb-controller; what is changed here by hand is put back.\n"
+_SPEAKERS = "# Written by netlb-speaker.\n"
 
 
 def is_controllers(path: str) -> bool:
@@ -53,17 +54,17 @@ def service_path(service: ObjectRef) -> str:
 def cluster_status(plan: ClusterPlan) -> dict[str, str]:
     """Return every file that the controller keeps, by path."""
     result = plan.addresses
-    files = {"controller.yaml": _text({"findings": findings_data(plan.findings)})}
+    files = {"controller.yaml": _CONTROLLERS + to_yaml({"findings": findings_data(plan.findings)})}
     outcomes: dict[ObjectRef, Allocation | Refused] = {**result.refusals, **result.allocations}
     for ref, outcome in outcomes.items():
-        files[service_path(ref)] = _text(_service_status(ref, outcome))
+        files[service_path(ref)] = _CONTROLLERS + to_yaml(_service_status(ref, outcome))
     for pool, usage in result.usage.items():
         status = {
             family.lower(): {"total": count.size, "used": count.held, "free": count.free}
             for family, count in usage.items()
             if count.size
         }
-        files[f"addresspools/{_file_name(pool)}.yaml"] = _text(
+        files[f"addresspools/{_file_name(pool)}.yaml"] = _CONTROLLERS + to_yaml(
             {
                 "apiVersion": "netlb.io/v1alpha1",
                 "kind": "AddressPool",
@@ -98,7 +99,7 @@ def node_status(
         if address in failures:
             entry["error"] = failures[address]
         services.append(entry)
-    return _text(
+    return _SPEAKERS + to_yaml(
         {
             "node": plan.node,
             "interfaces": dict(sorted(interfaces.items())),
@@ -162,7 +163,3 @@ def _service_status(ref: ObjectRef, outcome: Allocation | Refused) -> dict[str, 
 def _file_name(name: str) -> str:
     """Make a name safe as (part of) a file's name: pool names of MetalLB may hold anything."""
     return quote(name, safe=" ").replace(".", "%2E") if name.startswith(".") else quote(name, safe=" ")
-
-
-def _text(value: Mapping[str, Any]) -> str:
-    return _HEAD + to_yaml(value)

@@ -103,6 +103,8 @@ class StatusTree:
                 operation(name)
             except OSError as error:
                 failures[name] = DataplaneError(f"write {self._root / name}", error.errno or 0)
+        for directory in {(self._root / name).parent for name in names if name not in failures}:
+            _sync(directory)
         return failures
 
     def _write(self, name: str, text: str) -> None:
@@ -112,8 +114,20 @@ class StatusTree:
         with temporary.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
-            os.fdatasync(file.fileno())  # an address must survive a power cut together with its Service
+            os.fdatasync(file.fileno())
         temporary.replace(path)
 
     def _delete(self, name: str) -> None:
         (self._root / name).unlink(missing_ok=True)
+
+
+def _sync(directory: Path) -> None:
+    """Make new names and deletions last: an address must survive a power cut together with its Service."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return  # a deletion in a directory that is gone as a whole
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -9,7 +9,7 @@ from netlb.source.status import cluster_status, is_controllers, node_path, node_
 from tests.manifests import advertisement, node, pool, ref, service, slice_of, snapshot
 
 SERVED = """\
-# Written by netlb; what is changed here by hand is put back.
+# Written by netlb-controller; what is changed here by hand is put back.
 apiVersion: v1
 kind: Service
 metadata:
@@ -84,7 +84,7 @@ def test_a_node_says_what_it_announces_and_why_not_the_rest() -> None:
     assert (
         text
         == """\
-# Written by netlb; what is changed here by hand is put back.
+# Written by netlb-speaker.
 node: n1
 interfaces:
   eth0: 02:00:00:00:00:01
