@@ -16,7 +16,7 @@ from benchmarks.arp.measure import GAP, WINDOW, Case, measure_all, measure_round
 from benchmarks.arp.peers import PEERS, Family, Peer
 from benchmarks.arp.probe import Probe, compile_probe
 from benchmarks.arp.table import memory_table, round_trip_table, targets
-from benchmarks.harness.machine import Cpus, machine_facts
+from benchmarks.harness.machine import Cpus, machine_facts, machine_facts_after
 from benchmarks.harness.replay import CLOCK, replay
 from benchmarks.harness.results import Results
 from netlb.testing.lab import Lab
@@ -65,7 +65,7 @@ def cases(reports: list[RenderableType]) -> list[Case]:
         )
     results = Results(
         name="arp",
-        machine={**before, "load_after": os.getloadavg()[0]},
+        machine=machine_facts_after(before),
         method=method(cpus).splitlines(),
         numbers={"cases": [case.as_json() for case in cases]},
         targets=targets(cases),

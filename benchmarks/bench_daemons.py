@@ -22,7 +22,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 import netlb
-from benchmarks.harness.machine import machine_facts
+from benchmarks.harness.machine import machine_facts, machine_facts_after
 from benchmarks.harness.processes import ended, family, resident_bytes
 from benchmarks.harness.replay import CLOCK, replay
 from benchmarks.harness.results import Results
@@ -145,7 +145,7 @@ def starts(reports: list[RenderableType]) -> dict[str, list[Start]]:
                 found[name].append(PROGRAMS[name](lab.nodes["node-1"], directory))
     results = Results(
         name="daemons",
-        machine={**before, "load_after": os.getloadavg()[0]},
+        machine=machine_facts_after(before),
         method=METHOD.splitlines(),
         numbers={name: [asdict(start) for start in each] for name, each in found.items()},
         targets=[

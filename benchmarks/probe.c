@@ -212,6 +212,7 @@ int main(int count, char **arguments) {
         inet_pton(family, to, target) != 1)
         usage();
     open_link(interface);
+    srandom((unsigned)now());
     if (family == AF_INET) {
         memcpy(reply_mac, broadcast ? BROADCAST : own_mac, 6);
         build_arp(question, BROADCAST, own_mac, 1, source, (const uint8_t[6]){0}, target);

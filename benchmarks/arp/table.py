@@ -57,7 +57,7 @@ def memory_table(cases: Sequence[Case]) -> Table:
     table.add_column("RSS MiB", justify="right")
     shown = set()
     for case in cases:
-        if case.peer.name in shown or not case.rounds or not case.rounds[0].resident_bytes:
+        if case.peer.name in shown or not case.rounds:
             continue
         shown.add(case.peer.name)
         for index in range(len(case.rounds[0].resident_bytes)):

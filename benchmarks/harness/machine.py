@@ -11,7 +11,9 @@ from typing import Self
 
 import netlb
 
-__all__ = ["Cpus", "debian_version", "machine_facts"]
+__all__ = ["Cpus", "debian_version", "machine_facts", "machine_facts_after"]
+
+_CALM = 1.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,16 @@ def machine_facts() -> dict[str, object]:
         "python": platform.python_version(),
         "netlb": netlb.__version__,
     }
+
+
+def machine_facts_after(before: dict[str, object]) -> dict[str, object]:
+    """Return the facts from before a run with the load after it, and whether others may have disturbed the run.
+
+    A benchmark keeps one CPU busy and a second one now and then, which is a load of not much more than one.
+    """
+    after = os.getloadavg()[0]
+    calm = max(after, float(str(before["load"]))) <= _CALM
+    return {**before, "load_after": after, "calm": "yes" if calm else "no: p99 and the slowest are the load's"}
 
 
 def debian_version(package: str) -> str:
