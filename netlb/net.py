@@ -20,6 +20,7 @@ __all__ = [
     "confuses_buggy_firmware",
     "family_of",
     "first_overlap",
+    "is_station",
     "parse_address",
     "parse_prefix",
     "parse_range",
@@ -132,6 +133,21 @@ def parse_range(text: str) -> AddressRange:
         return parse_prefix(text)
     address = parse_address(text)
     return AddressRange(family_of(address), int(address), int(address))
+
+
+# What no single station can have (RFC 6890, RFC 5771, RFC 4291): this host, loopback, multicast, broadcast.
+_NO_STATION = tuple(
+    parse_range(text)
+    for text in ("0.0.0.0/32", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255", "::", "::1", "ff00::/8")
+)
+
+
+def is_station(what: Address | AddressRange) -> bool:
+    """Say whether a single station can have the address, or some address of the range."""
+    span = what if isinstance(what, AddressRange) else AddressRange(family_of(what), int(what), int(what))
+    return not any(
+        none.family is span.family and none.first <= span.first and span.last <= none.last for none in _NO_STATION
+    )
 
 
 def first_overlap(ranges: Sequence[AddressRange]) -> tuple[AddressRange, AddressRange] | None:

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from netlb.api.meta import LabelSelector, Record
-from netlb.net import AddressRange, first_overlap, parse_range
+from netlb.net import AddressRange, first_overlap, is_station, parse_range
 
 __all__ = [
     "API_VERSION",
@@ -39,9 +39,11 @@ class AddressPoolSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
             raise ValueError("addresses: a pool needs at least one address, prefix or range")
         for index, text in enumerate(self.addresses):
             try:
-                parse_range(text)
+                usable = is_station(parse_range(text))
             except ValueError as error:
                 raise ValueError(f"addresses[{index}]: {error}") from None
+            if not usable:
+                raise ValueError(f"addresses[{index}]: {text} holds no address that a single station can have")
         if overlap := first_overlap(self.ranges):
             raise ValueError(f"addresses: {overlap[0]} and {overlap[1]} overlap within the pool")
 

@@ -6,14 +6,13 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Protocol
 
 from netlb.l2.interfaces import Interface
+from netlb.net import Address, is_station, parse_address
 from netlb.reasons import FrameVerdict
 
 __all__ = [
-    "Address",
     "AddressStats",
     "Announces",
     "Conflict",
@@ -24,10 +23,8 @@ __all__ = [
     "Stats",
     "WorkerDied",
     "WorkerRestarted",
-    "parse_address",
+    "parse_station",
 ]
-
-Address = IPv4Address | IPv6Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +139,9 @@ class Announces(Protocol):
         """Count frames."""
 
 
-def parse_address(value: str | Address) -> Address:
+def parse_station(value: str | Address) -> Address:
     """Return the address; ValueError where no single station of a segment could have it."""
-    address = ip_address(value)
-    scoped = isinstance(address, IPv6Address) and address.scope_id is not None
-    limited_broadcast = address == IPv4Address("255.255.255.255")
-    if address.is_multicast or address.is_unspecified or address.is_loopback or limited_broadcast or scoped:
-        raise ValueError(f"{value} is not an address that can be held on a segment")
+    address = parse_address(str(value))
+    if not is_station(address):
+        raise ValueError(f"{value} is not an address that a single station can have")
     return address

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 
-from netlb.l2.announces import Address
 from netlb.l2.interfaces import Interface
+from netlb.net import Address
 
 __all__ = ["Holdings", "Wanted"]
 

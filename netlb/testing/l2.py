@@ -19,7 +19,6 @@ from typing import Self
 from netlb.errors import TransientError
 from netlb.l2 import arp, ndp
 from netlb.l2.announces import (
-    Address,
     AddressStats,
     Conflict,
     Event,
@@ -28,7 +27,7 @@ from netlb.l2.announces import (
     Stats,
     WorkerDied,
     WorkerRestarted,
-    parse_address,
+    parse_station,
 )
 from netlb.l2.burst import GratuitousBurst
 from netlb.l2.conflicts import ConflictReports
@@ -36,6 +35,7 @@ from netlb.l2.ethernet import ARP, BROADCAST, format_mac
 from netlb.l2.holdings import Holdings, Wanted
 from netlb.l2.interfaces import DEFAULT_EXCLUDE, Interface, Link, Selection
 from netlb.l2.responder import Responder
+from netlb.net import Address
 from netlb.reasons import FrameVerdict
 
 __all__ = ["FakeAnnouncer", "FakeSegment"]
@@ -58,7 +58,7 @@ class FakeSegment:
 
     async def who_has(self, address: str | Address) -> list[str]:
         """Ask for an address as another station would; return the MAC addresses that answer, in order."""
-        answers = self.send(_question(parse_address(address).packed))
+        answers = self.send(_question(parse_station(address).packed))
         return sorted(format_mac(answer[6:12]) for answer in answers)
 
     def send(self, frame: bytes) -> list[bytes]:
@@ -203,7 +203,7 @@ class FakeAnnouncer:
     async def hold_many(self, wanted: Mapping[str | Address, Collection[str] | None]) -> None:
         """See Announces."""
         update: dict[bytes, Wanted] = {
-            parse_address(address).packed: None if names is None else frozenset(names)
+            parse_station(address).packed: None if names is None else frozenset(names)
             for address, names in wanted.items()
         }
         self._require_worker()
@@ -216,13 +216,13 @@ class FakeAnnouncer:
 
     async def release_many(self, addresses: Iterable[str | Address]) -> None:
         """See Announces."""
-        packed = [parse_address(address).packed for address in addresses]
+        packed = [parse_station(address).packed for address in addresses]
         self._holdings.unwant(packed)
         self._settle(packed, self._ports)
 
     async def announce(self, addresses: Iterable[str | Address]) -> None:
         """See Announces."""
-        packed = [parse_address(address).packed for address in addresses]
+        packed = [parse_station(address).packed for address in addresses]
         self._require_worker()
         for index, port in self._ports.items():
             held = [address for address in packed if port.responder.counters(address) is not None]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from netlb.net import Family, confuses_buggy_firmware, first_overlap, parse_address, parse_range
+from netlb.net import Family, confuses_buggy_firmware, first_overlap, is_station, parse_address, parse_range
 
 
 @pytest.mark.parametrize(
@@ -58,6 +58,24 @@ def test_ranges_print_as_people_write_them(text: str, printed: str) -> None:
 
 def test_prefix_lengths_cover_a_range_exactly() -> None:
     assert (32, 31, 30, 30, 32) == parse_range("192.0.2.1-192.0.2.12").prefix_lengths()
+
+
+@pytest.mark.parametrize(
+    ("text", "usable"),
+    [
+        *(
+            (text, False)
+            for text in ("0.0.0.0", "127.0.0.0/8", "127.0.0.7", "224.0.0.0/4", "239.1.2.3", "255.255.255.255")
+        ),
+        *((text, False) for text in ("::", "::1", "ff02::1", "ff00::/8")),
+        *(
+            (text, True)
+            for text in ("0.0.0.0/0", "0.0.0.0-0.0.0.1", "126.255.255.255-127.0.0.1", "::/0", "fe80::1", "::2")
+        ),
+    ],
+)
+def test_what_a_single_station_can_have(text: str, usable: bool) -> None:
+    assert usable is is_station(parse_range(text))
 
 
 def test_overlap_is_found_across_the_list_and_not_across_families() -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from netlb.errors import DataplaneError
 from netlb.l2 import arp
-from netlb.l2.announces import Address, Event
+from netlb.l2.announces import Event
+from netlb.net import Address
 from netlb.runtime.app import App
 from netlb.testing.l2 import FakeAnnouncer, FakeSegment
 from netlb_speaker.wiring import SpeakerSettings, build

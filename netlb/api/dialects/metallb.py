@@ -19,7 +19,7 @@ from netlb.api.meta import ObjectMeta, Record
 from netlb.api.v1alpha1 import AddressPool, AddressPoolSpec, L2Advertisement, L2AdvertisementSpec
 from netlb.errors import ConfigError
 from netlb.findings import Finding, ObjectRef, Severity
-from netlb.net import AddressRange, parse_address, parse_prefix, parse_range
+from netlb.net import AddressRange, is_station, parse_address, parse_prefix, parse_range
 from netlb.reasons import ManifestProblem
 
 __all__ = ["CONFIG_MAP", "Translation", "translate"]
@@ -214,11 +214,12 @@ def translate(config_map: ConfigMap, origin: str) -> Translation:
 
 def _range(text: str) -> AddressRange:
     """Parse one entry of `addresses`: a prefix or a range, never a bare address."""
-    if "-" in text:
-        return parse_range(text)
-    if "/" not in text:
+    if "-" not in text and "/" not in text:
         raise ValueError(f"{text!r} is neither a prefix nor a range; write {text}/32 or {text}-{text}")
-    return parse_prefix(text)
+    span = parse_range(text) if "-" in text else parse_prefix(text)
+    if not is_station(span):
+        raise ValueError(f"{text} holds no address that a single station can have")
+    return span
 
 
 def _is_community(text: str) -> bool:

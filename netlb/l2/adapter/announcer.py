@@ -13,7 +13,6 @@ from netlb.l2 import control
 from netlb.l2.adapter.interfaces import LinkWatch
 from netlb.l2.adapter.process import ResponderProcess
 from netlb.l2.announces import (
-    Address,
     AddressStats,
     Conflict,
     Event,
@@ -23,11 +22,12 @@ from netlb.l2.announces import (
     Stats,
     WorkerDied,
     WorkerRestarted,
-    parse_address,
+    parse_station,
 )
 from netlb.l2.ethernet import format_mac
 from netlb.l2.holdings import Holdings, Wanted
 from netlb.l2.interfaces import DEFAULT_EXCLUDE, Interface, Selection
+from netlb.net import Address
 from netlb.reasons import FrameVerdict
 
 __all__ = ["Announcer"]
@@ -100,7 +100,7 @@ class Announcer:
     async def hold_many(self, wanted: Mapping[str | Address, Collection[str] | None]) -> None:
         """See Announces."""
         update: dict[bytes, Wanted] = {
-            parse_address(address).packed: None if names is None else frozenset(names)
+            parse_station(address).packed: None if names is None else frozenset(names)
             for address, names in wanted.items()
         }
         await self._finish(self._hold(update))
@@ -111,11 +111,11 @@ class Announcer:
 
     async def release_many(self, addresses: Iterable[str | Address]) -> None:
         """See Announces."""
-        await self._finish(self._release([parse_address(address).packed for address in addresses]))
+        await self._finish(self._release([parse_station(address).packed for address in addresses]))
 
     async def announce(self, addresses: Iterable[str | Address]) -> None:
         """See Announces."""
-        packed = [parse_address(address).packed for address in addresses]
+        packed = [parse_station(address).packed for address in addresses]
         async with self._lock:
             process = self._require_process()
             for interface in self._holdings.interfaces():

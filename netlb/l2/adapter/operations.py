@@ -3,7 +3,8 @@
 from collections.abc import Collection, Mapping
 
 from netlb.errors import DataplaneError, NetlbError
-from netlb.l2.announces import Address, Announces
+from netlb.l2.announces import Announces
+from netlb.net import Address
 
 __all__ = ["L2Operations", "Where"]
 

@@ -87,6 +87,7 @@ def test_empty_text_is_an_empty_configuration() -> None:
         (POOL.replace("192.0.2.0/24", "") % "", "at least one prefix or range"),
         (POOL.replace("192.0.2.0/24", "192.0.2.1") % "", "write 192.0.2.1/32 or 192.0.2.1-192.0.2.1"),
         (POOL.replace("192.0.2.0/24", "192.0.2.9-192.0.2.1") % "", "turned round"),
+        (POOL.replace("192.0.2.0/24", "224.0.0.0/24") % "", "holds no address that a single station can have"),
         (POOL % "" + "- {name: a, protocol: bgp, addresses: [198.51.100.0/24]}", "two pools are named 'a'"),
         (
             POOL % "" + "- {name: b, protocol: bgp, addresses: [192.0.2.255-192.0.3.1]}",

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from netlb.l2 import arp, ndp
 from netlb.l2.adapter.announcer import Announcer
-from netlb.l2.announces import Announces, Event, parse_address
+from netlb.l2.announces import Announces, Event, parse_station
 from netlb.l2.ethernet import format_mac
 from netlb.testing.l2 import FakeAnnouncer, FakeSegment
 from netlb.testing.lab.namespaces import batch, inside
@@ -80,7 +80,7 @@ async def eventually(true: Callable[[], bool | Awaitable[bool]]) -> None:
 
 def question(address: str, sender: int) -> bytes:
     """Ask as a stranger with the address of that number, to know the answer again."""
-    packed = parse_address(address).packed
+    packed = parse_station(address).packed
     if len(packed) == 4:
         return replace(REQUEST, sender_address=(0x0A000000 + sender).to_bytes(4, "big"), target_address=packed).encode()
     group = ndp.solicited_node(packed)

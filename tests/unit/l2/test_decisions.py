@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from netlb.l2.announces import parse_address
+from netlb.l2.announces import parse_station
 from netlb.l2.conflicts import ConflictReports
 from netlb.l2.election import order, owner
 from netlb.l2.groups import SolicitedNodeGroups
@@ -152,4 +152,4 @@ class TestHoldings:
 )
 def test_no_address_of_one_station(wrong: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
-        parse_address(wrong)
+        parse_station(wrong)
