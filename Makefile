@@ -34,13 +34,15 @@ PIP = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
 $(PACKAGES): packages-%:
 	@tools/debian-packages $(NEEDS_$*)
 
-# Without a stamp, what is in the environment may be half of an install: it is made anew.
+# Without a stamp, what is in the environment may be half of an install: it is made anew. One `make` at a time installs.
 $(VENV)/.stamp: setup.cfg pyproject.toml | packages-lab
-	@echo "installing netlb and its tools into $(VENV)"
-	@test -e $@ || $(PYTHON) -m venv --clear $(VENV)
-	@$(PIP) --upgrade 'setuptools>=77' pip
-	@$(PIP) --editable '.[test,bench]'
-	@touch $@
+	@exec 9<Makefile; flock 9; \
+	if [[ $@ -nt setup.cfg && $@ -nt pyproject.toml ]]; then exit 0; fi; \
+	echo "installing netlb and its tools into $(VENV)"; \
+	[[ -e $@ ]] || $(PYTHON) -m venv --clear $(VENV); \
+	$(PIP) --upgrade 'setuptools>=77' pip; \
+	$(PIP) --editable '.[test,bench]'; \
+	touch $@
 
 demo: $(VENV)/.stamp | packages-demo
 	@$(BIN)/python examples/demo.py $(if $(KEEP),--keep)

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -29,17 +30,25 @@ class Clone:
         self.python.write_text(PYTHON)
         self.python.chmod(0o755)
         self.calls = root / "calls"
+        self.calls.touch()
 
-    def make(self, *arguments: str, fails_at: str = "") -> tuple[int, list[str]]:
-        """Run make; return its exit status and what Python was asked to do."""
-        self.calls.write_text("")
+    def run(self, *arguments: str, fails_at: str = "") -> int:
+        """Run make; return its exit status."""
         own = {"CALLS": str(self.calls), "FAILS_AT": fails_at}
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-        result = subprocess.run(
+        return subprocess.run(
             ["make", f"PYTHON={self.python}", "NEEDS_lab=", "NEEDS_test=", "NEEDS_bench=", "KEEP=", *arguments],
             cwd=self.root, env={**inherited, **own}, capture_output=True, text=True, timeout=30, check=False,
-        )  # fmt: skip
-        return result.returncode, self.calls.read_text().splitlines()
+        ).returncode  # fmt: skip
+
+    def make(self, *arguments: str, fails_at: str = "") -> tuple[int, list[str]]:
+        """Run make; return its exit status and what Python was asked to do meanwhile."""
+        before = len(self.asked())
+        return self.run(*arguments, fails_at=fails_at), self.asked()[before:]
+
+    def asked(self) -> list[str]:
+        """Return all that Python was asked to do."""
+        return self.calls.read_text().splitlines()
 
 
 @pytest.fixture
@@ -72,6 +81,14 @@ def test_an_install_that_was_cut_short_is_made_anew(clone: Clone, step: str) -> 
     assert 2 == status
     assert DEMO[0] not in kinds(calls)
     assert (0, [*INSTALL, *DEMO]) == (again[0], kinds(again[1]))
+
+
+def test_two_at_once_install_once(clone: Clone) -> None:
+    with ThreadPoolExecutor() as pool:
+        statuses = list(pool.map(clone.run, ["demo", "demo"]))
+
+    assert [0, 0] == statuses
+    assert sorted([*INSTALL, *DEMO, *DEMO]) == sorted(kinds(clone.asked()))
 
 
 def test_changed_requirements_are_installed_into_the_same_environment(clone: Clone) -> None:
