@@ -5,7 +5,7 @@ mapping is an error, `1:20` is text and not a number to the base of sixty, and `
 """
 
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,9 @@ from netlb.reasons import ManifestProblem
 
 __all__ = ["Document", "parse_documents", "parse_value"]
 
-_MAX_NODES = 200_000  # with aliases expanded: a few lines of YAML can otherwise unfold to gigabytes
+_MAX_DEPTH = 64
+_TAGS = frozenset({None, "!", "tag:yaml.org,2002:str"})
+_MAX_NODES = 1_000_000  # with aliases expanded: a few lines of YAML can otherwise unfold to gigabytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +34,6 @@ class _Loader(yaml.CSafeLoader):
     """The safe C loader with Kubernetes' notion of scalars."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                if key.value in seen:
-                    raise yaml.MarkedYAMLError(problem=f"key {key.value!r} stands twice", problem_mark=key.start_mark)
-                seen.add(key.value)
-        return super().construct_mapping(node, deep=deep)
 
 
 for _tag, _pattern, _first in (
@@ -58,33 +51,86 @@ for _tag, _pattern, _first in (
 _Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^$"), [""])
 
 
-def _size(value: Any, known: dict[int, int]) -> int:
-    """Count the nodes of a value with its aliases expanded, visiting each shared part once."""
-    if not isinstance(value, dict | list):
-        return 1
-    if (size := known.get(id(value))) is None:
-        known[id(value)] = _MAX_NODES  # a value that contains itself is endless
-        children = value.values() if isinstance(value, dict) else value
-        size = known[id(value)] = 1 + sum(_size(child, known) for child in children)
-    return size
+class _Open:
+    """A mapping or sequence that the check is inside of."""
+
+    __slots__ = ("anchor", "keys", "nodes", "want_key")
+
+    def __init__(self, anchor: str | None, *, mapping: bool) -> None:
+        self.anchor = anchor
+        self.nodes = 1
+        self.keys: set[str] | None = set() if mapping else None
+        self.want_key = mapping
+
+
+def _check(text: str) -> None:
+    """Refuse, before anything is built, what could not be built or would not end; yaml.YAMLError says what.
+
+    The composer is recursive and written in C: it must never see deep nesting. The constructors of explicit tags
+    (`!!int abc`) raise whatever they like.
+    """
+    stack: list[_Open] = []
+    sizes: dict[str, int] = {}
+    for event in yaml.parse(text, Loader=_Loader):
+        match event:
+            case yaml.DocumentStartEvent():
+                sizes.clear()
+            case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
+                if event.tag not in _TAGS:
+                    raise _refused(f"tag {event.tag} is not read", event)
+                if len(stack) >= _MAX_DEPTH:
+                    raise _refused(f"nested more than {_MAX_DEPTH} levels deep", event)
+                stack.append(_Open(event.anchor, mapping=isinstance(event, yaml.MappingStartEvent)))
+            case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
+                closed = stack.pop()
+                if closed.anchor:
+                    sizes[closed.anchor] = closed.nodes
+                _count(stack, closed.nodes, event)
+            case yaml.ScalarEvent():
+                if event.tag not in _TAGS:
+                    raise _refused(f"tag {event.tag} is not read", event)
+                if event.anchor:
+                    sizes[event.anchor] = 1
+                _count(stack, 1, event, key=event.value)
+            case yaml.AliasEvent():
+                if event.anchor not in sizes:
+                    raise _refused(f"alias {event.anchor!r} stands for nothing that is complete", event)
+                _count(stack, sizes[event.anchor], event)
+
+
+def _refused(problem: str, event: Any) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+
+
+def _count(stack: list[_Open], nodes: int, event: Any, *, key: str | None = None) -> None:
+    """Add a node to the collection around it; refuse too many of them, and a key that stands twice."""
+    if not stack:
+        return
+    around = stack[-1]
+    around.nodes += nodes
+    if around.nodes > _MAX_NODES:
+        raise _refused(f"more than {_MAX_NODES} values when its aliases are expanded", event)
+    if around.keys is None:
+        return
+    if around.want_key and key is not None and key != "<<":
+        if key in around.keys:
+            raise _refused(f"key {key!r} stands twice", event)
+        around.keys.add(key)
+    around.want_key = not around.want_key
 
 
 def _load(text: str, origin: str) -> list[Any]:
     """Load every document of a text; ConfigError with line and column if one of them is broken."""
-    remedy = "mend the YAML; until then the last good content stays in force"
     try:
-        values = list(yaml.load_all(text, Loader=_Loader))
+        _check(text)
+        return list(yaml.load_all(text, Loader=_Loader))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         problem = f"{where}{error.problem or error.context}"
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, TypeError) as error:
         problem = str(error).splitlines()[0]
-    else:
-        if _size(values, {}) <= _MAX_NODES:
-            return values
-        problem = f"the text holds more than {_MAX_NODES} values when its aliases are expanded"
-        remedy = "split the file"
+    remedy = "mend the YAML; until then the last good content stays in force"
     raise ConfigError(Finding(origin=origin, reason=ManifestProblem.INVALID_YAML, problem=problem, remedy=remedy))
 
 

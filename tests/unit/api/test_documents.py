@@ -44,7 +44,14 @@ def test_scalars_mean_what_they_mean_to_kubernetes(text: str, value: object) -> 
         ("- just a list", "a list where a Kubernetes object is expected"),
         ("1: 2", "a dict where a Kubernetes object is expected"),
         ("text", "a str where"),
-        ("a: !!python/object:os.system {}", "could not determine a constructor"),
+        ("a: !!python/object:os.system {}", "tag tag:yaml.org,2002:python/object:os.system is not read"),
+        *(
+            (text, "is not read")
+            for text in ("a: !!bool abc", "a: !!timestamp x", 'a: !!int ""', "a: !!map [a]", "!!set [a]")
+        ),
+        ("[" * 30_000 + "]" * 30_000, "nested more than 64 levels deep"),
+        ("{a: " * 100, "nested more than 64 levels deep"),
+        ("x: *y", "stands for nothing"),
         ("\x00", "control characters are not allowed"),
     ],
 )
@@ -55,10 +62,16 @@ def test_broken_text_is_refused_with_its_place(text: str, problem: str) -> None:
     assert problem in caught.value.finding.problem
 
 
+def test_a_merged_mapping_may_be_overridden() -> None:
+    text = "b: &b {x: 1, y: 1}\nx: {c: &c {<<: *b, x: 2}}\nd: {<<: *c}"
+    assert {"x": 2, "y": 1} == parse_value(text, "x")["d"]
+    assert {"!": "a", "s": "1"} == parse_value("'!': ! a\ns: !!str 1", "x")
+
+
 def test_aliases_that_would_unfold_without_bound_are_refused() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
     with pytest.raises(ConfigError, match="aliases are expanded"):
         parse_documents("\n".join(lines), "bomb.yaml")
-    with pytest.raises(ConfigError, match="aliases are expanded"):
+    with pytest.raises(ConfigError, match="stands for nothing that is complete"):
         parse_documents("a: &a [*a]", "endless.yaml")
