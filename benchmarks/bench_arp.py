@@ -38,8 +38,8 @@ asked and ended in every round, and alone while it is asked.
 p50, p99: one question at a time, {GAP} µs and up to {PEERS[0].effort.jitter} µs after the answer before \
 (farpd: up to 500 ms, since it reads twice a second), from its sending to the checked answer. The probe polls, and \
 never sleeps. Of fewer than 100 questions in a round, p99 is the slowest answer.
-answers/s: {WINDOW} questions always outstanding. CPU: of all processes of the peer, for each isolated answer; the \
-kernel answers in the asker's own time.
+answers/s: {WINDOW} questions always outstanding. CPU: of all processes of the peer, for each isolated answer. The \
+kernel answers inside the asker's send: it has no process, and no CPU of its own beside the probe's.
 All numbers are medians over the rounds, drawn in a new order each; x kernel is the median of the rounds' own ratios.
 {cpus.describe()}"""
 
