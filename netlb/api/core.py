@@ -52,7 +52,7 @@ class ServiceSpec(_Part, frozen=True, kw_only=True):
 class Service(Record, frozen=True, kw_only=True):
     """`v1.Service`. Its status is not here: who holds which address is `Snapshot.holdings`."""
 
-    spec: ServiceSpec = ServiceSpec()
+    spec: ServiceSpec
 
 
 class EndpointConditions(_Part, frozen=True, kw_only=True):

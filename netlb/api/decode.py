@@ -15,7 +15,7 @@ from netlb.errors import ConfigError
 from netlb.findings import Finding, ObjectRef
 from netlb.reasons import ManifestProblem
 
-__all__ = ["convert", "decode", "identify"]
+__all__ = ["convert", "decode", "identify", "without_nulls"]
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -31,20 +31,26 @@ _CLUSTER_WIDE: Mapping[tuple[str, str], type[Record]] = {
     (API_VERSION, "L2Advertisement"): L2Advertisement,
 }
 _OUR_GROUP = API_VERSION.partition("/")[0]
-# RFC 1123 subdomain, as the API server demands; it also keeps names harmless as parts of a path.
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+# The API server's rules (RFC 1123): a label for namespaces and Services, a subdomain for everything else.
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
 def identify(document: Document) -> ObjectRef | None:
-    """Name the object that a document declares; None if netlb does not read its kind, or it has no name."""
+    """Name the object that a document declares; None if netlb does not read its kind, or it has no valid name."""
     kind = _kind(document.body)
     metadata = document.body.get("metadata")
     if kind is None or not isinstance(metadata, dict):
         return None
     name, namespace = metadata.get("name"), metadata.get("namespace") or "default"
-    if not isinstance(name, str) or not isinstance(namespace, str):
+    rule = _LABEL if kind in (Service, Namespace) else _SUBDOMAIN
+    if not isinstance(name, str) or not rule.fullmatch(name):
         return None
-    return ObjectRef(kind.__name__, "" if kind in _CLUSTER_WIDE.values() else namespace, name)
+    if kind in _CLUSTER_WIDE.values():
+        return ObjectRef(kind.__name__, "", name)
+    if not isinstance(namespace, str) or not _LABEL.fullmatch(namespace):
+        return None
+    return ObjectRef(kind.__name__, namespace, name)
 
 
 def decode(document: Document) -> Record | None:
@@ -60,29 +66,8 @@ def decode(document: Document) -> Record | None:
         return None
     ref = identify(document)
     if ref is None:
-        raise ConfigError(
-            Finding(
-                origin=document.origin,
-                subject=ObjectRef(str(body["kind"]), "", "(no name)"),
-                field="metadata.name",
-                reason=ManifestProblem.INVALID_OBJECT,
-                problem="the object has no name",
-                remedy="give it a metadata.name",
-            )
-        )
-    for field, text in (("metadata.name", ref.name), ("metadata.namespace", ref.namespace)):
-        if text and not _NAME.fullmatch(text):
-            raise ConfigError(
-                Finding(
-                    origin=document.origin,
-                    subject=ref,
-                    field=field,
-                    reason=ManifestProblem.INVALID_OBJECT,
-                    problem=f"{text!r} is not a name that Kubernetes accepts",
-                    remedy="use lower-case letters, digits, '-' and '.', at most 253 of them",
-                )
-            )
-    declared = {key: _without_nulls(value) for key, value in body.items() if value is not None}
+        raise ConfigError(_nameless(document))
+    declared = {key: without_nulls(value) for key, value in body.items() if value is not None}
     declared["metadata"] |= {"namespace": ref.namespace}
     return convert(declared, kind, subject=ref, origin=document.origin)
 
@@ -100,28 +85,58 @@ def _kind(body: Mapping[str, Any]) -> type[Record] | None:
     return _NAMESPACED.get(key) or _CLUSTER_WIDE.get(key)
 
 
-def _without_nulls(value: Any) -> Any:
+def without_nulls(value: Any) -> Any:
     """Drop keys without a value: to Kubernetes, `labels:` alone is the same as no labels at all."""
     if isinstance(value, dict):
-        return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
-    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
+        return {key: without_nulls(inner) for key, inner in value.items() if inner is not None}
+    return [without_nulls(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _nameless(document: Document) -> Finding:
+    metadata = document.body.get("metadata")
+    name, namespace = (metadata.get("name"), metadata.get("namespace")) if isinstance(metadata, dict) else (None, None)
+    field, problem = "metadata.name", f"{name!r} is not a name that Kubernetes accepts"
+    remedy = "use lower-case letters, digits and '-', at most 63 of them for a Service or a namespace"
+    if name is None:
+        problem, remedy = "the object has no name", "give it a metadata.name"
+    elif isinstance(name, str) and _LABEL.fullmatch(name):
+        field, problem = "metadata.namespace", f"{namespace!r} is not a name that Kubernetes accepts"
+    return Finding(
+        origin=document.origin,
+        subject=ObjectRef(str(document.body["kind"]), "", str(name) if name else "(no name)"),
+        field=field,
+        reason=ManifestProblem.INVALID_OBJECT,
+        problem=problem,
+        remedy=remedy,
+    )
 
 
 def _refuse_misspelt_kind(document: Document) -> None:
-    version, kind = str(document.body.get("apiVersion")), str(document.body.get("kind"))
-    if version.partition("/")[0] != _OUR_GROUP:
-        return
-    metadata = document.body.get("metadata")
+    """Refuse what was most likely meant for us: no kind at all, an unknown kind of ours, or a near miss."""
+    body = document.body
+    metadata = body.get("metadata")
     name = str(metadata.get("name", "")) if isinstance(metadata, dict) else ""
-    known = ", ".join(sorted(kind for group, kind in _CLUSTER_WIDE if group == API_VERSION))
+    version, kind = body.get("apiVersion"), body.get("kind")
+    known = sorted(known for group, known in (*_NAMESPACED, *_CLUSTER_WIDE) if group == version)
+    if not isinstance(version, str) or not isinstance(kind, str):
+        field = "kind" if isinstance(version, str) else "apiVersion"
+        problem, remedy = "the field is required and is no text", "add it"
+    elif version.partition("/")[0] == _OUR_GROUP:
+        field = "kind" if version == API_VERSION else "apiVersion"
+        ours = ", ".join(sorted(ours for group, ours in _CLUSTER_WIDE if group == API_VERSION))
+        problem, remedy = f"{version} {kind} is not a kind of netlb", f"{API_VERSION} has {ours}"
+    elif near := difflib.get_close_matches(kind, known, n=1, cutoff=0.8):
+        field, problem, remedy = "kind", f"there is no kind {kind}", f"did you mean {near[0]!r}?"
+    else:
+        return
     raise ConfigError(
         Finding(
             origin=document.origin,
-            subject=ObjectRef(kind, "", name),
-            field="kind" if version == API_VERSION else "apiVersion",
+            subject=ObjectRef(str(kind), "", name),
+            field=field,
             reason=ManifestProblem.INVALID_OBJECT,
-            problem=f"{version} {kind} is not a kind of netlb",
-            remedy=f"{API_VERSION} has {known}",
+            problem=problem,
+            remedy=remedy,
         )
     )
 

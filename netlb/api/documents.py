@@ -19,7 +19,7 @@ __all__ = ["Document", "parse_documents", "parse_value"]
 
 _MAX_DEPTH = 64
 _TAGS = frozenset({None, "!", "tag:yaml.org,2002:str"})
-_MAX_NODES = 1_000_000  # with aliases expanded: a few lines of YAML can otherwise unfold to gigabytes
+_MAX_NODES = 200_000  # with aliases expanded: a few lines of YAML can otherwise unfold to gigabytes
 
 
 @dataclass(frozen=True, slots=True)

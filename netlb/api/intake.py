@@ -2,7 +2,8 @@
 
 Rules of this file:
 1. An object that cannot be honoured is reported, and its last good version stays in force.
-2. An origin (a file) that cannot be read is reported, and what it declared before stays in force.
+2. An origin (a file) that cannot be read, or holds something that cannot even be named, is reported, and all that
+   it declared before stays in force.
 3. What has no earlier version is recorded as unread, so that nobody concludes that it was deleted.
 4. Foreign dialects are translated here; nothing behind this door knows where an object came from.
 """
@@ -44,15 +45,22 @@ class Intake:
     def __init__(self, metallb_config: ObjectRef = metallb.CONFIG_MAP) -> None:
         self._metallb_config = metallb_config
         self._origins: dict[str, tuple[_Declared, ...]] = {}
+        self._whole: set[str] = set()
         self._unreadable: dict[str, Finding] = {}
         self._in_force: dict[ObjectRef, Record] = {}
 
     def declare(self, origin: str, documents: Sequence[Document]) -> None:
         """Replace what an origin declares."""
-        self._unreadable.pop(origin, None)
-        self._origins[origin] = tuple(
-            _decode(document) for document in documents if self._concerns_us(identify(document))
-        )
+        decoded = tuple(_decode(document) for document in documents if self._concerns_us(identify(document)))
+        nameless = next((one.finding for one in decoded if one.finding and one.ref is None), None)
+        if nameless:
+            # It may be any object that the origin declared before, with its name misspelt.
+            self._unreadable[origin] = nameless
+            self._origins.setdefault(origin, tuple(one for one in decoded if one.ref))
+        else:
+            self._unreadable.pop(origin, None)
+            self._origins[origin] = decoded
+            self._whole.add(origin)
 
     def unreadable(self, origin: str, finding: Finding) -> None:
         """Note that an origin cannot be read; what it declared before stays."""
@@ -62,6 +70,7 @@ class Intake:
         """Forget an origin that is gone."""
         self._origins.pop(origin, None)
         self._unreadable.pop(origin, None)
+        self._whole.discard(origin)
 
     def _concerns_us(self, ref: ObjectRef | None) -> bool:
         """ConfigMaps hold anything; only the one with MetalLB's configuration is read."""
@@ -95,7 +104,7 @@ class Intake:
             holdings=holdings,
             findings=tuple(findings),
             unread=frozenset(ref for ref in unread if ref not in self._in_force),
-            files_missing=any(origin not in self._origins for origin in self._unreadable),
+            files_missing=any(origin not in self._whole for origin in self._unreadable),
         )
 
     def _choose(self, findings: list[Finding]) -> dict[ObjectRef, _Declared]:

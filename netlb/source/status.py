@@ -7,6 +7,7 @@ nodes/NODE.yaml                     what a speaker announces, and why it does no
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
 
@@ -33,6 +34,7 @@ __all__ = [
 ALLOCATED = "netlb.io/AddressAllocated"
 
 _CONTROLLERS = "# Written by netlb-controller; what is changed here by hand is put back.\n"
+_LONGEST = 150  # of the 255 bytes of a file's name
 _SPEAKERS = "# Written by netlb-speaker.\n"
 
 
@@ -161,5 +163,7 @@ def _service_status(ref: ObjectRef, outcome: Allocation | Refused) -> dict[str, 
 
 
 def _file_name(name: str) -> str:
-    """Make a name safe as (part of) a file's name: pool names of MetalLB may hold anything."""
+    """Make a name safe as (part of) a file's name: pool names of MetalLB may hold anything, at any length."""
+    if len(quote(name)) > _LONGEST:
+        name = f"{quote(name)[: _LONGEST // 2]}~{sha256(name.encode()).hexdigest()}"
     return quote(name, safe=" ").replace(".", "%2E") if name.startswith(".") else quote(name, safe=" ")

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from netlb.api.core import ConfigMap
-from netlb.api.decode import convert
+from netlb.api.decode import convert, without_nulls
 from netlb.api.documents import parse_value
 from netlb.api.meta import ObjectMeta, Record
 from netlb.api.v1alpha1 import AddressPool, AddressPoolSpec, L2Advertisement, L2AdvertisementSpec
@@ -175,7 +175,9 @@ def translate(config_map: ConfigMap, origin: str) -> Translation:
             )
         )
     value = parse_value(text, f"{origin}: {subject}: data.{_KEY}")
-    config = convert({} if value is None else value, _Config, subject=subject, origin=origin, field=f"data.{_KEY}")
+    config = convert(
+        {} if value is None else without_nulls(value), _Config, subject=subject, origin=origin, field=f"data.{_KEY}"
+    )
     records: list[Record] = []
     for pool in config.address_pools:
         records.append(

@@ -66,6 +66,34 @@ def test_a_file_that_breaks_keeps_all_it_declared() -> None:
     assert not read(intake).files_missing
 
 
+@pytest.mark.parametrize(
+    "typo",
+    [
+        ("kind: Service", "kind: Servce"),
+        ("kind: Service", "knd: Service"),
+        ("apiVersion: v1", "version: v1"),
+        ("name: web,", "nme: web,"),
+        ("name: web,", "name: 8080,"),
+        ("name: web,", "name: Web,"),
+        ("spec:\n", "spec:\nspecs:\n"),
+    ],
+)
+def test_a_typo_in_what_names_an_object_releases_nothing(typo: tuple[str, str]) -> None:
+    manifest = service("web")
+    assert typo[0] in manifest
+    intake = Intake()
+    declare(intake, "a.yaml", manifest, pool("one", "192.0.2.1"))
+    before = read(intake)
+    declare(intake, "a.yaml", manifest.replace(*typo), pool("one", "192.0.2.1"))
+    after = read(intake)
+    assert (before.services, before.pools) == (after.services, after.pools)
+    assert 1 == len(after.findings)
+    restarted = Intake()
+    declare(restarted, "a.yaml", manifest.replace(*typo), pool("one", "192.0.2.1"))
+    assert read(restarted).may_exist(ref("web"))
+    assert before.pools == read(restarted).pools
+
+
 def test_a_file_that_goes_takes_its_objects_along() -> None:
     intake = Intake()
     declare(intake, "a.yaml", pool("one", "192.0.2.1"))

@@ -72,6 +72,10 @@ def test_everything_is_understood() -> None:
     assert [ManifestProblem.NOT_HONOURED] == [finding.reason for finding in translation.findings]
 
 
+def test_keys_without_a_value_are_as_good_as_absent() -> None:
+    assert 2 == len(read("peers:\n" + POOL % ", avoid-buggy-ips: , bgp-advertisements: ").records)
+
+
 def test_empty_text_is_an_empty_configuration() -> None:
     assert Translation() == read("")
 
