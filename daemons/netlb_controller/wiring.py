@@ -11,7 +11,7 @@ from netlb.api.intake import Intake
 from netlb.api.snapshot import Holding
 from netlb.findings import Finding, ObjectRef, Severity
 from netlb.plan import ClusterPlan, plan_cluster
-from netlb.reconcile import Reconciler
+from netlb.reconcile import Reconciler, Status, StatusKind
 from netlb.runtime.app import App
 from netlb.runtime.config import CommonSettings
 from netlb.runtime.log import get_logger
@@ -67,9 +67,10 @@ class _Controller:
         self._tree = tree
         self._directory = directory
         self._opened = asyncio.Event()
-        self._withheld = False
+        self._files: dict[str, str] = {}
+        self._waits: dict[str, frozenset[str]] = {}
         self.plan: ClusterPlan | None = None
-        self.status: Reconciler[str, str] = Reconciler("status", tree, on_bug=self._bug)
+        self.status: Reconciler[str, str] = Reconciler("status", tree, on_bug=self._bug, on_status=self._advance)
 
     async def follow(self) -> None:
         """Plan after every change of the manifests."""
@@ -81,28 +82,41 @@ class _Controller:
             plan = plan_cluster(replace(snapshot, holdings=holdings))
             self._tell(holdings, plan)
             self.plan = plan
-            await self._write(holdings, plan)
+            self._write(holdings, plan)
             holdings = plan.holdings
 
-    async def _write(self, before: Mapping[ObjectRef, Holding], plan: ClusterPlan) -> None:
+    def _write(self, before: Mapping[ObjectRef, Holding], plan: ClusterPlan) -> None:
         """Write the plan down: what is given up first, so that no crash leaves an address with two holders."""
-        files = cluster_status(plan)
-        holders = {address: ref for ref, holding in before.items() for address in holding.addresses}
-        successors = {
-            service_path(ref)
-            for ref, holding in plan.holdings.items()
-            if any(holders.get(address, ref) != ref for address in holding.addresses)
+        holders = {address: service_path(ref) for ref, holding in before.items() for address in holding.addresses}
+        waits: dict[str, frozenset[str]] = {}
+        for ref, holding in plan.holdings.items():
+            path = service_path(ref)
+            predecessors = {holders.get(address, path) for address in holding.addresses}
+            # Who is still waiting has nothing on disk: its successor waits for those that it waits for.
+            predecessors.update(*(self._waits.get(waiting, ()) for waiting in (*predecessors, path)))
+            if predecessors - {path}:
+                waits[path] = frozenset(predecessors - {path})
+        self._files, self._waits = cluster_status(plan), waits
+        self._want()
+        self._advance(self.status.statuses())
+
+    def _advance(self, statuses: Mapping[str, Status]) -> None:
+        """Write the files whose addresses have been given up by others meanwhile."""
+        waits = {
+            path: predecessors
+            for path, predecessors in self._waits.items()
+            if any(other in statuses and statuses[other].kind is not StatusKind.DONE for other in predecessors)
         }
-        if successors:
-            self._withheld = True
-            self.status.want({path: text for path, text in files.items() if path not in successors})
-            await self.status.settled()
-            self._withheld = False
-        self.status.want(files)
+        if waits != self._waits:
+            self._waits = waits
+            self._want()
+
+    def _want(self) -> None:
+        self.status.want({path: text for path, text in self._files.items() if path not in self._waits})
 
     def is_written(self) -> bool:
         """Whether the status tree says all that the last plan says."""
-        return self.status.is_settled() and not self._withheld
+        return self.status.is_settled() and not self._waits
 
     async def guard(self) -> None:
         """Put back what somebody else changes in the status tree, once it is there and ours."""

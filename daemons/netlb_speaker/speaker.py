@@ -143,9 +143,10 @@ class Speaker:
 
     async def finish(self) -> None:
         """Take this node's report away: what does not answer must not be said to."""
-        self.status.want({})
-        await self.status.settled()
-        self._tree.close()
+        if self._tree.is_open:  # another speaker's file is not ours to remove
+            self.status.want({})
+            await self.status.settled()
+            self._tree.close()
 
     # What is shown
 

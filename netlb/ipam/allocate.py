@@ -155,14 +155,15 @@ class _Allocator:
         """Find addresses for a request; what its Service has is among them where it will do, and stays if not."""
         held = had.addresses if had else ()
         self._give_back(held)
-        outcome = self._find(request, held)
+        outcome = self._find(request, held, had.pool if had else "")
         self._take(outcome.addresses if isinstance(outcome, Allocation) else held)
         return outcome
 
-    def _find(self, request: Request, held: Sequence[Address]) -> Allocation | Refused:
+    def _find(self, request: Request, held: Sequence[Address], held_pool: str) -> Allocation | Refused:
         if request.pool is not None and request.pool not in self._spaces:
             return Refused(Refusal.UNKNOWN_POOL, f"there is no pool {request.pool!r}")
-        names = [request.pool] if request.pool is not None else list(self._spaces)
+        # The pool that the Service has an address of comes first: what is held should stay.
+        names = [request.pool] if request.pool is not None else sorted(self._spaces, key=lambda name: name != held_pool)
         if not names:
             return Refused(Refusal.NO_POOL, "no pool is declared")
         by_pool: dict[str, Refusal] = {}

@@ -70,11 +70,11 @@ def _explicit_addresses(service: Service) -> list[Address]:
 def _families(service: Service) -> tuple[Family, ...]:
     """Return the families that the API server recorded, or nothing where there is no API server."""
     spec = service.spec
-    if spec.ip_families:
-        return tuple(dict.fromkeys(Family(family) for family in spec.ip_families))
     cluster_ips = spec.cluster_ips or ((spec.cluster_ip,) if spec.cluster_ip else ())
     if "None" in cluster_ips:
         raise ValueError("spec.clusterIP is None: a headless Service has no use for an address")
+    if spec.ip_families:
+        return tuple(dict.fromkeys(Family(family) for family in spec.ip_families))
     try:
         return tuple(dict.fromkeys(family_of(parse_address(text)) for text in cluster_ips))
     except ValueError as error:

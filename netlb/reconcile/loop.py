@@ -78,6 +78,7 @@ class Reconciler(Generic[K, D]):
     async def settled(self) -> None:
         """Wait until what is wanted, and nothing else, is there; `want` must have been called."""
         while not self._core.settled():
+            self._settled.clear()
             await self._settled.wait()
 
     async def run(self) -> None:

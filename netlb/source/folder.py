@@ -35,6 +35,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self._path = path.absolute()
         self._seen: dict[str, tuple[int, ...]] = {}
+        self._failed: set[str] = set()
 
     def changes(self, *, touched: frozenset[Path], unfinished: frozenset[Path]) -> Changes:
         """Read what is new; a file among `touched` is read again even if its time stamp is the same.
@@ -68,9 +69,10 @@ class Folder:
                 failed[name] = _finding(name, "the file is not UTF-8 text")
             else:
                 self._seen[name] = signature
-        gone = frozenset(self._seen.keys() - set(names))
+        gone = frozenset((self._seen.keys() | self._failed) - set(names))
         for name in gone:
-            del self._seen[name]
+            self._seen.pop(name, None)
+        self._failed = (self._failed | failed.keys()) - gone - read.keys()
         return Changes(read, failed, gone)
 
 

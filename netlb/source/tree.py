@@ -66,6 +66,11 @@ class StatusTree:
             if self._mine(str(leftover.relative_to(self._root).with_name(leftover.name[1:-4]))):
                 leftover.unlink(missing_ok=True)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether this writer has the lock: nothing may be written without it."""
+        return self._lock is not None
+
     def close(self) -> None:
         """Give up the lock; what was written stays."""
         if self._lock is not None:

@@ -24,7 +24,7 @@ _INSIDE = (
     | Mask.DELETE_SELF
     | Mask.MOVE_SELF
 )
-_PARENT = Mask.CREATE | Mask.MOVED_TO | Mask.ONLYDIR
+_PARENT = Mask.CREATE | Mask.MOVED_TO
 
 
 class DirectoryWatch:
@@ -40,9 +40,9 @@ class DirectoryWatch:
 
     def __enter__(self) -> Self:
         self._inotify = Inotify(sync_timeout=0)
+        for parent in {directory.parent for directory in self._directories} - set(self._directories):
+            self._inotify.add_watch(parent, _PARENT)  # the mask of a watched directory itself has all of this
         for directory in self._directories:
-            if directory.parent != directory:
-                self._inotify.add_watch(directory.parent, _PARENT)
             self._watch(directory)
         return self
 
@@ -81,6 +81,8 @@ class DirectoryWatch:
     def _note(self, event: Event) -> None:
         if Mask.Q_OVERFLOW in event.mask:
             self._unfinished.clear()
+            for directory in self._directories:
+                self._watch(directory)
             return
         path = event.path
         if path is None:

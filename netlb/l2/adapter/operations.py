@@ -41,8 +41,9 @@ class L2Operations:
         return {}
 
     async def prune(self, keys: Collection[Address]) -> Mapping[Address, Exception]:
-        """Release addresses; they are silent when this returns."""
-        await self._announcer.release_many(keys)
+        """Release addresses; they are silent when this returns. What could never be held is silent already."""
+        held = self._announcer.held()
+        await self._announcer.release_many([address for address in keys if address in held])
         for address in keys:
             self._asked.pop(address, None)
         return {}

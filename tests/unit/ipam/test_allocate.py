@@ -131,6 +131,7 @@ def test_the_family_is_the_services(spec: dict[str, str], family: str) -> None:
         (service("a", loadBalancerIP="x"), Refusal.INVALID_REQUEST, "spec.loadBalancerIP: 'x' is not an IPv4"),
         (service("a", ipFamilies="[IPv6]"), Refusal.FAMILY_MISSING, "pool one has no addresses of IPv6"),
         (service("a", annotations="{netlb.io/pool: nope}"), Refusal.UNKNOWN_POOL, "there is no pool 'nope'"),
+        (service("a", clusterIP="None", ipFamilies="[IPv4]"), Refusal.INVALID_REQUEST, "headless"),
         (service("a", clusterIP="None"), Refusal.INVALID_REQUEST, "headless"),
         (
             service("a", loadBalancerIP="192.0.2.2", annotations="{netlb.io/addresses: 192.0.2.2}"),
@@ -188,6 +189,12 @@ def test_a_service_that_asks_for_more_keeps_what_it_has() -> None:
     both = pool("both", "192.0.2.1-192.0.2.9", "fd00::/120")
     for wish in ({"ipFamilies": "[IPv4, IPv6]"}, {"annotations": "{netlb.io/addresses: '192.0.2.5,fd00::'}"}):
         assert {"a": "192.0.2.5,fd00::"} == addresses(plan(both, service("a", **wish), holdings={"a": "192.0.2.5"}))
+
+
+def test_a_second_family_comes_from_the_pool_of_the_first() -> None:
+    pools = (pool("a", "192.0.2.1", "fd00::a"), pool("b", "192.0.2.9", "fd00::b"))
+    result = plan(*pools, service("s", ipFamilies="[IPv4, IPv6]"), holdings={"s": "192.0.2.9"})
+    assert {"s": "192.0.2.9,fd00::b"} == addresses(result)
 
 
 def test_a_service_waits_for_an_address_that_another_one_is_leaving() -> None:

@@ -17,6 +17,7 @@ from netlb.reasons import ManifestProblem
 from netlb.source.directory import DirectorySource
 from netlb.source.status import cluster_status
 from netlb.source.tree import StatusTree
+from netlb.source.watch import DirectoryWatch
 from tests.manifests import pool, ref, service, snapshot
 
 LIVENESS = 20  # seconds; only a hang takes this long
@@ -87,6 +88,36 @@ def test_a_broken_file_is_reported_and_its_last_good_content_stays(tmp_path: Pat
             assert "a.yaml" == after.findings[0].origin
         path.write_text(service("web"))
         assert () == (await follower.next()).findings
+
+    asyncio.run(scenario())
+
+
+def test_a_file_that_was_never_readable_is_forgotten_when_it_is_deleted(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        follower = Follower(tmp_path)
+        (follower.path / "bad.yaml").write_bytes(b"\xff")
+        assert (await follower.next()).files_missing
+        (follower.path / "bad.yaml").unlink()
+        after = await follower.next()
+        assert (False, ()) == (after.files_missing, after.findings)
+
+    asyncio.run(scenario())
+
+
+def test_a_directory_beside_its_own_parent_is_watched_whole(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        (tmp_path / "inner").mkdir()
+        (tmp_path / "a.yaml").write_text("x")
+        with DirectoryWatch((tmp_path, tmp_path / "inner")) as watch:
+            for change in (
+                lambda: (tmp_path / "a.yaml").write_text("y"),
+                (tmp_path / "a.yaml").unlink,
+                lambda: (tmp_path / "inner" / "b.yaml").write_text("z"),
+            ):
+                change()
+                async with asyncio.timeout(LIVENESS):
+                    await watch.changed()
+                assert watch.take_touched()
 
     asyncio.run(scenario())
 
