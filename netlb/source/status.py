@@ -11,10 +11,10 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
 
-import yaml
-
+from netlb.api.documents import parse_value
 from netlb.api.keys import ALLOCATED_FROM
 from netlb.api.snapshot import Holding
+from netlb.errors import ConfigError, SettingError
 from netlb.findings import ObjectRef
 from netlb.ipam import Allocation, Refused
 from netlb.net import Address, parse_address
@@ -116,21 +116,34 @@ def node_status(
 def read_service_status(text: str) -> tuple[ObjectRef, Holding] | None:
     """Return who holds what by one file under services/; None if it says nothing that can be understood."""
     try:
-        document = yaml.load(text, Loader=yaml.CSafeLoader)
+        document = parse_value(text, "status")
         metadata = document["metadata"]
         ref = ObjectRef("Service", str(metadata["namespace"]), str(metadata["name"]))
         ingress = document["status"]["loadBalancer"]["ingress"]
         addresses = tuple(parse_address(entry["ip"]) for entry in ingress)
         pool = str(metadata["annotations"][ALLOCATED_FROM])
-    except (yaml.YAMLError, TypeError, KeyError, ValueError):
+    except (ConfigError, AttributeError, LookupError, TypeError, ValueError):
         return None
     return ref, Holding(addresses, pool)
 
 
 def read_holdings(files: Mapping[str, str]) -> dict[ObjectRef, Holding]:
-    """Return who holds what by the files of a tree; those that cannot be understood say nothing."""
-    texts = (text for path, text in files.items() if path.startswith("services/"))
-    return dict(parsed for text in texts if (parsed := read_service_status(text)) is not None)
+    """Return who holds what by the files of a tree; SettingError if one of them cannot be understood.
+
+    What such a file said is not known, so any address might be given to a second Service.
+    """
+    holdings: dict[ObjectRef, Holding] = {}
+    for path, text in files.items():
+        if path.startswith("services/"):
+            parsed = read_service_status(text)
+            if parsed is None:
+                raise SettingError(
+                    "--status-dir",
+                    f"{path} does not say any more which addresses its Service holds",
+                    "mend it, or remove it: then the Service may get other addresses",
+                )
+            holdings[parsed[0]] = parsed[1]
+    return holdings
 
 
 def _service_status(ref: ObjectRef, outcome: Allocation | Refused) -> dict[str, Any]:

@@ -90,15 +90,17 @@ class StatusTree:
         return await asyncio.to_thread(self._each, keys, self._delete)
 
     def read(self) -> dict[str, str]:
-        """Return the texts of all files that are this writer's; files that cannot be read count as absent."""
+        """Return the texts of all files that are this writer's; a file that cannot be read is empty."""
         texts: dict[str, str] = {}
         for path in self._root.rglob("*.yaml"):
             name = str(path.relative_to(self._root))
-            if not path.name.startswith(".") and self._mine(name):
+            if path.is_file() and not path.name.startswith(".") and self._mine(name):
                 try:
                     texts[name] = path.read_text("utf-8")
-                except (OSError, UnicodeDecodeError):
+                except FileNotFoundError:
                     continue
+                except (OSError, UnicodeDecodeError):
+                    texts[name] = ""  # there, and not as anybody wants it
         return texts
 
     def _each(self, names: Collection[str], operation: Callable[[str], None]) -> dict[str, Exception]:

@@ -244,9 +244,16 @@ class Announcer:
                 await self._tolerantly(self._open(interface), interface)
 
     async def _open(self, interface: Interface) -> None:
-        await self._require_process().set_interface(interface.index, interface.mac)
+        process = self._require_process()
+        await process.set_interface(interface.index, interface.mac)
         self._holdings.opened(interface)
-        await self._settle(self._holdings.all_wanted(), [interface.index])
+        try:
+            await self._settle(self._holdings.all_wanted(), [interface.index])
+        except DataplaneError:
+            # Half of an interface would pass for a whole one: closed, it is opened anew by the next `hold`.
+            self._holdings.closed(interface.index)
+            await process.remove_interface(interface.index)
+            raise
 
     # Addresses
 

@@ -3,9 +3,17 @@
 import pytest
 
 from netlb.api.snapshot import Holding
+from netlb.errors import SettingError
 from netlb.net import parse_address
 from netlb.plan import plan_cluster, plan_node
-from netlb.source.status import cluster_status, is_controllers, node_path, node_status, read_service_status
+from netlb.source.status import (
+    cluster_status,
+    is_controllers,
+    node_path,
+    node_status,
+    read_holdings,
+    read_service_status,
+)
 from tests.manifests import advertisement, node, pool, ref, service, slice_of, snapshot
 
 SERVED = """\
@@ -42,6 +50,12 @@ def test_a_service_without_an_address_says_why() -> None:
     files = cluster_status(plan_cluster(snapshot(service("web"))))
     assert "reason: NoPool" in files["services/default.web.yaml"]
     assert (ref("web"), Holding((), "")) == read_service_status(files["services/default.web.yaml"])
+
+
+def test_a_damaged_file_is_not_taken_for_no_holder() -> None:
+    assert {ref("web"): Holding((parse_address("192.0.2.1"),), "one")} == read_holdings({"services/x.yaml": SERVED})
+    with pytest.raises(SettingError, match=r"services/x\.yaml does not say any more"):
+        read_holdings({"services/x.yaml": SERVED[:-120], "controller.yaml": "?"})
 
 
 def test_what_is_written_is_read_back() -> None:
