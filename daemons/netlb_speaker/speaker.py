@@ -1,8 +1,8 @@
 """What the speaker knows between two events, and the services that act on it."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol
 
@@ -38,7 +38,17 @@ __all__ = ["NAME", "AnnouncerFactory", "Speaker"]
 NAME = "netlb-speaker"
 
 _REPORT_SECONDS = 0.02
+_CONFLICT_SECONDS = 10.0
 _COUNT_SECONDS = 10.0  # between two readings of the responder's counters; Prometheus scrapes no oftener
+
+
+@dataclass(slots=True)
+class _Dispute:
+    """Claims of other stations to one address on one interface: how many, the last one's MAC, when it was logged."""
+
+    times: int = 0
+    mac: str = ""
+    told: float = float("-inf")
 
 
 class OpenAnnouncer(Announces, Protocol):
@@ -84,7 +94,7 @@ class Speaker:
         self._news = asyncio.Event()
         self._answering = False
         self._stopping = False
-        self._conflicts: Counter[Conflict] = Counter()
+        self._conflicts: dict[tuple[Address, str], _Dispute] = {}
         self._stats: Stats | None = None
         self.plan: NodePlan | None = None
         self.l2: Reconciler[Address, Where] = Reconciler(
@@ -176,8 +186,8 @@ class Speaker:
         yield counter(
             "netlb_layer2_conflicts_total",
             "Times that another station claimed an address held here.",
-            ("ip", "mac"),
-            {(str(conflict.address), conflict.mac): float(times) for conflict, times in self._conflicts.items()},
+            ("ip", "interface"),
+            {(str(address), name): float(dispute.times) for (address, name), dispute in self._conflicts.items()},
         )
         if self._stats is None:
             return
@@ -203,8 +213,13 @@ class Speaker:
     def _happened(self, event: Event) -> None:
         match event:
             case Conflict(address, mac, interface):
-                self._conflicts[event] += 1
-                self._log.warning("address conflict", address=str(address), mac=mac, interface=interface)
+                dispute = self._conflicts.setdefault((address, interface), _Dispute())
+                dispute.times += 1
+                dispute.mac = mac
+                now = asyncio.get_running_loop().time()
+                if now >= dispute.told + _CONFLICT_SECONDS:  # a station that forges its address must not fill the log
+                    dispute.told = now
+                    self._log.warning("address conflict", address=str(address), mac=mac, interface=interface)
             case InterfaceAppeared(interface):
                 self._log.info("interface in use", interface=interface.name, mac=format_mac(interface.mac))
             case InterfaceVanished(interface):
@@ -237,9 +252,9 @@ class Speaker:
             notes=[
                 *(f"no interface {name} that is up; create it, or correct --interface" for name in self._missing()),
                 *(
-                    f"{conflict.mac} on {conflict.interface} claims {conflict.address}, which is announced here"
-                    for conflict in self._conflicts
-                    if conflict.address in plan.l2
+                    f"{dispute.mac} on {interface} claims {address}, which is announced here"
+                    for (address, interface), dispute in self._conflicts.items()
+                    if address in plan.l2
                 ),
             ],
         )

@@ -36,9 +36,14 @@ class DirectorySource:
         if not self._path.is_dir():
             raise SettingError(f"--source dir:{self._path}", "there is no such directory", "create it")
 
-    def read(self, *, touched: frozenset[Path] = frozenset(), unfinished: frozenset[Path] = frozenset()) -> Snapshot:
-        """Read what changed and return everything that is in force."""
-        changes = self._manifests.changes(touched=touched, unfinished=unfinished)
+    def read(self, watch: DirectoryWatch | None = None) -> Snapshot:
+        """Read what changed and return everything that is in force; `watch` tells what is being written meanwhile."""
+        touched = watch.take_touched() if watch else frozenset()
+        changes = (
+            self._manifests.changes(touched=touched, unfinished=watch.unfinished, changing=watch.drain)
+            if watch
+            else self._manifests.changes()
+        )
         for name, text in changes.read.items():
             try:
                 self._intake.declare(name, parse_documents(text, name))
@@ -60,7 +65,7 @@ class DirectorySource:
         last: Snapshot | None = None
         with DirectoryWatch(self._watched) as watch:
             while True:
-                snapshot = await asyncio.to_thread(self.read, touched=watch.take_touched(), unfinished=watch.unfinished)
+                snapshot = await asyncio.to_thread(self.read, watch)
                 if snapshot != last:
                     yield snapshot
                 last = snapshot
@@ -69,7 +74,7 @@ class DirectorySource:
     def _read_holdings(self, touched: frozenset[Path]) -> Mapping[ObjectRef, Holding]:
         if self._statuses is None:
             return {}
-        changes = self._statuses.changes(touched=touched, unfinished=frozenset())
+        changes = self._statuses.changes(touched=touched)
         for name in changes.gone:
             self._holdings.pop(name, None)
         for name, text in changes.read.items():

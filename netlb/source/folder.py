@@ -1,6 +1,6 @@
 """Reads the files of one directory, and of those that did not change nothing but their time stamps."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,10 +37,17 @@ class Folder:
         self._seen: dict[str, tuple[int, ...]] = {}
         self._failed: set[str] = set()
 
-    def changes(self, *, touched: frozenset[Path], unfinished: frozenset[Path]) -> Changes:
+    def changes(
+        self,
+        *,
+        touched: frozenset[Path] = frozenset(),
+        unfinished: frozenset[Path] = frozenset(),
+        changing: Callable[[], frozenset[Path]] = frozenset,
+    ) -> Changes:
         """Read what is new; a file among `touched` is read again even if its time stamp is the same.
 
-        Files among `unfinished` stay as they were: somebody is writing them.
+        Files among `unfinished` stay as they were: somebody is writing them. So do those that are among `changing()`
+        after they have been read: what was read may be half of them, and they are read again the next time.
         """
         try:
             names = sorted(path.name for path in self._path.iterdir() if is_manifest(path))
@@ -69,6 +76,9 @@ class Folder:
                 failed[name] = _finding(name, "the file is not UTF-8 text")
             else:
                 self._seen[name] = signature
+        for path in changing():
+            if read.pop(path.name, None) is not None:
+                self._seen[path.name] = ()
         gone = frozenset((self._seen.keys() | self._failed) - set(names))
         for name in gone:
             self._seen.pop(name, None)

@@ -56,10 +56,16 @@ class DirectoryWatch:
 
     async def changed(self) -> None:
         """Wait until something changed, and a moment longer for what comes along with it."""
-        self._note(await self._inotify.get())
+        if not self._touched:
+            self._note(await self._inotify.get())
         await asyncio.sleep(_SETTLE_SECONDS)
+        self.drain()
+
+    def drain(self) -> frozenset[Path]:
+        """Take in what has happened up to now, without waiting; return the files that changed since they were taken."""
         while (event := self._inotify.sync_get()) is not None:
             self._note(event)
+        return frozenset(self._touched)
 
     def take_touched(self) -> frozenset[Path]:
         """Return the files that changed since the last call, and forget them."""

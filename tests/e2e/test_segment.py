@@ -83,7 +83,7 @@ def test_a_stranger_with_the_same_address_is_reported(cluster: Cluster, address:
     eventually(lambda: told in cluster.status.node("node-1")["notes"], "the note")
     page = speaker.get("/metrics")
     assert page is not None
-    metric = f'netlb_layer2_conflicts_total{{ip="{address}",mac="{stranger.mac}"}} '
+    metric = f'netlb_layer2_conflicts_total{{interface="eth0",ip="{address}"}} '
     [value] = [line.removeprefix(metric) for line in page.text.splitlines() if line.startswith(metric)]
     assert float(value) >= 1
     stranger.run(["ip", "address", "delete", f"{address}/{length}", "dev", "eth0"])

@@ -217,7 +217,7 @@ def test_a_conflict_is_a_note_and_a_metric(root: Path, net: Net, status: StatusR
                 net.segments["eth1"].send(frame)
             told = f"{STRANGER} on eth1 claims {ADDRESS}, which is announced here"
             await daemon.until(lambda: status.node("node-1").get("notes") == [told], "the note")
-            assert 1.0 == daemon.metric("netlb_layer2_conflicts_total", ip=ADDRESS, mac=STRANGER)
+            assert 1.0 == daemon.metric("netlb_layer2_conflicts_total", ip=ADDRESS, interface="eth1")
             assert ["eth0", "eth1"] == await net.answers()
 
     asyncio.run(scenario())

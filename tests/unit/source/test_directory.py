@@ -74,6 +74,30 @@ def test_a_file_that_is_being_written_changes_nothing_until_it_is_closed(tmp_pat
     asyncio.run(scenario())
 
 
+def test_a_file_that_is_truncated_while_it_is_read_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        follower = Follower(tmp_path)
+        path = follower.path / "a.yaml"
+        path.write_text(service("one"))
+        await follower.next()
+        read_text = Path.read_text
+
+        def truncated(self: Path, *arguments: str) -> str:
+            monkeypatch.undo()
+            with path.open("w") as file:  # another process begins to write between our look and our reading
+                text = read_text(self, *arguments)
+                file.write(service("two"))
+            return text
+
+        monkeypatch.setattr(Path, "read_text", truncated)
+        path.touch()
+        assert [ref("two")] == list((await follower.next()).services)  # and never none
+
+    asyncio.run(scenario())
+
+
 def test_a_broken_file_is_reported_and_its_last_good_content_stays(tmp_path: Path) -> None:
     async def scenario() -> None:
         follower = Follower(tmp_path)
