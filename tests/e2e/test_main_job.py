@@ -11,8 +11,8 @@ from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.root
 
-POOLS = {4: ("default", 100 - 89), 6: ("six", 0x100 - 0x8F)}
-"""Name and size: .90 to .100 in decimal, ::90 to ::100 in hexadecimal."""
+POOLS = {4: ("default", 11), 6: ("six", 11)}
+"""Name and size."""
 SERVICES = {
     4: ("edgeapp-svc", "192.168.122.90", "edgeapp.yaml", "metallb-config.yaml"),
     6: ("edgeapp-svc-v6", "fd00:122::90", "edgeapp-v6.yaml", "ipv6-pool.yaml"),
