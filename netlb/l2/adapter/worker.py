@@ -205,7 +205,7 @@ def main(descriptor: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with contextlib.suppress(PermissionError):  # without CAP_SYS_NICE a busy node delays answers by milliseconds
-        os.setpriority(os.PRIO_PROCESS, 0, -20)
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     with socket.socket(fileno=descriptor) as channel:
         channel.setblocking(False)
         try:

@@ -195,8 +195,8 @@ class VethRig:
 
     async def ask(self, address: str, interface: str = "n0") -> list[str]:
         sender = next(self._askers)
+        before = len(self.seen(interface))  # the answer may be there before send() returns
         self._sockets[interface].send(question(address, sender))
-        before = len(self.seen(interface))
         await asyncio.sleep(MOMENT)
         return [mac for frame in self.seen(interface)[before:] if (mac := _answered(frame, address, sender))]
 
