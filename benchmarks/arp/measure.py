@@ -1,4 +1,4 @@
-"""One round with each peer, in an order drawn anew for every round, so that no peer always has the worst moment."""
+"""Rounds: everybody once, in an order drawn anew for each, so that no peer always has the worst moment."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -56,7 +56,13 @@ class Case:
         """Return the median of the rounds' own ratios to another peer; None where either was not measured."""
         if self.failure or reference.failure or not self.rounds or not reference.rounds:
             return None
-        return median_of_ratios(list(map(value, self.rounds)), list(map(value, reference.rounds)))
+        mine, theirs = self.by_number(), reference.by_number()
+        both = sorted(mine.keys() & theirs.keys())
+        return median_of_ratios([value(mine[number]) for number in both], [value(theirs[number]) for number in both])
+
+    def by_number(self) -> dict[int, Round]:
+        """Return the rounds by their numbers, from 0; the slow take part in few of them."""
+        return {index * self.peer.effort.every: each for index, each in enumerate(self.rounds)}
 
     def as_json(self) -> dict[str, object]:
         """Return everything about the case in the form of the results file."""
@@ -74,10 +80,14 @@ def measure_all(
     cases: Sequence[Case], rounds: int, random: Random, measure: Callable[[Case], Round], tell: Callable[[str], None]
 ) -> None:
     """Fill the cases with rounds. A case that fails once is left out from then on, and says why."""
-    for number in range(1, rounds + 1):
-        turns = [case for case in cases if case.failure is None and case.peer.missing is None]
+    for number in range(rounds):
+        turns = [
+            case
+            for case in cases
+            if case.failure is None and case.peer.missing is None and number % case.peer.effort.every == 0
+        ]
         random.shuffle(turns)
-        tell(f"round {number} of {rounds}: " + ", ".join(f"{case.peer.name} {case.family}" for case in turns))
+        tell(f"round {number + 1} of {rounds}: " + ", ".join(f"{case.peer.name} {case.family}" for case in turns))
         for case in turns:
             try:
                 case.rounds.append(measure(case))

@@ -36,13 +36,15 @@ class Effort:
     timeout: int
     duration: int
     """How long a window of questions is kept outstanding."""
+    every: int = 1
+    """It takes part in one round of so many."""
 
 
 _FAST = Effort(questions=2000, warmup=200, jitter=50, timeout=200_000, duration=500_000)
-_SLOW = Effort(questions=30, warmup=2, jitter=50, timeout=1_000_000, duration=1_000_000)
+_SLOW = Effort(questions=30, warmup=2, jitter=50, timeout=1_000_000, duration=1_000_000, every=4)
 # Its packet capture hands frames over in blocks, twice a second. Questions at a fixed time after an answer would meet
 # the same moment of a block each time; spread over a block's time they meet all of them.
-_BLOCKS = Effort(questions=5, warmup=1, jitter=500_000, timeout=2_500_000, duration=2_000_000)
+_BLOCKS = Effort(questions=5, warmup=1, jitter=500_000, timeout=2_500_000, duration=2_000_000, every=4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

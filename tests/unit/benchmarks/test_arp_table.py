@@ -108,7 +108,10 @@ def test_a_target_against_a_missing_peer_is_neither_met_nor_missed() -> None:
 
 
 def test_rounds_take_everybody_by_turns_in_changing_orders() -> None:
-    cases = [Case(peer=replace(peer, program=""), family="ARP") for peer in (KERNEL, NETLB, SCAPY, FARPD)]
+    cases = [
+        Case(peer=replace(peer, program="", effort=replace(peer.effort, every=1)), family="ARP")
+        for peer in (KERNEL, NETLB, SCAPY, FARPD)
+    ]
     asked: list[str] = []
 
     def measure(case: Case) -> Round:
@@ -120,6 +123,16 @@ def test_rounds_take_everybody_by_turns_in_changing_orders() -> None:
     assert all(sorted(each) == ["farpd", "kernel", "netlb", "scapy"] for each in rounds)
     assert len(set(rounds)) > 1
     assert {5} == {len(case.rounds) for case in cases}
+
+
+def test_the_slow_take_part_in_few_rounds_and_are_compared_within_those() -> None:
+    often, seldom = Case(peer=KERNEL, family="ARP"), Case(peer=replace(SCAPY, program=""), family="ARP")
+    speeds = iter(range(1, 100))
+    measure_all([often, seldom], 5, Random(826), lambda _: made_round(float(next(speeds))), lambda _: None)
+    assert (5, 2) == (len(often.rounds), len(seldom.rounds))
+    assert [0, 4] == sorted(seldom.by_number())
+    first, last = (seldom.rounds[i].round_trip_us.p50 / often.rounds[4 * i].round_trip_us.p50 for i in (0, 1))
+    assert (first + last) / 2 == seldom.ratio(lambda each: each.round_trip_us.p50, often)
 
 
 @pytest.mark.parametrize("error", [ProbeError("wrong answers"), LabError("refused"), FileNotFoundError("no command")])
