@@ -30,7 +30,8 @@ class Fault(Enum):
     BUSY = "429 with Retry-After"
     BAD_GATEWAY = "502 with a page of HTML"
     BAD_GATEWAY_DONE = "the work is done, then 502 with a page of HTML"
-    REDIRECT = "302 to another host"
+    DRIP = "an answer that comes byte by byte and never ends"
+    REDIRECT = "302 to `elsewhere`"
     LOGIN_PAGE = "200 with a page of HTML"
     WRONG_HOST = "404 with a page of HTML"
 
@@ -69,7 +70,6 @@ _ANSWERS = {
     Fault.BUSY: Response(429, b'{"detail": "slow down"}', (("Retry-After", "7"),)),
     Fault.BAD_GATEWAY: Response(502, _PAGE, _HTML),
     Fault.BAD_GATEWAY_DONE: Response(502, _PAGE, _HTML),
-    Fault.REDIRECT: Response(302, b"", (("Location", "http://203.0.113.1/"),)),
     Fault.LOGIN_PAGE: Response(200, b"<html>log in</html>", _HTML),
     Fault.WRONG_HOST: Response(404, b"<html>no such site</html>", _HTML),
 }
@@ -80,6 +80,8 @@ class HttpDouble:
     """The server: `answer` does the work of a request at once, without waiting."""
 
     answer: Callable[[Request], Response]
+    elsewhere: str = "http://127.0.0.1:9/"
+    """Where a REDIRECT leads."""
     requests: list[Request] = field(default_factory=list)
     """Every request that arrived, whatever became of it."""
     _faults: list[tuple[str, Fault]] = field(default_factory=list)
@@ -151,11 +153,20 @@ class HttpDouble:
             case Fault.RESET | Fault.RESET_DONE | Fault.LATE:
                 return False
             case Fault.CUT_DONE:
-                whole = _encode(Response(response.status, response.body or b"{}"))
-                writer.write(whole[:-1])
+                whole = _encode(response)
+                writer.write(whole[: len(whole) // 2])
                 await writer.drain()
                 writer.write_eof()
                 return False
+            case Fault.DRIP:
+                writer.write(b"HTTP/1.1 200 -\r\nX-Drip: ")
+                while not writer.is_closing():
+                    writer.write(b".")
+                    await writer.drain()
+                    await asyncio.sleep(0.01)
+                return False
+            case Fault.REDIRECT:
+                writer.write(_encode(Response(302, b"", (("Location", self.elsewhere),))))
             case None:
                 writer.write(_encode(response))
             case _:

@@ -85,7 +85,7 @@ class NetBoxDouble:
         """Called before the work of a request is done: somebody else may be faster."""
         self.http = HttpDouble(self._answer)
         self._prefixes: dict[int, _Prefix] = {}
-        self._ids = count(1)
+        self._ids = count(101)  # room below, for entries that a test wants to be older
 
     def add_vrf(self, name: str, *, enforce_unique: bool = True) -> int:
         """Make a VRF; return its id."""

@@ -30,6 +30,8 @@ _LONGEST_WAIT: Final = 3600.0
 """Seconds of Retry-After that are believed."""
 _MOST_WORDS: Final = 300
 """Characters of NetBox's own words that go into a message."""
+_UNREADABLE: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
+"""What msgspec raises over bytes that are not JSON, or not of the right shape, or nested without end."""
 _COMES_AND_GOES: Final = {408, 425, 429, *range(500, 600)}
 
 
@@ -70,7 +72,7 @@ class NetBoxApi:
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._client = httpx.AsyncClient(
             verify=settings.ssl_context(),
-            timeout=settings.timeout,
+            timeout=None,  # noqa: S113  `request` has one deadline for the whole, where httpx has one for each step
             follow_redirects=False,  # the token goes to the host that was named, and to no other
             trust_env=False,  # neither proxies nor passwords that we were not told of
             headers={"Accept": "application/json", "User-Agent": "netlb"},
@@ -98,8 +100,12 @@ class NetBoxApi:
                     raise self.refused(f"GET {path} is not in the order of ids", "use NetBox 3.3.7 or newer")
                 last = row.id
                 rows.append(row)
-            if page.next is None or not page.results:
+            if page.next is None:
                 return rows
+            if not page.results:
+                raise self.refused(
+                    f"GET {path} has an empty page before its last", "see what stands in front of NetBox"
+                )
             if len(rows) > _MOST_ROWS:
                 raise self.refused(
                     f"GET {path} has more than {_MOST_ROWS} objects", "let netlb have prefixes of its own"
@@ -109,12 +115,12 @@ class NetBoxApi:
         self, method: str, path: str, expected: Collection[int], *, query: Query = (), body: Any = None
     ) -> Reply:
         """Send one request to `/api/PATH`; return the response if its status is one of those expected."""
-        token = self._settings.token.read()
-        headers = {"Authorization": token.header()}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
         what = f"{method} {path}"
         async with self._places:
+            token = self._settings.token.read()
+            headers = {"Authorization": token.header()}
+            if body is not None:
+                headers["Content-Type"] = "application/json"
             try:
                 async with (
                     asyncio.timeout(self._settings.timeout),
@@ -127,7 +133,7 @@ class NetBoxApi:
                     ) as response,
                 ):
                     content = await self._read(response, what)
-            except (TimeoutError, httpx.TimeoutException):
+            except TimeoutError:
                 raise TransientError(f"{self.name}: {what}: no answer in {self._settings.timeout:g} s") from None
             except httpx.HTTPError as error:
                 raise self._failed(what, error) from None
@@ -140,7 +146,7 @@ class NetBoxApi:
         """Return the body as a record of that kind."""
         try:
             return msgspec.json.decode(reply.body, type=kind)
-        except msgspec.DecodeError as error:
+        except _UNREADABLE as error:
             raise self.refused(
                 f"{what} is answered with something that is not NetBox's ({error})",
                 "see that the URL is NetBox's own, and what stands in front of it",
@@ -152,6 +158,7 @@ class NetBoxApi:
 
     @property
     def name(self) -> str:
+        """How messages call this NetBox."""
         return f"NetBox at {self.url}"
 
     async def _read(self, response: httpx.Response, what: str) -> bytes:
@@ -198,7 +205,7 @@ class NetBoxApi:
 def _words(body: bytes, token: Token) -> str:
     try:
         said = msgspec.json.decode(body)
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         return ""
     if isinstance(said, dict) and isinstance(said.get("detail"), str):
         said = said["detail"]
