@@ -250,11 +250,14 @@ def test_filters_that_netbox_ignores_are_applied_all_the_same(rig: NetBoxRig) ->
         rig.netbox.add_prefix("192.0.2.0/24")
         rig.netbox.add_prefix(FOUR, vrf=blue)
         before = dict(rig.netbox.entries)
-        async with rig.source() as ours, rig.source(vrf="blue") as in_blue, rig.source(Lessee("a", "b")) as others:
+        wide = rig.source(addresses=("192.0.2.0/24",))
+        async with wide as ours, rig.source(vrf="blue") as in_blue, rig.source(Lessee("a", "b")) as others:
             await others.lease(WEB)
             given = await ours.lease(WEB), await ours.lease(API, IP("192.0.2.5")), await in_blue.lease(claim("dns"))
             assert tuple(map(IP, ("192.0.2.2", "192.0.2.5", "192.0.2.1"))) == given
-            assert {WEB, API, claim("dns")} == set(await ours.leases())
+            assert ["29", "24", "24", "29"] == [one.address.partition("/")[2] for one in rig.netbox.entries.values()]
+            await ours.release(WEB)
+            assert {API, claim("dns")} == set(await ours.leases())
             for one in (WEB, API, claim("dns")):
                 await ours.release(one)
             await others.release(WEB)
