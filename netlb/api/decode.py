@@ -10,7 +10,7 @@ import msgspec
 from netlb.api.core import ConfigMap, EndpointSlice, Namespace, Node, Service
 from netlb.api.documents import Document
 from netlb.api.meta import Record
-from netlb.api.v1alpha1 import API_VERSION, AddressPool, L2Advertisement
+from netlb.api.v1alpha1 import API_VERSION, KINDS
 from netlb.errors import ConfigError
 from netlb.findings import Finding, ObjectRef
 from netlb.reasons import ManifestProblem
@@ -27,8 +27,7 @@ _NAMESPACED: Mapping[tuple[str, str], type[Record]] = {
 _CLUSTER_WIDE: Mapping[tuple[str, str], type[Record]] = {
     ("v1", "Node"): Node,
     ("v1", "Namespace"): Namespace,
-    (API_VERSION, "AddressPool"): AddressPool,
-    (API_VERSION, "L2Advertisement"): L2Advertisement,
+    **{(API_VERSION, kind.__name__): kind for kind in KINDS},
 }
 _OUR_GROUP = API_VERSION.partition("/")[0]
 # The API server's rules (RFC 1123): a label for namespaces and Services, a subdomain for everything else.

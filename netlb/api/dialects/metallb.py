@@ -5,7 +5,6 @@ that overlap refuse the whole configuration, so that nobody runs on half of what
 protocols are translated; BGP sessions and their advertisements are checked, and reported as not served.
 """
 
-import re
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import Literal
@@ -17,6 +16,7 @@ from netlb.api.decode import convert, without_nulls
 from netlb.api.documents import parse_value
 from netlb.api.meta import ObjectMeta, Record
 from netlb.api.v1alpha1 import AddressPool, AddressPoolSpec, L2Advertisement, L2AdvertisementSpec
+from netlb.api.v1alpha1.base import U32, duration_seconds
 from netlb.errors import ConfigError
 from netlb.findings import Finding, ObjectRef, Severity
 from netlb.net import AddressRange, is_station, parse_address, parse_prefix, parse_range
@@ -28,7 +28,6 @@ CONFIG_MAP = ObjectRef("ConfigMap", "metallb-system", "config")
 """Where MetalLB keeps its configuration unless told otherwise."""
 
 _KEY = "config"
-_U32 = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +66,8 @@ class _Peer(_Strict, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         for field, asn in (("my-asn", self.my_asn), ("peer-asn", self.peer_asn)):
-            if not 0 < asn <= _U32:
-                raise ValueError(f"{field}: an autonomous system number is from 1 to {_U32}")
+            if not 0 < asn <= U32:
+                raise ValueError(f"{field}: an autonomous system number is from 1 to {U32}")
         if not 0 <= self.peer_port <= 0xFFFF:
             raise ValueError("peer-port: a port is from 0 to 65535")
         for field, text in (
@@ -81,7 +80,7 @@ class _Peer(_Strict, frozen=True, kw_only=True):
                     parse_address(text)
                 except ValueError as error:
                     raise ValueError(f"{field}: {error}") from None
-        seconds = _duration(self.hold_time)
+        seconds = duration_seconds(self.hold_time)
         if seconds is None:
             raise ValueError(f"hold-time: {self.hold_time!r} is not a duration such as 90s or 1m30s")
         if seconds != 0 and seconds < 3:
@@ -96,8 +95,8 @@ class _BGPAdvertisement(_Strict, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not 0 <= self.aggregation_length <= 32:
             raise ValueError("aggregation-length: a prefix length is from 0 to 32")
-        if not 0 <= self.localpref <= _U32:
-            raise ValueError(f"localpref: a preference is from 0 to {_U32}")
+        if not 0 <= self.localpref <= U32:
+            raise ValueError(f"localpref: a preference is from 0 to {U32}")
 
 
 class _Pool(_Strict, frozen=True, kw_only=True):
@@ -228,17 +227,3 @@ def _is_community(text: str) -> bool:
     """Say whether a text is `u16:u16` (RFC 1997)."""
     halves = text.split(":")
     return len(halves) == 2 and all(half.isascii() and half.isdecimal() and int(half) <= 0xFFFF for half in halves)
-
-
-_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
-_PART = re.compile(r"(\d+\.?\d*|\.\d+)(h|ms|us|µs|ns|m|s)")
-
-
-def _duration(text: str) -> int | None:
-    """Return the whole seconds of a duration in Go's form (`1m30s`), or None if it is none."""
-    if text == "0":
-        return 0
-    parts = _PART.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        return None
-    return int(sum(float(number) * _SECONDS[unit] for number, unit in parts))
