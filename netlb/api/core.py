@@ -1,6 +1,6 @@
 """Kubernetes' own kinds, narrowed to the fields that netlb reads; other fields are ignored."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -104,11 +104,15 @@ class NodeStatus(_Part, frozen=True, kw_only=True):
 class Node(Record, frozen=True, kw_only=True):
     """`v1.Node`."""
 
+    NAMESPACED: ClassVar[bool] = False
+
     status: NodeStatus = NodeStatus()
 
 
 class Namespace(Record, frozen=True, kw_only=True):
     """`v1.Namespace`: read for its labels."""
+
+    NAMESPACED: ClassVar[bool] = False
 
 
 class ConfigMap(Record, frozen=True, kw_only=True):

@@ -55,4 +55,4 @@ class Snapshot:
 
 
 # The kinds that a pool can come from.
-_POOL_KINDS = frozenset({"AddressPool", "ConfigMap"})
+_POOL_KINDS = frozenset({"AddressPool", "ConfigMap", "Eip", "IPAddressPool", "ServiceGroup"})

@@ -55,7 +55,7 @@ class Space:
 
     def __init__(self, spec: AddressPoolSpec) -> None:
         self._avoid_buggy = spec.avoid_buggy_ips
-        self._free = [_Free(span) for span in spec.ranges]
+        self._free = [_Free(span) for span in spec.spans]
         self._held = {Family.IPV4: 0, Family.IPV6: 0}
 
     def __contains__(self, address: Address) -> bool:

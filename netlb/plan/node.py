@@ -75,7 +75,7 @@ class _Planner:
         self._snapshot = snapshot
         self._node = node
         self._eligible = eligible_nodes(snapshot.nodes)
-        self._ranges = sorted((span, name) for name, pool in snapshot.pools.items() for span in pool.spec.ranges)
+        self._ranges = sorted((span, name) for name, pool in snapshot.pools.items() for span in pool.spec.spans)
         self._covered: dict[str, frozenset[str]] = {}
 
     def judge(self, ref: ObjectRef, address: Address) -> frozenset[str] | SilentAddress | None:

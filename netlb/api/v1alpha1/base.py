@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Sequence
+from typing import ClassVar
 
 import msgspec
 
+from netlb.api.meta import Record
 from netlb.net import AddressRange, parse_address, parse_range
 
 __all__ = [
     "U32",
+    "Native",
     "Spec",
     "check_address",
     "check_bounds",
@@ -24,6 +27,12 @@ U32 = 0xFFFFFFFF
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Base of the specs and their parts: an unknown field is an error."""
+
+
+class Native(Record, frozen=True, kw_only=True):
+    """Base of the native kinds: each is cluster-wide."""
+
+    NAMESPACED: ClassVar[bool] = False
 
 
 def check_distinct(field: str, values: Sequence[object]) -> None:

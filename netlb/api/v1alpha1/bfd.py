@@ -1,7 +1,6 @@
 """BFDProfile: how fast a dead neighbour is noticed (RFC 5880)."""
 
-from netlb.api.meta import Record
-from netlb.api.v1alpha1.base import Spec, check_bounds
+from netlb.api.v1alpha1.base import Native, Spec, check_bounds
 
 __all__ = ["BFDProfile", "BFDProfileSpec"]
 
@@ -32,7 +31,7 @@ class BFDProfileSpec(Spec, frozen=True, kw_only=True):
         check_bounds("minimumTtl", self.minimum_ttl, 1, 254)
 
 
-class BFDProfile(Record, frozen=True, kw_only=True):
+class BFDProfile(Native, frozen=True, kw_only=True):
     """Timers that peers and pools refer to by name."""
 
     spec: BFDProfileSpec = BFDProfileSpec()

@@ -4,9 +4,10 @@ from typing import Literal
 
 import msgspec
 
-from netlb.api.meta import LabelSelector, Record
+from netlb.api.meta import LabelSelector
 from netlb.api.v1alpha1.base import (
     U32,
+    Native,
     Spec,
     check_address,
     check_bounds,
@@ -116,7 +117,7 @@ class BGPConfigurationSpec(Spec, frozen=True, kw_only=True):
             check_address(f"listenAddresses[{index}]", text)
 
 
-class BGPConfiguration(Record, frozen=True, kw_only=True):
+class BGPConfiguration(Native, frozen=True, kw_only=True):
     """How the nodes speak BGP."""
 
     spec: BGPConfigurationSpec = BGPConfigurationSpec()
@@ -225,7 +226,7 @@ class BGPPeerSpec(Spec, frozen=True, kw_only=True):
         check_bounds("tcpMSS", self.tcp_mss, 1, 65535)
 
 
-class BGPPeer(Record, frozen=True, kw_only=True):
+class BGPPeer(Native, frozen=True, kw_only=True):
     """A router that learns our routes."""
 
     spec: BGPPeerSpec
@@ -277,7 +278,7 @@ class BGPAdvertisementSpec(Spec, frozen=True, kw_only=True):
             )
 
 
-class BGPAdvertisement(Record, frozen=True, kw_only=True):
+class BGPAdvertisement(Native, frozen=True, kw_only=True):
     """Announce the addresses of pools to routers, by BGP (RFC 4271)."""
 
     spec: BGPAdvertisementSpec = BGPAdvertisementSpec()
@@ -305,7 +306,7 @@ class CommunitySpec(Spec, frozen=True, kw_only=True):
         check_distinct("communities", [alias.name for alias in self.communities])
 
 
-class Community(Record, frozen=True, kw_only=True):
+class Community(Native, frozen=True, kw_only=True):
     """Names that BGPAdvertisements may use instead of numbers (RFC 1997, RFC 8092)."""
 
     spec: CommunitySpec = CommunitySpec()

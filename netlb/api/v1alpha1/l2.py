@@ -1,7 +1,7 @@
 """L2Advertisement: what is announced on the local segment, by which nodes."""
 
-from netlb.api.meta import LabelSelector, Record
-from netlb.api.v1alpha1.base import Spec, check_distinct
+from netlb.api.meta import LabelSelector
+from netlb.api.v1alpha1.base import Native, Spec, check_distinct
 
 __all__ = ["L2Advertisement", "L2AdvertisementSpec"]
 
@@ -28,7 +28,7 @@ class L2AdvertisementSpec(Spec, frozen=True, kw_only=True):
         check_distinct("interfaces", self.interfaces)
 
 
-class L2Advertisement(Record, frozen=True, kw_only=True):
+class L2Advertisement(Native, frozen=True, kw_only=True):
     """Announce the addresses of pools on the local segment, by ARP (RFC 826) and NDP (RFC 4861)."""
 
     spec: L2AdvertisementSpec = L2AdvertisementSpec()

@@ -1,12 +1,13 @@
 """AddressPool: which addresses there are, and who may have them."""
 
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
 
-from netlb.api.meta import LabelSelector, Record
-from netlb.api.v1alpha1.base import Spec, check_distinct, check_ranges
-from netlb.net import AddressRange, first_overlap, is_station, parse_range
+from netlb.api.meta import LabelSelector
+from netlb.api.v1alpha1.base import Native, Spec, check_distinct, check_ranges
+from netlb.net import NO_STATION, AddressRange, first_overlap, is_station, parse_range, subtract
 
 __all__ = ["AddressPool", "AddressPoolSpec", "NetBoxSource", "PoolSource", "ServiceAllocation"]
 
@@ -84,23 +85,26 @@ class AddressPoolSpec(Spec, frozen=True, kw_only=True):
         for index, span in enumerate(check_ranges("addresses", self.addresses)):
             if not is_station(span):
                 raise ValueError(f"addresses[{index}]: {span} holds no address that a single station can have")
-        if overlap := first_overlap(self.ranges):
+        if overlap := first_overlap([parse_range(text) for text in self.addresses]):
             raise ValueError(f"addresses: {overlap[0]} and {overlap[1]} overlap within the pool")
         check_ranges("exclude", self.exclude)
+        if not self.spans:
+            raise ValueError("exclude: nothing is left of the pool's addresses")
         check_distinct("nodePools", self.node_pools)
 
     @property
-    def ranges(self) -> tuple[AddressRange, ...]:
-        """`addresses`, parsed."""
-        return tuple(parse_range(text) for text in self.addresses)
-
-    @property
-    def excluded(self) -> tuple[AddressRange, ...]:
-        """`exclude`, parsed."""
-        return tuple(parse_range(text) for text in self.exclude)
+    def spans(self) -> tuple[AddressRange, ...]:
+        """`addresses` without `exclude`, in the order in which they are given out."""
+        return _spans(self.addresses, self.exclude)
 
 
-class AddressPool(Record, frozen=True, kw_only=True):
+@lru_cache(maxsize=4096)
+def _spans(addresses: tuple[str, ...], exclude: tuple[str, ...]) -> tuple[AddressRange, ...]:
+    excluded = [*NO_STATION, *map(parse_range, exclude)]
+    return tuple(span for text in addresses for span in subtract(parse_range(text), excluded))
+
+
+class AddressPool(Native, frozen=True, kw_only=True):
     """A set of addresses that Services of type LoadBalancer are given."""
 
     spec: AddressPoolSpec

@@ -47,7 +47,7 @@ def test_space_that_is_given_back_does_not_stay_in_pieces() -> None:
 @pytest.mark.parametrize(
     ("text", "size"),
     [
-        ("0.0.0.0/0", 2**32 - 2 * 2**24),
+        ("10.0.0.0/8", 2**24 - 2 * 2**16),
         ("192.0.2.0/24", 254),
         ("192.0.2.255-192.0.3.0", 0),
         ("192.0.2.1-192.0.2.254", 254),
@@ -64,7 +64,7 @@ def test_buggy_addresses_are_neither_given_nor_counted(text: str, size: int) -> 
         assert not [address for address in given if address.endswith((".0", ".255"))]
 
 
-@pytest.mark.parametrize(("text", "bits"), [("::/0", 128), ("2001:db8::/32", 96), ("fd00::/64", 64)])
+@pytest.mark.parametrize(("text", "bits"), [("2000::/3", 125), ("2001:db8::/32", 96), ("fd00::/64", 64)])
 def test_sizes_are_exact_however_large(text: str, bits: int) -> None:
     pool = space(text)
     assert 2**bits == pool.size(V6)
@@ -73,3 +73,10 @@ def test_sizes_are_exact_however_large(text: str, bits: int) -> None:
     pool.take(first)
     assert 1 == pool.held(V6)
     assert int(first) + 1 == int(pool.lowest(V6) or 0)
+
+
+def test_what_no_station_can_have_is_neither_given_nor_counted() -> None:
+    everything = space("0.0.0.0/0", "::/0")
+    assert 2**128 - 2**120 - 2 == everything.size(V6)
+    assert 2**32 - 2**28 - 2**24 - 2 == everything.size(V4)
+    assert ("0.0.0.1", "::2") == (str(everything.lowest(V4)), str(everything.lowest(V6)))

@@ -5,14 +5,15 @@ that overlap refuse the whole configuration, so that nobody runs on half of what
 protocols are translated; BGP sessions and their advertisements are checked, and reported as not served.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from itertools import combinations, pairwise
 from typing import Literal
 
 import msgspec
 
+from netlb.api.convert import convert, without_nulls
 from netlb.api.core import ConfigMap
-from netlb.api.decode import convert, without_nulls
+from netlb.api.dialects.base import Compatibility, Foreign, Translated, Translation
 from netlb.api.documents import parse_value
 from netlb.api.meta import ObjectMeta, Record
 from netlb.api.v1alpha1 import AddressPool, AddressPoolSpec, L2Advertisement, L2AdvertisementSpec
@@ -22,20 +23,9 @@ from netlb.findings import Finding, ObjectRef, Severity
 from netlb.net import AddressRange, is_station, parse_address, parse_prefix, parse_range
 from netlb.reasons import ManifestProblem
 
-__all__ = ["CONFIG_MAP", "Translation", "translate"]
-
-CONFIG_MAP = ObjectRef("ConfigMap", "metallb-system", "config")
-"""Where MetalLB keeps its configuration unless told otherwise."""
+__all__ = ["KINDS", "translate"]
 
 _KEY = "config"
-
-
-@dataclass(frozen=True, slots=True)
-class Translation:
-    """Native records that say what the ConfigMap said, and what got lost on the way."""
-
-    records: tuple[Record, ...] = ()
-    findings: tuple[Finding, ...] = ()
 
 
 class _Strict(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
@@ -83,7 +73,7 @@ class _Peer(_Strict, frozen=True, kw_only=True):
         seconds = duration_seconds(self.hold_time)
         if seconds is None:
             raise ValueError(f"hold-time: {self.hold_time!r} is not a duration such as 90s or 1m30s")
-        if seconds != 0 and seconds < 3:
+        if 0 < int(seconds) < 3:
             raise ValueError("hold-time: BGP allows 0 or at least 3 seconds (RFC 4271 section 4.2)")
 
 
@@ -158,8 +148,22 @@ class _Config(_Strict, frozen=True, kw_only=True):
                 raise ValueError(f"address-pools: {lower} of pool {one_name!r} overlaps {upper} of pool {other_name!r}")
 
 
-def translate(config_map: ConfigMap, origin: str) -> Translation:
-    """Translate MetalLB's ConfigMap; ConfigError if any part of it is invalid."""
+KINDS = {("v1", "ConfigMap"): ConfigMap}
+
+
+def translate(objects: Mapping[ObjectRef, Foreign], compatibility: Compatibility) -> Translation:
+    """Translate MetalLB's ConfigMap `config`; it is refused as a whole if any part of it is invalid."""
+    ref = ObjectRef("ConfigMap", compatibility.metallb_namespace, "config")
+    foreign = objects.get(ref)
+    if foreign is None or not isinstance(foreign.record, ConfigMap):
+        return Translation()
+    try:
+        return _translate(foreign.record, foreign.origin)
+    except ConfigError as error:
+        return Translation(refused={ref: error.finding})
+
+
+def _translate(config_map: ConfigMap, origin: str) -> Translation:
     subject = config_map.ref
     text = config_map.data.get(_KEY)
     if text is None:
@@ -210,7 +214,7 @@ def translate(config_map: ConfigMap, origin: str) -> Translation:
                 severity=Severity.WARNING,
             ),
         )
-    return Translation(tuple(records), findings)
+    return Translation(records=tuple(Translated(record, subject) for record in records), findings=findings)
 
 
 def _range(text: str) -> AddressRange:

@@ -2,10 +2,11 @@
 
 import pytest
 
-from netlb.api.core import ConfigMap
 from netlb.api.decode import decode
-from netlb.api.dialects.metallb import Translation, translate
+from netlb.api.dialects import DEFAULT, Foreign, Translation
+from netlb.api.dialects.metallb_config import translate
 from netlb.api.documents import parse_documents
+from netlb.api.meta import Record
 from netlb.api.v1alpha1 import AddressPool
 from netlb.errors import ConfigError
 from netlb.reasons import ManifestProblem
@@ -48,14 +49,21 @@ PEER = "peers:\n- {my-asn: 64500, peer-asn: 64501, peer-address: 192.0.2.1%s}\n"
 
 def read(config: str) -> Translation:
     (document,) = parse_documents(metallb(config), "x.yaml")
-    config_map = decode(document)
-    assert isinstance(config_map, ConfigMap)
-    return translate(config_map, document.origin)
+    record = decode(document)
+    assert record is not None
+    translation = translate({record.ref: Foreign(document.origin, record)}, DEFAULT)
+    for finding in translation.refused.values():
+        raise ConfigError(finding)
+    return translation
+
+
+def records(translation: Translation) -> list[Record]:
+    return [translated.record for translated in translation.records]
 
 
 def test_everything_is_understood() -> None:
     translation = read(EVERYTHING)
-    pools = {record.metadata.name: record.spec for record in translation.records if isinstance(record, AddressPool)}
+    pools = {record.metadata.name: record.spec for record in records(translation) if isinstance(record, AddressPool)}
     assert (False, False, "layer2") == (
         pools["default"].auto_assign,
         pools["default"].avoid_buggy_ips,
@@ -67,7 +75,7 @@ def test_everything_is_understood() -> None:
         pools["Routed_Pool"].protocol,
     )
     assert ["AddressPool default", "L2Advertisement default", "AddressPool Routed_Pool"] == [
-        str(record.ref) for record in translation.records
+        str(record.ref) for record in records(translation)
     ]
     assert [ManifestProblem.NOT_HONOURED] == [finding.reason for finding in translation.findings]
 
