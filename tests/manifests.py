@@ -11,7 +11,9 @@ from netlb.net import parse_address
 
 def pool(name: str, *addresses: str, **spec: object) -> str:
     """A native pool; further fields of its spec by name."""
-    extra = "".join(f"\n  {key}: {str(value).lower()}" for key, value in spec.items())
+    extra = "".join(
+        f"\n  {key}: {str(value).lower() if isinstance(value, bool) else value}" for key, value in spec.items()
+    )
     listed = "".join(f"\n  - {address}" for address in addresses)
     return f"""
 apiVersion: netlb.io/v1alpha1

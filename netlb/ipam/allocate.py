@@ -114,14 +114,15 @@ class Allocator:
         """
         served: set[ObjectRef] = set()
         queue = sorted(ref for ref in refs if ref in self.requests)
-        while queue:
+        while True:
             for ref in queue:
                 self._serve(ref)
             served.update(queue)
             freed, self.ledger.freed = self.ledger.freed, 0
             stirred, self.ledger.stirred = self.ledger.stirred, set()
-            queue = sorted(ref for ref in self._waiting if self._hopes(ref, freed, stirred)) if freed or stirred else []
-        return frozenset(served)
+            if not (freed or stirred):
+                return frozenset(served)
+            queue = sorted(ref for ref in self._waiting if self._hopes(ref, freed, stirred))
 
     def _may_keep(self, ref: ObjectRef, address: Address) -> bool:
         pool = self.pools.find(address)

@@ -28,7 +28,7 @@ class Ledger:
         self._holders: dict[Address, list[ObjectRef]] = {}
         self._shared: dict[str, dict[Address, int]] = {}
         self.freed = 0
-        """The set of the pools in which somebody gave something up since this was last cleared."""
+        """The set of the pools in which addresses were given up, or joined, since this was last cleared."""
         self.stirred: set[str] = set()
         """The sharing keys whose addresses changed since this was last cleared."""
 
@@ -41,10 +41,11 @@ class Ledger:
         key = self._key(ref)
         for address in addresses:
             holders = self._holders.setdefault(address, [])
-            if not holders and (pool := self._pools.find(address)):
-                family = family_of(address)
-                if pool.spaces[family].is_free(int(address)):
-                    self._pools.take(pool, family, int(address))
+            pool, family = self._pools.find(address), family_of(address)
+            if pool and holders:
+                self.freed |= 1 << pool.number  # who waits for the address now waits for somebody else, too
+            elif pool and pool.spaces[family].is_free(int(address)):
+                self._pools.take(pool, family, int(address))
             insort(holders, ref)
             if key:
                 shared = self._shared.setdefault(key, {})
