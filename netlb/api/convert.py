@@ -33,7 +33,7 @@ def without_nulls(value: Any) -> Any:
 
 # msgspec's messages end in the path of the field; ours, raised in __post_init__, begin with the rest of it.
 _PATH = re.compile(r"^(?P<problem>.*?)(?: - at `(?:key in )?`?\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
-_INNER = re.compile(r"^(?P<path>[A-Za-z][\w.-]*(?:\[\d+\])?): (?P<problem>.*)$", re.DOTALL)
+_INNER = re.compile(r"^(?P<path>[A-Za-z][\w.-]*(?:\[\d+\][\w.-]*)*): (?P<problem>.*)$", re.DOTALL)
 _REMEDY = re.compile(r"^(.*); (write .*)$", re.DOTALL)
 _UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]*)`")
 _MISSING = re.compile(r"missing required field `(?P<name>[^`]*)`")

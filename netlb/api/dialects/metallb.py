@@ -81,7 +81,7 @@ class LegacyAddressPoolSpec(Spec, frozen=True, kw_only=True):
             try:
                 check_aggregation(advertisement.native(()), pool)
             except ValueError as error:
-                raise ValueError(f"bgpAdvertisements[{index}]: {error}") from None
+                raise ValueError(f"bgpAdvertisements[{index}].{error}") from None
 
     def native(self) -> v1alpha1.AddressPoolSpec:
         """Return the pool in native terms; ValueError names the field that cannot be said."""

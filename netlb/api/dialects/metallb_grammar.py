@@ -132,7 +132,7 @@ class Pool(_Strict, frozen=True, kw_only=True):
             try:
                 check_aggregation(advertisement, pool)
             except ValueError as error:
-                raise ValueError(f"bgp-advertisements[{index}]: {_kebab(str(error))}") from None
+                raise ValueError(f"bgp-advertisements[{index}].{_kebab(str(error))}") from None
 
     def native(self) -> AddressPoolSpec:
         """Return the pool in native terms."""
@@ -196,7 +196,7 @@ class Config(_Strict, frozen=True, kw_only=True):
         check_distinct("bfd-profiles", profiles)
         for index, peer in enumerate(self.peers):
             if peer.bfd_profile and peer.bfd_profile not in profiles:
-                raise ValueError(f"peers[{index}]: there is no profile {peer.bfd_profile!r} under bfd-profiles")
+                raise ValueError(f"peers[{index}].bfd-profile: there is no {peer.bfd_profile!r} under bfd-profiles")
         check_distinct("peers", [peer.native() for peer in self.peers])
         for name, value in self.bgp_communities.items():
             if not _is_number_pair(value):

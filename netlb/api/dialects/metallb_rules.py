@@ -81,10 +81,10 @@ def check_selectors(field: str, selectors: Sequence[LabelSelector]) -> None:
     for index, selector in enumerate(selectors):
         conditions = [(each.key, each.operator, sorted(each.values)) for each in selector.match_expressions]
         if any(conditions.count(one) > 1 for one in conditions):
-            raise ValueError(f"{field}[{index}]: a condition stands in it twice")
+            raise ValueError(f"{field}[{index}].matchExpressions: a condition stands there twice")
         for key, operator, values in conditions:
             if len(set(values)) < len(values):
-                raise ValueError(f"{field}[{index}]: a value of {key} {operator} stands in it twice")
+                raise ValueError(f"{field}[{index}].matchExpressions: a value of {key} {operator} stands there twice")
         canonical.append((selector.match_labels, conditions))
     check_distinct(field, canonical)
 
