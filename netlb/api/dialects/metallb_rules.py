@@ -94,6 +94,8 @@ def check_aggregation(advertisement: BGPAdvertisementSpec, pool: AddressPoolSpec
 
     A range counts as the widest of the prefixes that it consists of.
     """
+    if (advertisement.aggregation_length, advertisement.aggregation_length_v6) == (32, 128):
+        return  # every address for itself
     for text in pool.addresses:
         span = parse_range(text)
         field, length = "aggregationLength", advertisement.aggregation_length

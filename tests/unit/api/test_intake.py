@@ -6,6 +6,7 @@ from netlb.api.documents import parse_documents
 from netlb.api.intake import Intake
 from netlb.api.snapshot import Snapshot
 from netlb.errors import ConfigError
+from netlb.findings import ObjectRef
 from netlb.reasons import ManifestProblem
 from tests.manifests import advertisement, declare, metallb, metallb_object, node, pool, ref, service, slice_of
 
@@ -252,6 +253,19 @@ def test_what_stays_in_place_of_a_refused_object_may_contradict_another() -> Non
     ]
     declare(intake, "a.yaml", a, b, c)
     assert [] == reasons(read(intake))
+
+
+def test_an_object_whose_last_good_version_is_refused_too_is_reported_once() -> None:
+    community = metallb_object("Community", "a", "communities: [{name: x, value: '1:1'}]")
+    younger = community.replace("name: a", "name: b").replace("name: x", "name: y")
+    intake = Intake()
+    declare(intake, "a.yaml", community, younger)
+    assert [] == reasons(read(intake))
+    both = community.replace("name: x, value: '1:1'", "name: x, value: '1:1'}, {name: y, value: '1:1'")
+    declare(intake, "a.yaml", both, younger.replace("name: y", "name: x"))
+    snapshot = read(intake)
+    assert ["spec.communities[0].name"] == [finding.field for finding in snapshot.findings]
+    assert snapshot.may_exist(ObjectRef("Community", "metallb-system", "b"))
 
 
 def test_the_snapshot_holds_every_kind_where_planning_looks_for_it() -> None:
