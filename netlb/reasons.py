@@ -27,6 +27,8 @@ class ManifestProblem(StrEnum):
     """Two pools claim the same address; the one that came or changed later is refused."""
     DUPLICATE_OBJECT = "DuplicateObject"
     """Two documents declare the same object; the first one, in order of file name, counts."""
+    CONFLICTING_OBJECTS = "ConflictingObjects"
+    """Two objects contradict each other; the younger one is refused, and its last good version stays in force."""
     UNKNOWN_POOL = "UnknownPool"
     """An advertisement names a pool that does not exist."""
     UNADVERTISED_POOL = "UnadvertisedPool"

@@ -79,6 +79,18 @@ def metallb(config: str) -> str:
     )
 
 
+def metallb_object(
+    kind: str, name: str, spec: str = "", *, version: str = "", namespace: str = "metallb-system"
+) -> str:
+    """One of MetalLB's objects, in its current version unless told otherwise."""
+    return f"""
+apiVersion: metallb.io/{version or ("v1beta2" if kind == "BGPPeer" else "v1beta1")}
+kind: {kind}
+metadata: {{name: {name}, namespace: {namespace}}}
+spec: {{{spec}}}
+"""
+
+
 def declare(intake: Intake, origin: str, *manifests: str) -> None:
     """Let an origin declare these manifests."""
     intake.declare(origin, parse_documents("\n---\n".join(manifests), origin))
