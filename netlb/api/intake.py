@@ -18,6 +18,7 @@ from netlb.api.core import EndpointSlice, Namespace, Node, Service
 from netlb.api.decode import decode, identify
 from netlb.api.dialects import DEFAULT, DIALECTS, FOREIGN, Compatibility, Foreign
 from netlb.api.documents import Document
+from netlb.api.holdings import read_holding
 from netlb.api.meta import Record
 from netlb.api.snapshot import Holding, Snapshot
 from netlb.api.v1alpha1 import AddressPool, L2Advertisement
@@ -51,6 +52,7 @@ class Intake:
         self._whole: set[str] = set()
         self._unreadable: dict[str, Finding] = {}
         self._in_force: dict[ObjectRef, Record] = {}
+        self._holdings: dict[str, dict[ObjectRef, Holding]] = {}
 
     def declare(self, origin: str, documents: Sequence[Document]) -> None:
         """Replace what an origin declares."""
@@ -64,6 +66,8 @@ class Intake:
             self._unreadable.pop(origin, None)
             self._origins[origin] = decoded
             self._whole.add(origin)
+            statuses = (read_holding(document.body) for document in documents if document.body.get("kind") == "Service")
+            self._holdings[origin] = dict(filter(None, statuses))
 
     def unreadable(self, origin: str, finding: Finding) -> None:
         """Note that an origin cannot be read; what it declared before stays."""
@@ -74,6 +78,7 @@ class Intake:
         self._origins.pop(origin, None)
         self._unreadable.pop(origin, None)
         self._whole.discard(origin)
+        self._holdings.pop(origin, None)
 
     def _concerns_us(self, ref: ObjectRef | None) -> bool:
         """ConfigMaps hold anything; only the one with MetalLB's configuration is read."""
@@ -83,6 +88,10 @@ class Intake:
     def origins(self) -> frozenset[str]:
         """Every origin that has declared something or could not be read."""
         return frozenset(self._origins) | frozenset(self._unreadable)
+
+    def holdings(self) -> dict[ObjectRef, Holding]:
+        """Return who holds which addresses by the statuses in the manifests, as in those that kubectl prints."""
+        return {ref: holding for origin in sorted(self._holdings) for ref, holding in self._holdings[origin].items()}
 
     def snapshot(self, holdings: Mapping[ObjectRef, Holding]) -> Snapshot:
         """Return what is in force now; `holdings` says which Service holds which addresses."""

@@ -55,8 +55,13 @@ JOINS_ONLY = frozenset({"purelb.io/allow-shared-ip"})
 OPENELB_MARK = "lb.kubesphere.io/v1alpha1"
 """With the value `openelb`: OpenELB serves the Service, whatever its class."""
 
-ALLOCATED_FROM = "netlb.io/allocated-from"
-"""Result: the pool that the Service's addresses came from."""
+ALLOCATED_FROM = (
+    "netlb.io/allocated-from",
+    "metallb.io/ip-allocated-from-pool",
+    "metallb.universe.tf/ip-allocated-from-pool",
+    "purelb.io/allocated-from",
+)
+"""Result: the pool that the Service's addresses came from. We write the first; the others tell what was held before."""
 
 LOAD_BALANCER_CLASS = "netlb.io/netlb"
 """`spec.loadBalancerClass` of Services that are ours alone; Services without a class are served too."""

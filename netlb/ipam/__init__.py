@@ -1,6 +1,7 @@
 """Who gets which address. Pure: no clock, no I/O, no randomness."""
 
 from netlb.ipam.allocate import Allocator, allocate
+from netlb.ipam.explain import Verdict, explain
 from netlb.ipam.pools import Pools
 from netlb.ipam.request import Request, read_request
 from netlb.ipam.result import Allocation, PoolUsage, Refused, Result
@@ -13,6 +14,8 @@ __all__ = [
     "Refused",
     "Request",
     "Result",
+    "Verdict",
     "allocate",
+    "explain",
     "read_request",
 ]

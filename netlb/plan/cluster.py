@@ -8,7 +8,7 @@ from netlb.api.core import Service
 from netlb.api.keys import NODE_POOL_LABEL
 from netlb.api.snapshot import Holding, Snapshot
 from netlb.findings import Finding, ObjectRef
-from netlb.ipam import Allocator, Pools, Refused, Request, Result, allocate, read_request
+from netlb.ipam import Allocator, Pools, Refused, Request, Result, Verdict, allocate, explain, read_request
 from netlb.plan.validate import unreadable_request, validate
 from netlb.reasons import Refusal
 
@@ -68,6 +68,10 @@ class ClusterPlanner:
         if changed is None or not _same_findings(last, snapshot):
             self._findings = validate(snapshot)
         return ClusterPlan(allocator.result(served), (*self._findings, *self._unreadable.values()), changed)
+
+    def explain(self, ref: ObjectRef) -> tuple[Verdict, ...]:
+        """Return what each pool says to a Service's request, by the last plan."""
+        return explain(self._allocator, ref) if self._allocator else ()
 
     def _from_scratch(self, snapshot: Snapshot, before: Allocator | None) -> Allocator:
         holdings = self._holdings

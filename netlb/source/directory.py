@@ -19,8 +19,8 @@ __all__ = ["DirectorySource"]
 class DirectorySource:
     """Follows a directory. A file that is broken or half written changes nothing and becomes a finding.
 
-    `services` is the directory of the status tree that says who holds which address; who writes that tree
-    leaves it out, and knows.
+    `services` is the directory of the status tree that says who holds which address. Who writes that tree leaves it
+    out, and knows better than the statuses that may stand in the manifests.
     """
 
     def __init__(self, path: Path, services: Path | None, intake: Intake) -> None:
@@ -73,7 +73,7 @@ class DirectorySource:
 
     def _read_holdings(self, touched: frozenset[Path]) -> Mapping[ObjectRef, Holding]:
         if self._statuses is None:
-            return {}
+            return self._intake.holdings()
         changes = self._statuses.changes(touched=touched)
         for name in changes.gone:
             self._holdings.pop(name, None)

@@ -12,23 +12,29 @@ from typing import Any
 from urllib.parse import quote
 
 from netlb.api.documents import parse_value
+from netlb.api.holdings import read_holding
 from netlb.api.keys import ALLOCATED_FROM
 from netlb.api.snapshot import Holding
+from netlb.api.v1alpha1 import API_VERSION
 from netlb.errors import ConfigError, SettingError
 from netlb.findings import ObjectRef
-from netlb.ipam import Allocation, Refused
-from netlb.net import Address, parse_address
+from netlb.ipam import PoolUsage, Result
+from netlb.net import Address, Family
 from netlb.plan import ClusterPlan, NodePlan
 from netlb.plan.render import findings_data, service_name, silent_data, to_yaml
 
 __all__ = [
     "cluster_status",
+    "findings_status",
     "is_controllers",
     "node_path",
     "node_status",
+    "pool_path",
+    "pool_status",
     "read_holdings",
     "read_service_status",
     "service_path",
+    "service_status",
 ]
 
 ALLOCATED = "netlb.io/AddressAllocated"
@@ -56,25 +62,57 @@ def service_path(service: ObjectRef) -> str:
 def cluster_status(plan: ClusterPlan) -> dict[str, str]:
     """Return every file that the controller keeps, by path."""
     result = plan.addresses
-    files = {"controller.yaml": _CONTROLLERS + to_yaml({"findings": findings_data(plan.findings)})}
-    outcomes: dict[ObjectRef, Allocation | Refused] = {**result.refusals, **result.allocations}
-    for ref, outcome in outcomes.items():
-        files[service_path(ref)] = _CONTROLLERS + to_yaml(_service_status(ref, outcome))
-    for pool, usage in result.usage.items():
-        status = {
-            family.lower(): {"total": count.size, "used": count.held, "free": count.free}
-            for family, count in usage.items()
-            if count.size
+    return {
+        **findings_status(plan),
+        **{service_path(ref): service_status(ref, result) for ref in (*result.allocations, *result.refusals)},
+        **{pool_path(pool): pool_status(pool, usage) for pool, usage in result.usage.items()},
+    }
+
+
+def findings_status(plan: ClusterPlan) -> dict[str, str]:
+    """Return the file that says what is wrong with the manifests."""
+    return {"controller.yaml": _CONTROLLERS + to_yaml({"findings": findings_data(plan.findings)})}
+
+
+def pool_path(pool: str) -> str:
+    """Return the file of a pool's status."""
+    return f"addresspools/{_file_name(pool)}.yaml"
+
+
+def pool_status(pool: str, usage: Mapping[Family, PoolUsage]) -> str:
+    """Return how full a pool is; numbers as text, since they may be larger than those of JSON (2^53)."""
+    status = {
+        family.lower(): {"total": str(count.size), "used": str(count.held), "free": str(count.free)}
+        for family, count in usage.items()
+        if count.size
+    }
+    data = {"apiVersion": API_VERSION, "kind": "AddressPool", "metadata": {"name": pool}, "status": status}
+    return _CONTROLLERS + to_yaml(data)
+
+
+def service_status(ref: ObjectRef, result: Result) -> str:
+    """Return what a Service holds, or why it holds nothing; its annotation and status read as in Kubernetes."""
+    allocation = result.allocations.get(ref)
+    refused = allocation.refused if allocation else result.refusals[ref]
+    condition = {
+        "type": ALLOCATED,
+        "status": "True" if allocation and refused is None else "False",
+        "reason": str(refused.reason) if refused else "IPAllocated",
+        "message": refused.message if refused else "",
+    }
+    ingress = [{"ip": str(address), "ipMode": "VIP"} for address in (allocation.addresses if allocation else ())]
+    return _CONTROLLERS + to_yaml(
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {
+                "name": ref.name,
+                "namespace": ref.namespace,
+                "annotations": {ALLOCATED_FROM[0]: allocation.pool if allocation else ""},
+            },
+            "status": {"loadBalancer": {"ingress": ingress}, "conditions": [condition]},
         }
-        files[f"addresspools/{_file_name(pool)}.yaml"] = _CONTROLLERS + to_yaml(
-            {
-                "apiVersion": "netlb.io/v1alpha1",
-                "kind": "AddressPool",
-                "metadata": {"name": pool},
-                "status": status,
-            }
-        )
-    return files
+    )
 
 
 def node_status(
@@ -117,14 +155,10 @@ def read_service_status(text: str) -> tuple[ObjectRef, Holding] | None:
     """Return who holds what by one file under services/; None if it says nothing that can be understood."""
     try:
         document = parse_value(text, "status")
-        metadata = document["metadata"]
-        ref = ObjectRef("Service", str(metadata["namespace"]), str(metadata["name"]))
-        ingress = document["status"]["loadBalancer"]["ingress"]
-        addresses = tuple(parse_address(entry["ip"]) for entry in ingress)
-        pool = str(metadata["annotations"][ALLOCATED_FROM])
-    except (ConfigError, AttributeError, LookupError, TypeError, ValueError):
+        document["metadata"]["annotations"][ALLOCATED_FROM[0]]  # without it, the file is not whole
+    except (ConfigError, LookupError, TypeError):
         return None
-    return ref, Holding(addresses, pool)
+    return read_holding(document)
 
 
 def read_holdings(files: Mapping[str, str]) -> dict[ObjectRef, Holding]:
@@ -144,35 +178,6 @@ def read_holdings(files: Mapping[str, str]) -> dict[ObjectRef, Holding]:
                 )
             holdings[parsed[0]] = parsed[1]
     return holdings
-
-
-def _service_status(ref: ObjectRef, outcome: Allocation | Refused) -> dict[str, Any]:
-    allocated = isinstance(outcome, Allocation)
-    refused = outcome.refused if isinstance(outcome, Allocation) else outcome
-    condition = {
-        "type": ALLOCATED,
-        "status": "True" if allocated and refused is None else "False",
-        "reason": str(refused.reason) if refused else "IPAllocated",
-        "message": refused.message if refused else "",
-    }
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {
-            "name": ref.name,
-            "namespace": ref.namespace,
-            "annotations": {ALLOCATED_FROM: outcome.pool if isinstance(outcome, Allocation) else ""},
-        },
-        "status": {
-            "loadBalancer": {
-                "ingress": [
-                    {"ip": str(address), "ipMode": "VIP"}
-                    for address in (outcome.addresses if isinstance(outcome, Allocation) else ())
-                ]
-            },
-            "conditions": [condition],
-        },
-    }
 
 
 def _file_name(name: str) -> str:

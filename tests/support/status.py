@@ -33,9 +33,13 @@ class StatusReader:
         return {path.stem.removeprefix("default."): addresses for path, addresses in found.items() if addresses}
 
     def pool(self, name: str) -> dict[str, dict[str, int]]:
-        """Return a pool's use by family: total, used and free."""
-        document = load(self.root / f"addresspools/{name}.yaml")
-        return document["status"] if document else {}
+        """Return a pool's use by family: total, used and free, each written as text."""
+        document = load(self.root / f"addresspools/{name}.yaml") or {"status": {}}
+        assert all(isinstance(count, str) for counts in document["status"].values() for count in counts.values())
+        return {
+            family: {what: int(count) for what, count in counts.items()}
+            for family, counts in document["status"].items()
+        }
 
     def node(self, name: str) -> dict[str, Any]:
         """Return what a node's speaker reports; empty while it reports nothing."""

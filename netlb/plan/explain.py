@@ -1,0 +1,54 @@
+"""Why a Service has, or has not, an address and an announcer, as text."""
+
+from collections.abc import Iterator
+
+from netlb.api.snapshot import Snapshot
+from netlb.findings import ObjectRef
+from netlb.plan.cluster import ClusterPlanner
+from netlb.plan.node import plan_node
+from netlb.plan.render import service_name
+
+__all__ = ["explain_service"]
+
+
+def explain_service(snapshot: Snapshot, ref: ObjectRef) -> str:
+    """Explain one Service: what it holds, what each pool says, who announces it, and what is wrong with it."""
+    return "\n".join(_lines(snapshot, ref)) + "\n"
+
+
+def _lines(snapshot: Snapshot, ref: ObjectRef) -> Iterator[str]:
+    name = service_name(ref)
+    service = snapshot.services.get(ref)
+    if service is None:
+        unread = " (it is declared, and cannot be read)" if snapshot.may_exist(ref) else ""
+        yield f"{name}: there is no such Service{unread}"
+        return
+    if not snapshot.serving.serves(service):
+        yield f"{name}: not ours to serve: type {service.spec.type}, class {service.spec.load_balancer_class or 'none'}"
+        return
+    planner = ClusterPlanner(snapshot.holdings)
+    plan = planner.plan(snapshot)
+    allocation, refused = plan.addresses.allocations.get(ref), plan.addresses.refusals.get(ref)
+    if allocation:
+        addresses = zip(allocation.addresses, allocation.pools, strict=True)
+        yield f"{name}: holds " + ", ".join(f"{address} of pool {pool or '(unknown)'}" for address, pool in addresses)
+        refused = allocation.refused
+    else:
+        yield f"{name}: holds no address"
+    if refused:
+        yield f"{refused.reason}: {refused.message}"
+    verdicts = planner.explain(ref)
+    if verdicts:
+        yield "pools, in the order in which they are tried:"
+    for verdict in verdicts:
+        yield f"  {verdict.pool}: " + (
+            f"{verdict.refused.reason}: {verdict.refused.message}" if verdict.refused else "serves it"
+        )
+    nobody = plan_node(snapshot, "")
+    for address, silent in nobody.silent.get(ref, {}).items():
+        yield f"{address}: " + (
+            f"announced by node {silent.owner}" if silent.owner else f"announced by nobody: {silent.reason}"
+        )
+    for finding in plan.findings:
+        if finding.subject == ref:
+            yield str(finding)
