@@ -7,7 +7,7 @@ about others, as a mark that only one may carry.
 
 from collections.abc import Callable, Mapping
 
-from netlb.api.dialects import metallb_config
+from netlb.api.dialects import metallb_config, openelb, openelb_bgp, purelb
 from netlb.api.dialects.base import Compatibility, Foreign, Translated, Translation
 from netlb.api.meta import Record
 from netlb.findings import ObjectRef
@@ -16,7 +16,11 @@ __all__ = ["DEFAULT", "DIALECTS", "FOREIGN", "KINDS", "Compatibility", "Foreign"
 
 Translate = Callable[[Mapping[ObjectRef, Foreign], Compatibility], Translation]
 
-_MODULES = {"metallb": (metallb_config,)}
+_MODULES = {
+    "metallb": (metallb_config,),
+    "openelb": (openelb, openelb_bgp),
+    "purelb": (purelb,),
+}
 
 DIALECTS: Mapping[str, tuple[Translate, ...]] = {
     name: tuple(module.translate for module in modules) for name, modules in _MODULES.items()
