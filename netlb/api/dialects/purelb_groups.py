@@ -163,7 +163,7 @@ def _read_block(foreign: Foreign, field: str, family: Family, block: Block) -> t
     try:
         span = _range(block.pool)
     except ValueError as error:
-        remedy = "write a prefix (192.0.2.0/24) or a range (192.0.2.10-192.0.2.20)"
+        remedy = "write a prefix (192.0.2.0/24) or a range (192.0.2.10-192.0.2.20), also for a single address"
         raise _range_error(foreign, f"{field}.pool", str(error), remedy) from None
     if span.family is not family:
         problem = f"{block.pool} is {span.family}"
@@ -202,7 +202,7 @@ def _range(text: str) -> AddressRange:
         network = parse_prefix(text)
         span = AddressRange(network.family, int(parse_address(text.partition("/")[0])), network.last)
     else:
-        raise ValueError(f"{text!r} is neither a prefix nor a range; write {text}-{text} for one address")
+        raise ValueError(f"{text!r} is neither a prefix nor a range")
     if not subtract(span, NO_STATION):
         raise ValueError(f"{text} holds no address that a single station can have")
     return span
