@@ -194,9 +194,9 @@ def test_what_counts_for_seniority_and_selectors_goes_along() -> None:
 
 
 def test_an_eip_of_v1alpha1_has_no_interface() -> None:
-    translation = read(eip("address: 192.0.2.0/24, protocol: layer2", version="v1alpha1"))
+    translation = read(eip("address: 192.0.2.0/24, protocol: layer2, disable: true", version="v1alpha1"))
     _, advertisement = records(translation)
-    assert {"e": spec_of("192.0.2.0/24", "layer2")} == pools(translation)
+    assert {"e": spec_of("192.0.2.0/24", "layer2", disabled=True)} == pools(translation)
     assert isinstance(advertisement, L2Advertisement)
     assert () == advertisement.spec.interfaces
 
@@ -366,6 +366,9 @@ def test_gobgps_zeros_mean_its_defaults() -> None:
     (silent,) = records(read(bgp("BgpConf", "{as: 1, listenPort: -1}")))
     assert isinstance(silent, BGPConfiguration)
     assert -1 == silent.spec.listen_port
+    (unhurried,) = records(read(peer("timers: {config: {holdTime: '0', keepaliveInterval: '007'}}")))
+    assert isinstance(unhurried, BGPPeer)
+    assert ("", "7s") == (unhurried.spec.hold_time, unhurried.spec.keepalive_time)
 
 
 def test_a_peer_keeps_all_that_has_a_counterpart() -> None:

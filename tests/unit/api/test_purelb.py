@@ -110,6 +110,13 @@ def test_a_local_group_becomes_a_pool_that_is_announced_on_the_segment(spec: str
     assert ("g", L2AdvertisementSpec(ip_address_pools=("g",))) == (advertisement.metadata.name, advertisement.spec)
 
 
+def test_what_counts_for_seniority_and_selectors_goes_along() -> None:
+    stamp = "2024-01-02T03:04:05Z"
+    named = f"name: g, labels: {{a: b}}, creationTimestamp: '{stamp}'"
+    (record, _) = records(read(group(f"local: {{{V4}}}").replace("name: g", named)))
+    assert (stamp, {"a": "b"}) == (record.metadata.creation_timestamp, record.metadata.labels)
+
+
 @pytest.mark.parametrize(
     ("pools_of_group", "lengths", "warnings"),
     [
@@ -172,7 +179,8 @@ def test_a_remote_group_becomes_a_pool_that_is_announced_by_bgp(
             "local: {v4pool: {pool: 192.0.2.0/23, subnet: 192.0.2.0/24}}",
             "spec.local.v4pool.subnet: the addresses 192.0.2.0/23 are not all in 192.0.2.0/24",
         ),
-        ("local: {v4pool: {pool: 192.0.2.0/28, subnet: '2001:db8::/64'}}", "are not all in 2001:db8::/64"),
+        ("local: {v4pool: {pool: 192.0.1.255-192.0.2.1, subnet: 192.0.2.0/24}}", "are not all in 192.0.2.0/24"),
+        ("local: {v6pool: {pool: '::5-::6', subnet: 0.0.0.0/8}}", "the addresses ::5-::6 are not all in 0.0.0.0/8"),
         ("local: {v4pool: {pool: 192.0.2.0/28, subnet: 192.0.2.0}}", "spec.local.v4pool.subnet: '192.0.2.0' is not"),
         ("remote: {v4pool: {pool: 192.0.2.0/28, subnet: 0.0.0.0/0}}", "0.0.0.0/0 is every address there is"),
         *(
