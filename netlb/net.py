@@ -27,6 +27,7 @@ __all__ = [
     "parse_prefix",
     "parse_range",
     "subtract",
+    "to_address",
 ]
 
 Address = IPv4Address | IPv6Address
@@ -47,6 +48,11 @@ class Family(StrEnum):
 def family_of(address: Address) -> Family:
     """Return the family of one address."""
     return Family.IPV4 if address.version == 4 else Family.IPV6
+
+
+def to_address(family: Family, value: int) -> Address:
+    """Return the address of a family with this number."""
+    return IPv4Address(value) if family is Family.IPV4 else IPv6Address(value)
 
 
 def parse_address(text: str) -> Address:
@@ -91,17 +97,13 @@ class AddressRange:
         """Say whether some address is in both ranges."""
         return self.family is other.family and self.first <= other.last and other.first <= self.last
 
-    def address(self, value: int) -> Address:
-        """Return the address object of an integer of this family."""
-        return IPv4Address(value) if self.family is Family.IPV4 else IPv6Address(value)
-
     def prefix_lengths(self) -> tuple[int, ...]:
         """Return the lengths of the fewest prefixes that cover the range exactly, in address order."""
-        first, last = self.address(self.first), self.address(self.last)
+        first, last = to_address(self.family, self.first), to_address(self.family, self.last)
         return tuple(net.prefixlen for net in netaddr.iprange_to_cidrs(str(first), str(last)))
 
     def __str__(self) -> str:
-        first, last = self.address(self.first), self.address(self.last)
+        first, last = to_address(self.family, self.first), to_address(self.family, self.last)
         if self.first == self.last:
             return str(first)
         host_bits = self.size.bit_length() - 1

@@ -33,7 +33,8 @@ def without_nulls(value: Any) -> Any:
 
 # msgspec's messages end in the path of the field; ours, raised in __post_init__, begin with the rest of it.
 _PATH = re.compile(r"^(?P<problem>.*?)(?: - at `(?:key in )?`?\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
-_INNER = re.compile(r"^(?P<path>[A-Za-z][\w.-]*(?:\[\d+\])?): (?P<problem>.*)$", re.DOTALL)
+_INNER = re.compile(r"^(?P<path>[A-Za-z][\w.-]*(?:\[\d+\][\w.-]*)*): (?P<problem>.*)$", re.DOTALL)
+_REMEDY = re.compile(r"^(.*); (write .*)$", re.DOTALL)
 _UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]*)`")
 _MISSING = re.compile(r"missing required field `(?P<name>[^`]*)`")
 
@@ -56,6 +57,8 @@ def _finding(
         if "addresses" in path:
             reason = ManifestProblem.INVALID_RANGE
             remedy = "write an address, a prefix (192.0.2.0/24) or a range (192.0.2.10-192.0.2.20)"
+        if (said := _REMEDY.match(problem)) is not None:
+            problem, remedy = said.groups()
     elif problem.startswith("Expected"):
         problem = problem[0].lower() + problem[1:].replace("`", "")
         remedy = "put the value in quotes" if "expected str, got" in problem else "correct the value's type"

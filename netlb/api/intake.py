@@ -150,8 +150,10 @@ class Intake:
         }
         for translate in self._translators:
             translation = translate(foreign, self._compatibility)
-            if translation.refused:
-                findings.extend(translation.refused.values())
+            said: set[ObjectRef] = set()
+            while translation.refused:  # what comes back in an object's place may contradict another one
+                findings.extend(finding for ref, finding in translation.refused.items() if ref not in said)
+                said |= translation.refused.keys()
                 for ref in translation.refused:
                     last_good = self._in_force.get(ref)
                     if last_good is None or last_good == foreign[ref].record:

@@ -7,7 +7,7 @@ import msgspec
 
 from netlb.api.meta import LabelSelector
 from netlb.api.v1alpha1.base import Native, Spec, check_distinct, check_ranges
-from netlb.net import NO_STATION, AddressRange, first_overlap, is_station, parse_range, subtract
+from netlb.net import NO_STATION, Address, AddressRange, first_overlap, is_station, parse_range, subtract
 
 __all__ = ["AddressPool", "AddressPoolSpec", "NetBoxSource", "PoolSource", "ServiceAllocation"]
 
@@ -104,6 +104,12 @@ class AddressPoolSpec(Spec, frozen=True, kw_only=True):
     def spans(self) -> tuple[AddressRange, ...]:
         """`addresses` without `exclude`, in the order in which they are given out."""
         return _spans(self.addresses, self.exclude)
+
+    def excludes(self, address: Address) -> bool:
+        """Say whether an address is one of `addresses` that `exclude` takes out."""
+        return any(address in parse_range(text) for text in self.exclude) and any(
+            address in parse_range(text) for text in self.addresses
+        )
 
 
 @lru_cache(maxsize=4096)
