@@ -12,6 +12,10 @@ Rules of this file:
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
+from typing import TypeVar
+
+from immutables import Map, MapMutation
 
 from netlb.api.snapshot import Holding
 from netlb.findings import ObjectRef
@@ -25,6 +29,7 @@ from netlb.reasons import Refusal
 
 __all__ = ["Allocator", "allocate"]
 
+_T = TypeVar("_T")
 _Found = dict[Family, tuple[Address, str]]
 
 
@@ -63,11 +68,20 @@ class Allocator:
         self.ledger = Ledger(pools, self.requests.get)
         self._pools_certain = pools_certain
         self._waiting: set[ObjectRef] = set()
+        self._result = Result(Map(), Map(), {})
 
-    def result(self) -> Result:
-        """Return the outcome for everybody, as a value that later changes leave alone."""
+    def result(self, changed: Iterable[ObjectRef]) -> Result:
+        """Return the outcome for everybody, as a value that later changes leave alone.
+
+        `changed` names all Services whose outcome may have changed since the last call.
+        """
+        allocations, refusals = self._result.allocations.mutate(), self._result.refusals.mutate()
+        for ref in changed:
+            _publish(allocations, ref, self.allocations.get(ref))
+            _publish(refusals, ref, self.refusals.get(ref))
         usage: dict[str, Mapping[Family, PoolUsage]] = {pool.name: pool.usage() for pool in self.pools.ordered}
-        return Result(dict(self.allocations), dict(self.refusals), usage)
+        self._result = Result(allocations.finish(), refusals.finish(), usage)
+        return self._result
 
     def reserve(self, ref: ObjectRef, holding: Holding) -> None:
         """Let a holder of unknown standing keep what it holds."""
@@ -77,17 +91,16 @@ class Allocator:
 
     def restore(self, ref: ObjectRef, addresses: Iterable[Address]) -> None:
         """Let a holder keep those of its addresses that it may still hold."""
-        kept = [
-            (address, pool.name if (pool := self.pools.find(address)) else "")
-            for address in sorted(addresses, key=lambda address: address.version)
-            if self._may_keep(ref, address)
-        ]
+        kept: list[Address] = []
+        pools: list[str] = []
+        for address in sorted(addresses, key=attrgetter("version")):
+            pool = self.pools.find(address)
+            if self._may_keep(ref, address, pool):
+                kept.append(address)
+                pools.append(pool.name if pool else "")
         if kept:
-            certain = all(pool for _, pool in kept)
-            self.allocations[ref] = Allocation(
-                tuple(address for address, _ in kept), tuple(pool for _, pool in kept), None if certain else _INCOMPLETE
-            )
-            self.ledger.take(ref, self.allocations[ref].addresses)
+            self.ledger.take(ref, kept)
+            self.allocations[ref] = Allocation(tuple(kept), tuple(pools), None if all(pools) else _INCOMPLETE)
 
     def change(self, ref: ObjectRef, request: Request | Refused | None) -> None:
         """Take note of a request that is new, different, or gone; `settle` serves it."""
@@ -124,8 +137,7 @@ class Allocator:
                 return frozenset(served)
             queue = sorted(ref for ref in self._waiting if self._hopes(ref, freed, stirred))
 
-    def _may_keep(self, ref: ObjectRef, address: Address) -> bool:
-        pool = self.pools.find(address)
+    def _may_keep(self, ref: ObjectRef, address: Address, pool: Pool | None) -> bool:
         if pool is None:
             if self._pools_certain or self.pools.excluding(address):
                 return False
@@ -339,6 +351,13 @@ _TELLING = (
 )
 
 _INCOMPLETE = Refused(Refusal.INCOMPLETE_VIEW, "kept while some manifests cannot be read")
+
+
+def _publish(outcomes: MapMutation[ObjectRef, _T], ref: ObjectRef, outcome: _T | None) -> None:
+    if outcome is None:
+        outcomes.pop(ref, None)
+    else:
+        outcomes[ref] = outcome
 
 
 def _sharing(request: Request | Refused | None) -> object:

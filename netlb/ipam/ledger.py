@@ -40,13 +40,15 @@ class Ledger:
         """Let a Service hold addresses, beside those who share them."""
         key = self._key(ref)
         for address in addresses:
-            holders = self._holders.setdefault(address, [])
-            pool, family = self._pools.find(address), family_of(address)
-            if pool and holders:
-                self.freed |= 1 << pool.number  # who waits for the address now waits for somebody else, too
-            elif pool and pool.spaces[family].is_free(int(address)):
-                self._pools.take(pool, family, int(address))
-            insort(holders, ref)
+            holders = self._holders.get(address)
+            if holders is None:
+                self._holders[address] = [ref]
+                if pool := self._pools.find(address):
+                    self._pools.take(pool, family_of(address), int(address))
+            else:
+                insort(holders, ref)
+                if pool := self._pools.find(address):
+                    self.freed |= 1 << pool.number  # who waits for the address now waits for somebody else, too
             if key:
                 shared = self._shared.setdefault(key, {})
                 shared[address] = shared.get(address, 0) + 1
@@ -66,7 +68,7 @@ class Ledger:
             if holders:
                 continue
             del self._holders[address]
-            if pool and int(address) in pool.spaces[family_of(address)]:
+            if pool:
                 self._pools.give_back(pool, family_of(address), int(address))
 
     def in_the_way(

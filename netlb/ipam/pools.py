@@ -136,16 +136,15 @@ class Pools:
             pools ^= lowest
 
     def take(self, pool: Pool, family: Family, value: int) -> None:
-        """Mark a free address of a pool as held."""
+        """Mark an address of a pool as held; one that the pool would not give (any more) is nothing to it."""
         space = pool.spaces[family]
-        space.take(value)
-        if space.lowest() is None:
+        if space.take(value) and not space.has_free():
             self._open[family] &= ~(1 << pool.number)
 
     def give_back(self, pool: Pool, family: Family, value: int) -> None:
         """Mark a held address of a pool as free."""
-        pool.spaces[family].give_back(value)
-        self._open[family] |= 1 << pool.number
+        if pool.spaces[family].give_back(value):
+            self._open[family] |= 1 << pool.number
 
 
 def _rank(spec: AddressPoolSpec) -> tuple[bool, bool, int]:

@@ -13,6 +13,7 @@ from netlb.net import Address, Family, family_of, parse_address
 __all__ = ["Request", "read_request"]
 
 _OTHER = {Family.IPV4: Family.IPV6, Family.IPV6: Family.IPV4}
+_FAMILIES = {str(family): family for family in Family}
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
@@ -82,11 +83,13 @@ def _families(service: Service, addresses: tuple[Address, ...]) -> tuple[tuple[F
     cluster_ips = spec.cluster_ips or ((spec.cluster_ip,) if spec.cluster_ip else ())
     if "None" in cluster_ips:
         raise ValueError("spec.clusterIP is None: a headless Service has no use for an address")
-    try:
-        recorded = tuple(dict.fromkeys(family_of(parse_address(text)) for text in cluster_ips))
-    except ValueError as error:
-        raise ValueError(f"spec.clusterIPs: {error}") from None
-    families = recorded or tuple(dict.fromkeys(Family(family) for family in spec.ip_families))
+    recorded: tuple[Family, ...] = ()
+    if cluster_ips:
+        try:
+            recorded = tuple(dict.fromkeys(family_of(parse_address(text)) for text in cluster_ips))
+        except ValueError as error:
+            raise ValueError(f"spec.clusterIPs: {error}") from None
+    families = recorded or tuple(dict.fromkeys(map(_FAMILIES.__getitem__, spec.ip_families)))
     if not families:
         families = tuple(map(family_of, addresses)) or (Family.IPV4,)
     if policy == "SingleStack":

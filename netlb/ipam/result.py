@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from immutables import Map
+
 from netlb.findings import ObjectRef
 from netlb.net import Address, Family
 from netlb.reasons import Refusal
@@ -52,7 +54,7 @@ class PoolUsage:
 class Result:
     """The outcome for every Service that asked or held something."""
 
-    allocations: Mapping[ObjectRef, Allocation]
-    refusals: Mapping[ObjectRef, Refused]
+    allocations: Map[ObjectRef, Allocation]
+    refusals: Map[ObjectRef, Refused]
     """Services that have no address."""
     usage: Mapping[str, Mapping[Family, PoolUsage]]

@@ -46,8 +46,11 @@ class Space:
 
     def is_free(self, value: int) -> bool:
         """Say whether the address can be given now."""
-        position = self._position(value)
-        return position >= 0 and self._find(position) >= 0 and value in self
+        return value in self and self._find(self._position(value)) >= 0
+
+    def has_free(self) -> bool:
+        """Say whether any address can be given now."""
+        return bool(self._starts) and (not self._avoid_buggy or self.lowest() is not None)
 
     def lowest(self) -> int | None:
         """Return the first free address: ranges in their written order, the lowest address of each first."""
@@ -61,13 +64,17 @@ class Space:
             self._remove(position)  # never given out: gone from the list, so that nobody meets it again
         return None
 
-    def take(self, value: int) -> None:
-        """Mark a free address as held."""
-        self._remove(self._position(value))
+    def take(self, value: int) -> bool:
+        """Mark a free address as held; False, and nothing, if it cannot be given."""
+        if value not in self or not self._remove(self._position(value)):
+            return False
         self.held += 1
+        return True
 
-    def give_back(self, value: int) -> None:
-        """Mark a held address as free."""
+    def give_back(self, value: int) -> bool:
+        """Mark a held address as free; False, and nothing, if it could not have been given."""
+        if value not in self:
+            return False
         position = self._position(value)
         index = bisect_left(self._starts, -position)  # of the next lower interval
         self.held -= 1
@@ -83,6 +90,7 @@ class Space:
         else:
             self._starts.insert(index, -position)
             self._ends.insert(index, -position)
+        return True
 
     def order(self, value: int) -> int:
         """Return the address's position among all of the pool's, from 0."""
@@ -99,19 +107,21 @@ class Space:
         index = bisect_left(self._starts, -position)
         return index if index < len(self._starts) and position <= -self._ends[index] else -1
 
-    def _remove(self, position: int) -> None:
+    def _remove(self, position: int) -> bool:
         index = self._find(position)
+        if index < 0:
+            return False
         start, end = -self._starts[index], -self._ends[index]
         if start == end:
             del self._starts[index], self._ends[index]
         elif position == start:
             self._starts[index] = -(position + 1)
-        elif position == end:
-            self._ends[index] = -(position - 1)
         else:
             self._ends[index] = -(position - 1)
-            self._starts.insert(index, -(position + 1))
-            self._ends.insert(index, -end)
+            if position < end:
+                self._starts.insert(index, -(position + 1))
+                self._ends.insert(index, -end)
+        return True
 
 
 def _buggy_up_to(value: int) -> int:

@@ -1,6 +1,6 @@
 """Snapshot to ClusterPlan: which Service holds which addresses."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from operator import is_
 
@@ -52,18 +52,22 @@ class ClusterPlanner:
         self._findings: tuple[Finding, ...] = ()
         self._unreadable: dict[ObjectRef, Finding] = {}
 
-    def plan(self, snapshot: Snapshot) -> ClusterPlan:
-        """Plan the cluster as it is in this snapshot."""
+    def plan(self, snapshot: Snapshot, touched: Collection[ObjectRef] | None = None) -> ClusterPlan:
+        """Plan the cluster as it is in this snapshot.
+
+        `touched` names the Services that differ from the snapshot before, where the caller knows.
+        """
         last, self._last = self._last, snapshot
         allocator = self._allocator
         if allocator is None or not _agree(last, snapshot):
             self._allocator = allocator = self._from_scratch(snapshot, allocator)
-            changed = None
+            changed, served = None, frozenset((*allocator.allocations, *allocator.refusals))
         else:
-            changed = self._step(allocator, last, snapshot)
+            touched = _differing(last.services, snapshot.services) if touched is None else touched
+            changed = served = self._step(allocator, snapshot, touched)
         if changed is None or not _same_findings(last, snapshot):
             self._findings = validate(snapshot)
-        return ClusterPlan(allocator.result(), (*self._findings, *self._unreadable.values()), changed)
+        return ClusterPlan(allocator.result(served), (*self._findings, *self._unreadable.values()), changed)
 
     def _from_scratch(self, snapshot: Snapshot, before: Allocator | None) -> Allocator:
         holdings = self._holdings
@@ -84,9 +88,9 @@ class ClusterPlanner:
             reserved=frozenset(ref for ref in holdings if ref not in snapshot.services and snapshot.may_exist(ref)),
         )
 
-    def _step(self, allocator: Allocator, last: Snapshot, snapshot: Snapshot) -> frozenset[ObjectRef]:
+    def _step(self, allocator: Allocator, snapshot: Snapshot, differing: Iterable[ObjectRef]) -> frozenset[ObjectRef]:
         touched = []
-        for ref in _differing(last.services, snapshot.services):
+        for ref in differing:
             service = snapshot.services.get(ref)
             self._unreadable.pop(ref, None)
             request = self._request(ref, service) if service and snapshot.serving.serves(service) else None
@@ -130,7 +134,7 @@ def _unreachable(snapshot: Snapshot) -> frozenset[str]:
     )
 
 
-def _differing(one: Mapping[ObjectRef, Service], other: Mapping[ObjectRef, Service]) -> Iterable[ObjectRef]:
+def _differing(one: Mapping[ObjectRef, Service], other: Mapping[ObjectRef, Service]) -> Collection[ObjectRef]:
     """Return the Services that are not the very same in both; of many, a single one is found at the speed of C."""
     if len(one) == len(other) and list(one) == list(other):
         same = list(map(is_, one.values(), other.values()))

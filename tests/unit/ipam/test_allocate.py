@@ -66,7 +66,7 @@ def test_a_service_that_is_not_ours_is_not_served(spec: dict[str, str]) -> None:
         "  type: LoadBalancer\n", "" if "type" in spec else "  type: LoadBalancer\n"
     )
     result = plan(ONE, manifest, holdings={"a": "192.0.2.1"})
-    assert ({}, {}) == (result.allocations, result.refusals)
+    assert ({}, {}) == (dict(result.allocations), dict(result.refusals))
 
 
 def test_our_own_class_is_served() -> None:
