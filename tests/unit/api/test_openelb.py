@@ -1,4 +1,7 @@
-"""OpenELB's objects: what they become, what is refused, and what one Eip says about another."""
+"""OpenELB's objects: what they become, what is refused, and what one Eip says about another.
+
+Long, for it is the tables of one grammar, field by field, with one way of writing an object.
+"""
 
 import pytest
 

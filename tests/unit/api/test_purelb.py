@@ -1,4 +1,7 @@
-"""PureLB's objects: what they become, what is refused, and who is served from which group."""
+"""PureLB's objects: what they become, what is refused, and who is served from which group.
+
+Long, for it is the tables of one grammar, field by field, with one way of writing an object.
+"""
 
 import pytest
 
