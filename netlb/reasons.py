@@ -37,6 +37,8 @@ class ManifestProblem(StrEnum):
     """The pool asks for a protocol that this version does not speak: nobody announces its addresses."""
     NOT_HONOURED = "NotHonoured"
     """The setting is understood and has no effect in this version."""
+    CLEAR_TEXT = "ClearText"
+    """A password is written in the manifest itself, where everybody who may read the object sees it."""
 
 
 class Refusal(StrEnum):

@@ -7,7 +7,7 @@ about others, as a mark that only one may carry.
 
 from collections.abc import Callable, Mapping
 
-from netlb.api.dialects import metallb, metallb_config
+from netlb.api.dialects import metallb, metallb_config, openelb, openelb_bgp, purelb
 from netlb.api.dialects.base import Compatibility, Foreign, Translated, Translation
 from netlb.api.meta import Record
 from netlb.findings import ObjectRef
@@ -16,8 +16,12 @@ __all__ = ["DEFAULT", "DIALECTS", "FOREIGN", "KINDS", "Compatibility", "Foreign"
 
 Translate = Callable[[Mapping[ObjectRef, Foreign], Compatibility], Translation]
 
-# Of MetalLB's objects and its ConfigMap, MetalLB itself reads the objects, from v0.13 on: they come first.
-_MODULES = {"metallb": (metallb, metallb_config)}
+_MODULES = {
+    # Of MetalLB's objects and its ConfigMap, MetalLB itself reads the objects, from v0.13 on: they come first.
+    "metallb": (metallb, metallb_config),
+    "openelb": (openelb, openelb_bgp),
+    "purelb": (purelb,),
+}
 
 DIALECTS: Mapping[str, tuple[Translate, ...]] = {
     name: tuple(module.translate for module in modules) for name, modules in _MODULES.items()

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from netlb.api.meta import Record
-from netlb.findings import Finding, ObjectRef
+from netlb.findings import Finding, ObjectRef, Severity
+from netlb.reasons import ManifestProblem
 
 __all__ = ["Compatibility", "Foreign", "Translated", "Translation"]
 
@@ -25,6 +26,28 @@ class Foreign:
 
     origin: str
     record: Record
+
+    def error(
+        self, field: str, problem: str, remedy: str, reason: ManifestProblem = ManifestProblem.INVALID_OBJECT
+    ) -> Finding:
+        """Return what refuses the object as a whole."""
+        return Finding(
+            origin=self.origin, subject=self.record.ref, field=field, reason=reason, problem=problem, remedy=remedy
+        )
+
+    def warning(
+        self, field: str, problem: str, remedy: str, reason: ManifestProblem = ManifestProblem.NOT_HONOURED
+    ) -> Finding:
+        """Return what is understood, and has no effect or another one."""
+        return Finding(
+            origin=self.origin,
+            subject=self.record.ref,
+            field=field,
+            reason=reason,
+            problem=problem,
+            remedy=remedy,
+            severity=Severity.WARNING,
+        )
 
 
 @dataclass(frozen=True, slots=True)

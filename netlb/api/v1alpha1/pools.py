@@ -64,6 +64,8 @@ class AddressPoolSpec(Spec, frozen=True, kw_only=True):
     """Addresses, prefixes and ranges that are never given, though `addresses` holds them."""
     auto_assign: bool = True
     """False: only Services that ask for the pool, or for one of its addresses, are served."""
+    auto_assign_namespaces: tuple[str, ...] = ()
+    """Where autoAssign is false: namespaces whose Services are served without asking all the same."""
     avoid_buggy_ips: bool = msgspec.field(default=False, name="avoidBuggyIPs")
     """True: IPv4 addresses that end in .0 or .255 are never given."""
     disabled: bool = False
@@ -91,6 +93,12 @@ class AddressPoolSpec(Spec, frozen=True, kw_only=True):
         if not self.spans:
             raise ValueError("exclude: nothing is left of the pool's addresses")
         check_distinct("nodePools", self.node_pools)
+        check_distinct("autoAssignNamespaces", self.auto_assign_namespaces)
+        if self.auto_assign and self.auto_assign_namespaces:
+            raise ValueError(
+                "autoAssignNamespaces: with autoAssign, Services of every namespace are served without asking; "
+                "set autoAssign to false, or leave this out"
+            )
 
     @property
     def spans(self) -> tuple[AddressRange, ...]:
