@@ -100,9 +100,9 @@ class FakeAnnouncer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._probes.lose()
         self._close_all()
         self._pid = None
-        self._probes.lose()
 
     # What the world does to it
 
