@@ -146,8 +146,8 @@ def test_what_concerns_an_address_that_was_probed_wakes_nobody(rig: VethRig) -> 
     rig.run(scenario)
 
 
-def test_a_kernel_that_gets_the_address_meanwhile_finds_us_or_we_find_it(rig: VethRig) -> None:
-    """Duplicate address detection of Linux and ours at the same time: neither side may take the address for free."""
+def test_a_kernel_that_probes_for_the_same_address_is_found(rig: VethRig) -> None:
+    """Linux asks before it uses a new IPv6 address; what it sends then is what ends ours."""
 
     async def scenario() -> None:
         async with rig.announcer() as announcer:
