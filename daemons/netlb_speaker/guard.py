@@ -22,7 +22,7 @@ from netlb.reasons import Silence
 __all__ = ["RETRY", "Guard", "Withheld"]
 
 RETRY = 1.0
-"""Seconds until a probe that could not be made, as without an interface or a responder, is tried again."""
+"""Seconds at most until a probe that could not be made, as without an interface or a responder, is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ class Guard:
 
     def __init__(self, rate_limit_interval: float) -> None:
         self._interval = rate_limit_interval
+        self._retry = min(RETRY, rate_limit_interval)
         self._held: AbstractSet[Address] | None = None
         self._fresh: set[Address] = set()
         self._cases: dict[Address, _Case] = {}
@@ -130,7 +131,6 @@ class Guard:
             if (case := self._cases.get(address)) is not None and case.where == where
         ]
 
-    @staticmethod
-    def _again(case: _Case, now: float, problem: str) -> None:
+    def _again(self, case: _Case, now: float, problem: str) -> None:
         case.withheld = Withheld(case.withheld.stranger, problem)
-        case.due = now + RETRY
+        case.due = now + self._retry

@@ -4,8 +4,8 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from netlb.errors import DataplaneError
-from netlb.l2.announces import Event
-from netlb.l2.probe import ProbeTimings
+from netlb.l2.announces import Event, Stranger
+from netlb.l2.probe import RFC_TIMINGS, ProbeTimings
 from netlb.net import Address
 from netlb.runtime.app import App
 from netlb.testing.l2 import FakeAnnouncer, FakeSegment
@@ -29,6 +29,8 @@ class Net:
         self.segments = {"eth0": FakeSegment(), "eth1": FakeSegment()}
         self.refuses: dict[str, int] = {}
         """How often holding an address still fails."""
+        self.refuses_probes: set[str] = set()
+        """Addresses that cannot be probed."""
         self.on_release: Callable[[], None] = lambda: None
         self.announcer: FakeAnnouncer | None = None
 
@@ -77,6 +79,13 @@ class _Announcer(FakeAnnouncer):
                 self._net.refuses[address] -= 1
                 raise DataplaneError(f"hold {address}", 12)
         await super().hold_many(wanted)
+
+    async def probe(
+        self, addresses: Mapping[str | Address, Collection[str] | None], timings: ProbeTimings = RFC_TIMINGS
+    ) -> Mapping[Address, Stranger | None]:
+        if refused := self._net.refuses_probes & set(map(str, addresses)):
+            raise DataplaneError(f"probe {' '.join(refused)}", 12)
+        return await super().probe(addresses, timings)
 
     async def release_many(self, addresses: Collection[str | Address]) -> None:  # type: ignore[override]
         self._net.on_release()

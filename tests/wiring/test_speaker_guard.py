@@ -104,6 +104,24 @@ def test_a_fresh_address_waits_for_an_interface_and_a_responder(root: Path, net:
     asyncio.run(scenario())
 
 
+def test_an_address_that_cannot_be_probed_does_not_hold_up_the_others(
+    root: Path, net: Net, status: StatusReader
+) -> None:
+    net.refuses_probes.add(LATE)
+
+    async def scenario() -> None:
+        async with wired(speaker(root, net, detection="probe")) as daemon:
+            await daemon.until(lambda: status.announcers(ADDRESS), "it works")
+            declare(root, "web", "late", "later")
+            await daemon.until(net.tick(lambda: status.announced("node-1", "later") == ANNOUNCED), "it is announced")
+            await daemon.until(lambda: f"probe {LATE}: ENOMEM" in message(status, "late"), "the other says why not")
+            assert ("Unknown", "Pending") == status.announced("node-1", "late")
+            net.refuses_probes.clear()
+            await daemon.until(net.tick(lambda: status.announced("node-1", "late") == ANNOUNCED), "it is announced")
+
+    asyncio.run(scenario())
+
+
 def test_an_address_that_is_given_back_while_it_is_probed_is_forgotten(
     root: Path, net: Net, status: StatusReader
 ) -> None:
