@@ -1,5 +1,4 @@
-"""No matter what bytes a station sends: one verdict, no exception, no answer for an address that is not held, and
-no probe that is ended by what does not concern it.
+"""No matter what bytes a station sends: no exception, one verdict, and no answer or probe ended but for its address.
 
 python tests/fuzz/fuzz_frames.py [SECONDS]
 """
