@@ -9,7 +9,7 @@ from netlb.api.documents import parse_documents
 from netlb.api.intake import Intake
 from netlb.errors import ConfigError
 from netlb.findings import Finding, Severity
-from netlb.plan import validate
+from netlb.plan import plan_cluster
 from netlb.reasons import ManifestProblem
 from netlb.source.folder import is_manifest
 
@@ -34,7 +34,7 @@ def check(files: tuple[str, ...], *, strict: bool) -> None:
             intake.unreadable(origin, error.finding)
         except (OSError, UnicodeDecodeError) as error:
             intake.unreadable(origin, _unreadable(origin, error))
-    findings = validate(intake.snapshot({}))
+    findings = plan_cluster(intake.snapshot({})).findings
     for finding in findings:
         click.echo(str(finding), err=True)
     if strict or any(finding.severity is Severity.ERROR for finding in findings):

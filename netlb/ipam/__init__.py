@@ -1,15 +1,18 @@
 """Who gets which address. Pure: no clock, no I/O, no randomness."""
 
-from netlb.ipam.allocate import Allocation, PoolUsage, Refused, Result, allocate
-from netlb.ipam.request import Request, is_served, read_request
+from netlb.ipam.allocate import Allocator, allocate
+from netlb.ipam.pools import Pools
+from netlb.ipam.request import Request, read_request
+from netlb.ipam.result import Allocation, PoolUsage, Refused, Result
 
 __all__ = [
     "Allocation",
+    "Allocator",
     "PoolUsage",
+    "Pools",
     "Refused",
     "Request",
     "Result",
     "allocate",
-    "is_served",
     "read_request",
 ]
