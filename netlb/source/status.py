@@ -4,9 +4,13 @@ controller.yaml                     what is wrong with the manifests, as the con
 services/NAMESPACE.NAME.yaml        who holds which address, and why somebody holds none
 addresspools/NAME.yaml              how full each pool is
 nodes/NODE.yaml                     what a speaker announces, and why it does not announce the rest
+servicel2statuses/NODE/NAMESPACE.NAME.yaml
+                                    how far a speaker has come with the addresses of one Service that it owns
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
@@ -22,22 +26,28 @@ from netlb.ipam import PoolUsage, Result
 from netlb.net import Address, Family
 from netlb.plan import ClusterPlan, NodePlan
 from netlb.plan.render import findings_data, service_name, silent_data, to_yaml
+from netlb.reasons import Silence
 
 __all__ = [
+    "Announcement",
     "cluster_status",
     "findings_status",
     "is_controllers",
+    "is_speakers",
     "node_path",
     "node_status",
     "pool_path",
     "pool_status",
     "read_holdings",
     "read_service_status",
+    "service_l2_path",
+    "service_l2_statuses",
     "service_path",
     "service_status",
 ]
 
 ALLOCATED = "netlb.io/AddressAllocated"
+ANNOUNCED = "netlb.io/Announced"
 
 _CONTROLLERS = "# Written by netlb-controller; what is changed here by hand is put back.\n"
 _LONGEST = 150  # of the 255 bytes of a file's name
@@ -49,6 +59,11 @@ def is_controllers(path: str) -> bool:
     return path == "controller.yaml" or path.startswith(("services/", "addresspools/"))
 
 
+def is_speakers(path: str, node: str) -> bool:
+    """Say whether a file of the tree is for that node's speaker to write."""
+    return path == node_path(node) or path.startswith(f"servicel2statuses/{_file_name(node)}/")
+
+
 def node_path(node: str) -> str:
     """Return the file in which a node's speaker reports."""
     return f"nodes/{_file_name(node)}.yaml"
@@ -57,6 +72,11 @@ def node_path(node: str) -> str:
 def service_path(service: ObjectRef) -> str:
     """Return the file of a Service's status."""
     return f"services/{_file_name(service.namespace)}.{_file_name(service.name)}.yaml"
+
+
+def service_l2_path(node: str, service: ObjectRef) -> str:
+    """Return the file in which a node's speaker says how it announces a Service."""
+    return f"servicel2statuses/{_file_name(node)}/{_file_name(service.namespace)}.{_file_name(service.name)}.yaml"
 
 
 def cluster_status(plan: ClusterPlan) -> dict[str, str]:
@@ -115,29 +135,42 @@ def service_status(ref: ObjectRef, result: Result) -> str:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """How it stands with an address that a node owns."""
+
+    interfaces: tuple[str, ...] = ()
+    """Names of the interfaces on which it is answered for now."""
+    silence: Silence | None = None
+    """Why it is not announced as planned, or None."""
+    message: str = ""
+    """What goes with the reason: what is the matter, and the remedy."""
+
+
 def node_status(
     plan: NodePlan,
     *,
-    announcing: Mapping[Address, Collection[str]],
-    failures: Mapping[Address, str],
+    announcements: Mapping[Address, Announcement],
     interfaces: Mapping[str, str],
     notes: Iterable[str] = (),
 ) -> str:
     """Return what a speaker reports.
 
-    `announcing` gives the interfaces on which each address is really answered, `failures` what keeps an
-    address from being so, `interfaces` the MAC address of each interface in use, and `notes` what the network
-    told: conflicts with strangers, interfaces that are missing.
+    `announcements` says of every address in `plan.l2` how it stands, `interfaces` gives the MAC address of each
+    interface in use, and `notes` what the network told: conflicts with strangers, interfaces that are missing.
     """
     services: list[dict[str, Any]] = []
     for address, announced in sorted(plan.l2.items(), key=lambda item: (item[0].version, int(item[0]))):
+        announcement = announcements[address]
         entry: dict[str, Any] = {
             "address": str(address),
             "services": [service_name(ref) for ref in announced.services],
-            "interfaces": sorted(announcing.get(address, ())),
+            "interfaces": list(announcement.interfaces),
         }
-        if address in failures:
-            entry["error"] = failures[address]
+        if announcement.silence is Silence.PENDING:
+            entry["pending"] = announcement.message
+        elif announcement.silence is not None:
+            entry["error"] = f"{announcement.silence}: {announcement.message}"
         services.append(entry)
     return _SPEAKERS + to_yaml(
         {
@@ -147,6 +180,50 @@ def node_status(
             "silent": silent_data(plan),
             "notes": list(notes),
             "findings": findings_data(plan.findings),
+        }
+    )
+
+
+def service_l2_statuses(plan: NodePlan, announcements: Mapping[Address, Announcement]) -> dict[str, str]:
+    """Return, by path, a file for each Service that has an address which this node owns."""
+    owned: dict[ObjectRef, list[tuple[Address, Announcement]]] = {}
+    for address, announced in sorted(plan.l2.items(), key=lambda item: (item[0].version, int(item[0]))):
+        for ref in announced.services:
+            owned.setdefault(ref, []).append((address, announcements[address]))
+    return {
+        service_l2_path(plan.node, ref): _service_l2_status(plan.node, ref, tuple(addresses))
+        for ref, addresses in owned.items()
+    }
+
+
+@lru_cache(maxsize=1 << 14)  # writing YAML is what takes time, and of thousands of files a change concerns a few
+def _service_l2_status(node: str, ref: ObjectRef, addresses: tuple[tuple[Address, Announcement], ...]) -> str:
+    """Return one Service's file: what is worst for one of its addresses is its condition."""
+    pending = [entry for entry in addresses if entry[1].silence is Silence.PENDING]
+    failed = [entry for entry in addresses if entry[1].silence not in {None, Silence.PENDING}]
+    status, told = ("False", failed) if failed else ("Unknown", pending) if pending else ("True", [])
+    return _SPEAKERS + to_yaml(
+        {
+            "apiVersion": "netlb.io/v1alpha1",
+            "kind": "ServiceL2Status",
+            "metadata": {"name": f"{ref.namespace}.{ref.name}.{node}"},
+            "status": {
+                "node": node,
+                "serviceNamespace": ref.namespace,
+                "serviceName": ref.name,
+                "addresses": [
+                    {"ip": str(address), "interfaces": list(announcement.interfaces)}
+                    for address, announcement in addresses
+                ],
+                "conditions": [
+                    {
+                        "type": ANNOUNCED,
+                        "status": status,
+                        "reason": str(told[0][1].silence) if told else "Announced",
+                        "message": "; ".join(f"{address}: {entry.message}" for address, entry in told),
+                    }
+                ],
+            },
         }
     )
 
