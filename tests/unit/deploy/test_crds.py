@@ -72,6 +72,7 @@ def test_the_api_server_would_take_it(kind: str) -> None:
     # `kubectl apply` keeps the whole of it in an annotation of at most 256 KiB; our own parser reads it as Kubernetes'.
     text = (FOLDER / f"{table.KINDS[kind].plural}.yaml").read_text()
     assert len(text) < 1 << 17
+    assert "&id" not in text
     assert [load(kind)] == [document.body for document in parse_documents(text, "x.yaml")]
 
 
@@ -137,6 +138,15 @@ def test_what_the_api_server_refuses_is_refused_here(change: dict[str, Any], com
     ]
     port |= change
     assert complaint in complaints(definition)
+
+
+@pytest.mark.parametrize("rule", ["self.description.contains(':')", "string(self.peerPort) + 's' == 's'"])
+def test_a_rule_with_too_much_work_is_refused_here(rule: str) -> None:
+    definition = deepcopy(load("BGPPeer"))
+    spec = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    spec["x-kubernetes-validations"].append({"rule": rule, "message": "x", "fieldPath": ".peerASN"})
+    (complaint,) = complaints(definition)
+    assert "rules may cost" in complaint
 
 
 def test_a_rule_below_a_list_without_a_limit_is_refused_here() -> None:
