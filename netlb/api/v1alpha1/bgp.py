@@ -68,6 +68,7 @@ class GracefulRestart(Spec, frozen=True, kw_only=True):
     """Peers keep our routes while we restart (RFC 4724)."""
 
     enabled: bool = True
+    """False: off, even where BGPConfiguration has it on."""
     restart_time: int = 120
     """Seconds in which we promise to be back."""
     stale_routes_time: int | None = None
@@ -127,14 +128,18 @@ class SecretReference(Spec, frozen=True, kw_only=True):
     """A Secret of type kubernetes.io/basic-auth; its key `password` counts."""
 
     name: str
+    """Name of the Secret."""
     namespace: str = ""
+    """Namespace of the Secret; empty: that of netlb's daemons."""
 
 
 class AddPaths(Spec, frozen=True, kw_only=True):
     """Several paths for one prefix in one session (RFC 7911)."""
 
     receive: bool = False
+    """Whether the peer may send several."""
     send_max: int = 0
+    """How many we send for one prefix at most; 0: one, as without this extension."""
 
     def __post_init__(self) -> None:
         check_bounds("sendMax", self.send_max, 0, 255)
@@ -146,18 +151,23 @@ class BGPPeerSpec(Spec, frozen=True, kw_only=True):
     my_asn: int | None = msgspec.field(default=None, name="myASN")
     """Our autonomous system in this session; absent: BGPConfiguration's."""
     peer_asn: int | None = msgspec.field(default=None, name="peerASN")
+    """The router's autonomous system."""
     dynamic_asn: Literal["internal", "external"] | None = msgspec.field(default=None, name="dynamicASN")
     """Instead of peerASN: whatever the peer says, as long as it is our own, or is not."""
     local_asn: int | None = msgspec.field(default=None, name="localASN")
     """What we say we are, instead of myASN (RFC 7705)."""
     peer_address: str = ""
+    """The router's address, IPv4 or IPv6."""
     peer_prefix: str = ""
     """Instead of peerAddress: any router whose address is in this prefix may connect."""
     interface: str = ""
     """Instead of peerAddress: the router at the other end of this interface (unnumbered, RFC 8950)."""
     peer_port: int = 179
+    """The TCP port to which we connect."""
     source_address: str = ""
+    """Our end of the session, of the same family as peerAddress; empty: whatever the kernel takes."""
     router_id: str = msgspec.field(default="", name="routerID")
+    """Instead of BGPConfiguration's, in this session."""
     hold_time: str = ""
     """As in 90s; 0, or at least 3s (RFC 4271 section 4.2). Empty: 90s, or three times keepaliveTime."""
     keepalive_time: str = ""
@@ -169,6 +179,7 @@ class BGPPeerSpec(Spec, frozen=True, kw_only=True):
     password: str = ""
     """For TCP MD5 (RFC 2385), in clear text; better: passwordSecret."""
     password_secret: SecretReference | None = None
+    """Instead of password: the Secret that holds it."""
     bfd_profile: str = ""
     """Name of the BFDProfile that watches the peer; empty: BFD is off."""
     ebgp_multi_hop: bool = msgspec.field(default=False, name="ebgpMultiHop")
@@ -180,19 +191,27 @@ class BGPPeerSpec(Spec, frozen=True, kw_only=True):
     passive: bool = False
     """True: wait for the router to connect."""
     vrf: str = ""
+    """Name of the VRF in which the session is; empty: the default one."""
     graceful_restart: GracefulRestart | None = None
+    """Instead of BGPConfiguration's, with this peer."""
     address_families: tuple[Literal["ipv4", "ipv6"], ...] = ()
     """Families of the prefixes in this session; none: that of the session itself."""
     add_paths: AddPaths | None = None
+    """Several paths for one prefix (RFC 7911); absent: off."""
     allow_own_asn: int = msgspec.field(default=0, name="allowOwnASN")
     """How often our own number may stand in a path that we accept."""
     remove_private_asn: Literal["all", "replace"] | None = msgspec.field(default=None, name="removePrivateASN")
+    """Private numbers (RFC 6996) are taken out of paths towards this peer, or replaced with our own."""
     replace_peer_asn: bool = msgspec.field(default=False, name="replacePeerASN")
+    """True: the peer's number in paths towards it is replaced with our own."""
     mtu_discovery: bool = False
+    """True: the session's TCP connection discovers the path's MTU (RFC 1191, RFC 8201)."""
     tcp_mss: int | None = msgspec.field(default=None, name="tcpMSS")
+    """The largest TCP segment in octets; absent: the kernel's choice."""
     disabled: bool = False
     """True: the session is kept down (administratively)."""
     description: str = ""
+    """For people."""
 
     def __post_init__(self) -> None:
         for field, asn in (("myASN", self.my_asn), ("peerASN", self.peer_asn), ("localASN", self.local_asn)):
@@ -248,6 +267,7 @@ class BGPAdvertisementSpec(Spec, frozen=True, kw_only=True):
     aggregation_length: int = 32
     """IPv4 addresses are announced as part of prefixes of this length."""
     aggregation_length_v6: int = msgspec.field(default=128, name="aggregationLengthV6")
+    """The same for IPv6 addresses."""
     local_pref: int | None = None
     """LOCAL_PREF towards peers of our own autonomous system (RFC 4271 section 5.1.5)."""
     med: int | None = None
@@ -288,7 +308,9 @@ class CommunityAlias(Spec, frozen=True, kw_only=True):
     """A name for a community."""
 
     name: str
+    """What BGPAdvertisements call it."""
     value: str
+    """`u16:u16`, or `large:u32:u32:u32`."""
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -301,6 +323,7 @@ class CommunitySpec(Spec, frozen=True, kw_only=True):
     """Names for communities."""
 
     communities: tuple[CommunityAlias, ...] = ()
+    """The names; each stands once."""
 
     def __post_init__(self) -> None:
         check_distinct("communities", [alias.name for alias in self.communities])

@@ -53,6 +53,7 @@ class PoolSource(Spec, frozen=True, kw_only=True):
     """A system that keeps a pool's addresses."""
 
     netbox: NetBoxSource
+    """NetBox, the system of record for addresses."""
 
 
 class AddressPoolSpec(Spec, frozen=True, kw_only=True):
