@@ -41,7 +41,7 @@ def _verdict(allocator: Allocator, ref: ObjectRef, request: Request, pool: Pool)
         return _explicit(allocator, ref, request, pool)
     if closed := allocator.pools.refusal(pool, request):
         return refused(closed, request, [pool.name])
-    if request.pool is None and not pool.spec.auto_assign:
+    if request.pool is None and not allocator.pools.serves_unasked(pool, request):
         return refused(Refusal.NOT_AUTO_ASSIGNED, request, [pool.name])
     enough = 1 if request.prefers else len(request.families)
     lacking = [family for family in request.families if not pool.spaces[family].size]

@@ -115,10 +115,14 @@ class Pools:
             found = sum(
                 1 << pool.number
                 for pool in self.ordered
-                if pool.spec.auto_assign and self.refusal(pool, request) is None
+                if self.serves_unasked(pool, request) and self.refusal(pool, request) is None
             )
             self._candidates[key] = found
         return found
+
+    def serves_unasked(self, pool: Pool, request: Request) -> bool:
+        """Say whether a pool serves a Service that does not ask for it."""
+        return pool.spec.auto_assign or request.service.namespace in pool.spec.auto_assign_namespaces
 
     def open(self, family: Family) -> int:
         """Return the set of the pools that have a free address of a family."""

@@ -143,6 +143,14 @@ MAX_ITEMS: Final = 256
 """Of lists whose elements have rules: the API server refuses rules whose worst case it cannot bound."""
 
 RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
+    "AddressPoolSpec": (
+        Rule(
+            "autoAssignNamespaces",
+            "!has(self.autoAssignNamespaces) || size(self.autoAssignNamespaces) == 0 || !self.autoAssign",
+            "with autoAssign, Services of every namespace are served without asking; set autoAssign to false, or "
+            "leave this out",
+        ),
+    ),
     "BGPAdvertisementSpec": (
         Rule(
             "serviceSelectors",

@@ -33,6 +33,12 @@ def selected(**expression: Any) -> dict[str, Any]:
 
 EXAMPLES: list[tuple[str, str, list[dict[str, Any]], list[dict[str, Any]]]] = [
     (
+        "AddressPool",
+        "set autoAssign to false",
+        [{"addresses": ["::2"], "autoAssign": False, "autoAssignNamespaces": ["a"]}],
+        [{"addresses": ["::2"], "autoAssignNamespaces": ["a"]}],
+    ),
+    (
         "BGPAdvertisement",
         "leave the aggregation lengths out",
         [{"serviceSelectors": [{}]}, {"serviceSelectors": [], "aggregationLength": 24}, {"aggregationLengthV6": 64}],
