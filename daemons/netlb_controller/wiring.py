@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from prometheus_client import Metric
 
 from netlb.api.intake import Intake
-from netlb.api.snapshot import Holding
+from netlb.api.snapshot import EVERYTHING, Holding, Serving
 from netlb.findings import Finding, ObjectRef, Severity
 from netlb.ipam import Allocation
 from netlb.net import Address
@@ -24,9 +25,16 @@ from netlb.source.tree import StatusTree
 from netlb.source.watch import DirectoryWatch
 from netlb_controller.files import StatusFiles
 
-__all__ = ["NAME", "ControllerSettings", "build"]
+__all__ = ["NAME", "Classless", "ControllerSettings", "build"]
 
 NAME = "netlb-controller"
+
+
+class Classless(StrEnum):
+    """What becomes of Services without a loadBalancerClass; those with OpenELB's mark are served in any case."""
+
+    SERVE = "serve"
+    IGNORE = "ignore"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +43,13 @@ class ControllerSettings:
 
     common: CommonSettings
     status_dir: Path
+    serving: Serving = EVERYTHING
 
 
 def build(settings: ControllerSettings) -> App:
     """Put the controller together; nothing is read or written before the App runs."""
     tree = StatusTree(settings.status_dir, NAME, is_controllers)
-    source = DirectorySource(settings.common.source.path, None, Intake())
+    source = DirectorySource(settings.common.source.path, None, Intake(settings.common.compatibility, settings.serving))
     controller = _Controller(source, tree, settings.status_dir)
     registry = new_registry(NAME)
     registry.register(StateCollector(controller.metrics))

@@ -20,7 +20,7 @@ from netlb.api.dialects import DEFAULT, DIALECTS, FOREIGN, Compatibility, Foreig
 from netlb.api.documents import Document
 from netlb.api.holdings import read_holding
 from netlb.api.meta import Record
-from netlb.api.snapshot import Holding, Snapshot
+from netlb.api.snapshot import EVERYTHING, Holding, Serving, Snapshot
 from netlb.api.v1alpha1 import AddressPool, L2Advertisement
 from netlb.errors import ConfigError
 from netlb.findings import Finding, ObjectRef
@@ -44,9 +44,15 @@ class _Declared:
 class Intake:
     """Collects what origins declare and remembers the last good version of every object. No I/O."""
 
-    def __init__(self, compatibility: Compatibility = DEFAULT, dialects: Iterable[str] = DIALECTS) -> None:
+    def __init__(
+        self,
+        compatibility: Compatibility = DEFAULT,
+        serving: Serving = EVERYTHING,
+        dialects: Iterable[str] = DIALECTS,
+    ) -> None:
         """Read the native kinds, and those of these dialects."""
         self._compatibility = compatibility
+        self._serving = serving
         self._translators = [translate for name in dialects for translate in DIALECTS[name]]
         self._origins: dict[str, tuple[_Declared, ...]] = {}
         self._whole: set[str] = set()
@@ -114,6 +120,7 @@ class Intake:
             pools=_by_name(pools.admitted),
             l2_advertisements=_by_name(_of(L2Advertisement, records)),
             holdings=holdings,
+            serving=self._serving,
             findings=tuple(findings),
             unread=frozenset(ref for ref in unread if ref not in self._in_force),
             files_missing=any(origin not in self._whole for origin in self._unreadable),
