@@ -36,7 +36,9 @@ def service(
     """Say why a Service has, or has not, an address and an announcer: what each pool says, and who owns the address.
 
     The cluster is that of --source, or a saved one: FILE is what `kubectl get services,nodes,... -A -o yaml` printed (a
-    directory of such files, or - for standard input); there the statuses of the Services say who holds what. Exit status: 0 if the Service has what it asks for, 1 otherwise.
+    directory of such files, or - for standard input); there the statuses of the Services say who holds what.
+
+    Exit status: 0 if the Service has what it asks for, 1 otherwise.
     """
     namespace, _, name = service.rpartition("/")
     ref = ObjectRef("Service", namespace or "default", name)
