@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from netlb.reasons import ManifestProblem
 
@@ -17,9 +18,8 @@ class Severity(StrEnum):
     """Honoured, and probably not what was meant."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ObjectRef:
-    """The name of one object; `namespace` is empty for kinds that have none."""
+class ObjectRef(NamedTuple):
+    """The name of one object; `namespace` is empty for kinds that have none. The key of every mapping of objects."""
 
     kind: str
     namespace: str

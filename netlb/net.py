@@ -4,16 +4,18 @@ Single addresses are `ipaddress` objects, ranges hold plain integers, so that a 
 more than one address. This is the only module that uses netaddr.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from itertools import pairwise
+from typing import Final
 
 import netaddr  # noqa: TID251  this is the one place
 
 __all__ = [
+    "NO_STATION",
     "Address",
     "AddressRange",
     "Family",
@@ -24,6 +26,8 @@ __all__ = [
     "parse_address",
     "parse_prefix",
     "parse_range",
+    "subtract",
+    "to_address",
 ]
 
 Address = IPv4Address | IPv6Address
@@ -44,6 +48,11 @@ class Family(StrEnum):
 def family_of(address: Address) -> Family:
     """Return the family of one address."""
     return Family.IPV4 if address.version == 4 else Family.IPV6
+
+
+def to_address(family: Family, value: int) -> Address:
+    """Return the address of a family with this number."""
+    return IPv4Address(value) if family is Family.IPV4 else IPv6Address(value)
 
 
 def parse_address(text: str) -> Address:
@@ -88,17 +97,13 @@ class AddressRange:
         """Say whether some address is in both ranges."""
         return self.family is other.family and self.first <= other.last and other.first <= self.last
 
-    def address(self, value: int) -> Address:
-        """Return the address object of an integer of this family."""
-        return IPv4Address(value) if self.family is Family.IPV4 else IPv6Address(value)
-
     def prefix_lengths(self) -> tuple[int, ...]:
         """Return the lengths of the fewest prefixes that cover the range exactly, in address order."""
-        first, last = self.address(self.first), self.address(self.last)
+        first, last = to_address(self.family, self.first), to_address(self.family, self.last)
         return tuple(net.prefixlen for net in netaddr.iprange_to_cidrs(str(first), str(last)))
 
     def __str__(self) -> str:
-        first, last = self.address(self.first), self.address(self.last)
+        first, last = to_address(self.family, self.first), to_address(self.family, self.last)
         if self.first == self.last:
             return str(first)
         host_bits = self.size.bit_length() - 1
@@ -135,19 +140,32 @@ def parse_range(text: str) -> AddressRange:
     return AddressRange(family_of(address), int(address), int(address))
 
 
-# What no single station can have (RFC 6890, RFC 5771, RFC 4291): this host, loopback, multicast, broadcast.
-_NO_STATION = tuple(
+NO_STATION: Final = tuple(
     parse_range(text)
     for text in ("0.0.0.0/32", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255", "::", "::1", "ff00::/8")
 )
+"""What no single station can have (RFC 6890, RFC 5771, RFC 4291): this host, loopback, multicast, broadcast."""
 
 
 def is_station(what: Address | AddressRange) -> bool:
     """Say whether a single station can have the address, or some address of the range."""
     span = what if isinstance(what, AddressRange) else AddressRange(family_of(what), int(what), int(what))
     return not any(
-        none.family is span.family and none.first <= span.first and span.last <= none.last for none in _NO_STATION
+        none.family is span.family and none.first <= span.first and span.last <= none.last for none in NO_STATION
     )
+
+
+def subtract(span: AddressRange, others: Iterable[AddressRange]) -> list[AddressRange]:
+    """Return what is left of a range without the others, in address order."""
+    left = []
+    first = span.first
+    for other in sorted(other for other in others if other.overlaps(span)):
+        if first < other.first:
+            left.append(AddressRange(span.family, first, other.first - 1))
+        first = max(first, other.last + 1)
+    if first <= span.last:
+        left.append(AddressRange(span.family, first, span.last))
+    return left
 
 
 def first_overlap(ranges: Sequence[AddressRange]) -> tuple[AddressRange, AddressRange] | None:

@@ -11,7 +11,9 @@ from netlb.net import parse_address
 
 def pool(name: str, *addresses: str, **spec: object) -> str:
     """A native pool; further fields of its spec by name."""
-    extra = "".join(f"\n  {key}: {str(value).lower()}" for key, value in spec.items())
+    extra = "".join(
+        f"\n  {key}: {str(value).lower() if isinstance(value, bool) else value}" for key, value in spec.items()
+    )
     listed = "".join(f"\n  - {address}" for address in addresses)
     return f"""
 apiVersion: netlb.io/v1alpha1
@@ -75,6 +77,18 @@ def metallb(config: str) -> str:
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {namespace: metallb-system, name: config}\ndata:\n  config: |\n"
         + textwrap.indent(textwrap.dedent(config), "    ")
     )
+
+
+def metallb_object(
+    kind: str, name: str, spec: str = "", *, version: str = "", namespace: str = "metallb-system"
+) -> str:
+    """One of MetalLB's objects, in its current version unless told otherwise."""
+    return f"""
+apiVersion: metallb.io/{version or ("v1beta2" if kind == "BGPPeer" else "v1beta1")}
+kind: {kind}
+metadata: {{name: {name}, namespace: {namespace}}}
+spec: {{{spec}}}
+"""
 
 
 def declare(intake: Intake, origin: str, *manifests: str) -> None:

@@ -2,28 +2,39 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from prometheus_client import Metric
 
 from netlb.api.intake import Intake
-from netlb.api.snapshot import Holding
+from netlb.api.snapshot import EVERYTHING, Holding, Serving
 from netlb.findings import Finding, ObjectRef, Severity
-from netlb.plan import ClusterPlan, plan_cluster
+from netlb.ipam import Allocation
+from netlb.net import Address
+from netlb.plan import ClusterPlan, ClusterPlanner
 from netlb.reconcile import Reconciler, Status, StatusKind
 from netlb.runtime.app import App
 from netlb.runtime.config import CommonSettings
 from netlb.runtime.log import get_logger
 from netlb.runtime.metrics import StateCollector, gauge, new_registry, reconciler_metrics
 from netlb.source.directory import DirectorySource
-from netlb.source.status import cluster_status, is_controllers, read_holdings, service_path
+from netlb.source.status import is_controllers, read_holdings
 from netlb.source.tree import StatusTree
 from netlb.source.watch import DirectoryWatch
+from netlb_controller.files import StatusFiles
 
-__all__ = ["NAME", "ControllerSettings", "build"]
+__all__ = ["NAME", "Classless", "ControllerSettings", "build"]
 
 NAME = "netlb-controller"
+
+
+class Classless(StrEnum):
+    """What becomes of Services without a loadBalancerClass; those with OpenELB's mark are served in any case."""
+
+    SERVE = "serve"
+    IGNORE = "ignore"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +43,13 @@ class ControllerSettings:
 
     common: CommonSettings
     status_dir: Path
+    serving: Serving = EVERYTHING
 
 
 def build(settings: ControllerSettings) -> App:
     """Put the controller together; nothing is read or written before the App runs."""
     tree = StatusTree(settings.status_dir, NAME, is_controllers)
-    source = DirectorySource(settings.common.source.path, None, Intake())
+    source = DirectorySource(settings.common.source.path, None, Intake(settings.common.compatibility, settings.serving))
     controller = _Controller(source, tree, settings.status_dir)
     registry = new_registry(NAME)
     registry.register(StateCollector(controller.metrics))
@@ -59,7 +71,7 @@ def build(settings: ControllerSettings) -> App:
 
 
 class _Controller:
-    """Holds what is known between two snapshots: the last plan, which says who holds what."""
+    """Plans after every change, and keeps the status tree as the plan says."""
 
     def __init__(self, source: DirectorySource, tree: StatusTree, directory: Path) -> None:
         self._log = get_logger(NAME)
@@ -67,8 +79,7 @@ class _Controller:
         self._tree = tree
         self._directory = directory
         self._opened = asyncio.Event()
-        self._files: dict[str, str] = {}
-        self._waits: dict[str, frozenset[str]] = {}
+        self._files = StatusFiles({})
         self.plan: ClusterPlan | None = None
         self.status: Reconciler[str, str] = Reconciler("status", tree, on_bug=self._bug, on_status=self._advance)
 
@@ -77,46 +88,33 @@ class _Controller:
         self._source.require()
         self._tree.open()
         self._opened.set()
-        holdings: Mapping[ObjectRef, Holding] = read_holdings(await self._tree.observe())
+        held = read_holdings(await self._tree.observe())
+        self._files = StatusFiles(held)
+        planner: ClusterPlanner | None = None
         async for snapshot in self._source.snapshots():
-            plan = plan_cluster(replace(snapshot, holdings=holdings))
-            self._tell(holdings, plan)
+            if planner is None:
+                # What our own tree says counts more than a status that somebody's manifest carries along.
+                planner = ClusterPlanner({**snapshot.holdings, **held})
+            plan = planner.plan(snapshot)
+            self._tell(held, plan)
+            self._files.update(plan)
             self.plan = plan
-            self._write(holdings, plan)
-            holdings = plan.holdings
-
-    def _write(self, before: Mapping[ObjectRef, Holding], plan: ClusterPlan) -> None:
-        """Write the plan down: what is given up first, so that no crash leaves an address with two holders."""
-        holders = {address: service_path(ref) for ref, holding in before.items() for address in holding.addresses}
-        waits: dict[str, frozenset[str]] = {}
-        for ref, holding in plan.holdings.items():
-            path = service_path(ref)
-            predecessors = {holders.get(address, path) for address in holding.addresses}
-            # Who is still waiting has nothing on disk: its successor waits for those that it waits for.
-            predecessors.update(*(self._waits.get(waiting, ()) for waiting in (*predecessors, path)))
-            if predecessors - {path}:
-                waits[path] = frozenset(predecessors - {path})
-        self._files, self._waits = cluster_status(plan), waits
-        self._want()
-        self._advance(self.status.statuses())
+            self._want()
+            self._advance(self.status.statuses())
 
     def _advance(self, statuses: Mapping[str, Status]) -> None:
         """Write the files whose addresses have been given up by others meanwhile."""
-        waits = {
-            path: predecessors
-            for path, predecessors in self._waits.items()
-            if any(other in statuses and statuses[other].kind is not StatusKind.DONE for other in predecessors)
-        }
-        if waits != self._waits:
-            self._waits = waits
-            self._want()
+        if self._files.cares:
+            unsettled = {path for path, status in statuses.items() if status.kind is not StatusKind.DONE}
+            if self._files.advance(unsettled):
+                self._want()
 
     def _want(self) -> None:
-        self.status.want({path: text for path, text in self._files.items() if path not in self._waits})
+        self.status.want(self._files.writable())
 
     def is_written(self) -> bool:
         """Whether the status tree says all that the last plan says."""
-        return self.status.is_settled() and not self._waits
+        return self.status.is_settled() and not self._files.waiting
 
     async def guard(self) -> None:
         """Put back what somebody else changes in the status tree, once it is there and ours."""
@@ -170,29 +168,33 @@ class _Controller:
             | _count(str(finding.severity) for finding in self.plan.findings),
         )
 
-    def _tell(self, before: Mapping[ObjectRef, Holding], plan: ClusterPlan) -> None:
+    def _tell(self, at_start: Mapping[ObjectRef, Holding], plan: ClusterPlan) -> None:
         """Log what this plan changes."""
         known: frozenset[Finding] = frozenset(self.plan.findings) if self.plan else frozenset()
         for finding in plan.findings:
             if finding not in known:
                 self._log.warning("manifest problem", finding=str(finding))
+        before: Mapping[ObjectRef, Holding | Allocation] = self.plan.addresses.allocations if self.plan else at_start
+        after, refusals = plan.addresses.allocations, plan.addresses.refusals
         refused = self.plan.addresses.refusals if self.plan else {}
-        after = plan.holdings
-        for ref in sorted(before.keys() - after.keys()):
-            self._log.info("addresses released", service=str(ref), addresses=_join(before[ref]))
-        for ref, holding in after.items():
-            if before.get(ref, Holding(())).addresses != holding.addresses:
-                self._log.info("addresses allocated", service=str(ref), addresses=_join(holding), pool=holding.pool)
-        for ref, why in plan.addresses.refusals.items():
-            if refused.get(ref) != why:
+        for ref in sorted(plan.changed if plan.changed is not None else {*before, *after, *refusals}):
+            had = before[ref].addresses if ref in before else ()
+            if ref in after and after[ref].addresses != had:
+                self._log.info(
+                    "addresses allocated", service=str(ref), addresses=_join(after[ref].addresses), pool=after[ref].pool
+                )
+            elif had and ref not in after:
+                self._log.info("addresses released", service=str(ref), addresses=_join(had))
+            if ref in refusals and refusals[ref] != refused.get(ref):
+                why = refusals[ref]
                 self._log.warning("no address", service=str(ref), reason=str(why.reason), why=why.message)
 
     def _bug(self, reconciler: str, error: Exception) -> None:
         self._log.error("unexpected failure", reconciler=reconciler, exc_info=error)
 
 
-def _join(holding: Holding) -> str:
-    return ",".join(map(str, holding.addresses))
+def _join(addresses: Iterable[Address]) -> str:
+    return ",".join(map(str, addresses))
 
 
 def _count(values: Iterable[str]) -> dict[tuple[str, ...], float]:

@@ -10,11 +10,11 @@ from netlb import __version__
 from netlb.api.intake import Intake
 from netlb.plan import plan_node, render_node
 from netlb.runtime.app import reporting, run
-from netlb.runtime.config import CommonSettings, common_options, option
+from netlb.runtime.config import CommonSettings, common_options, option, parse_choice
 from netlb.runtime.log import configure
 from netlb.source.directory import DirectorySource
 from netlb.source.tree import status_directory
-from netlb_speaker.wiring import NAME, SpeakerSettings, build
+from netlb_speaker.wiring import NAME, ConflictDetection, SpeakerSettings, build
 
 __all__ = ["main"]
 
@@ -33,6 +33,12 @@ __all__ = ["main"]
     help="An interface to answer on; may be repeated. Without it: all Ethernet interfaces that are up, except those "
     "of containers and overlays.",
 )
+@option(
+    "--conflict-detection",
+    "Before an address is announced for the first time, ask whether another station has it (probe), or do not (off).",
+    metavar="MODE",
+    default=ConflictDetection.OFF.value,
+)
 @click.option("--print-plan", is_flag=True, help="Print what this node would announce now, as YAML, and exit.")
 @click.version_option(__version__, prog_name=NAME)
 def main(
@@ -40,6 +46,7 @@ def main(
     status_dir: str | None,
     node_name: str | None,
     interfaces: tuple[str, ...],
+    conflict_detection: str,
     print_plan: bool,
     **common: Any,
 ) -> None:
@@ -51,9 +58,10 @@ def main(
             status_dir=status_directory(shared.source.path, status_dir),
             node=node_name or os.environ.get("NODE_NAME") or socket.gethostname(),
             interfaces=interfaces,
+            conflict_detection=parse_choice("--conflict-detection", ConflictDetection, conflict_detection),
         )
         if print_plan:
-            source = DirectorySource(shared.source.path, settings.status_dir / "services", Intake())
+            source = DirectorySource(shared.source.path, settings.status_dir / "services", Intake(shared.compatibility))
             source.require()
             click.echo(render_node(plan_node(source.read(), settings.node)), nl=False)
             return

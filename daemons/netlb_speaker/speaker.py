@@ -23,15 +23,17 @@ from netlb.l2.announces import (
     WorkerRestarted,
 )
 from netlb.l2.ethernet import format_mac
+from netlb.l2.probe import ProbeTimings
 from netlb.net import Address
 from netlb.plan import NodePlan, plan_node
-from netlb.reasons import Silence
-from netlb.reconcile import Reconciler, Status, StatusKind
+from netlb.reconcile import Reconciler, Status
 from netlb.runtime.log import get_logger
 from netlb.runtime.metrics import counter, gauge, reconciler_metrics
 from netlb.source.directory import DirectorySource
-from netlb.source.status import node_path, node_status
+from netlb.source.status import node_path, node_status, service_l2_statuses
 from netlb.source.tree import StatusTree
+from netlb_speaker.prober import Prober
+from netlb_speaker.report import announcements, silence
 
 __all__ = ["NAME", "AnnouncerFactory", "Speaker"]
 
@@ -84,6 +86,8 @@ class Speaker:
         source: DirectorySource,
         announcer: AnnouncerFactory,
         tree: StatusTree,
+        detects_conflicts: bool,
+        timings: ProbeTimings,
     ) -> None:
         self._log = get_logger(NAME).bind(node=node)
         self._node = node
@@ -91,6 +95,8 @@ class Speaker:
         self._source = source
         self._announcer = announcer(interfaces=interfaces, on_event=self._happened)
         self._tree = tree
+        self._detects_conflicts = detects_conflicts
+        self._timings = timings
         self._news = asyncio.Event()
         self._answering = False
         self._stopping = False
@@ -100,6 +106,7 @@ class Speaker:
         self.l2: Reconciler[Address, Where] = Reconciler(
             "l2", L2Operations(self._announcer), on_bug=self._bug, on_status=self._settled
         )
+        self.prober = Prober(self._announcer, timings, self._log, self._announce_what_may_be)
         self.status: Reconciler[str, str] = Reconciler("status", tree, on_bug=self._bug)
 
     # Services
@@ -114,8 +121,10 @@ class Speaker:
             plan = plan_node(snapshot, self._node)
             self._tell(plan)
             self.plan = plan
-            self.l2.want({address: announced.interfaces for address, announced in plan.l2.items()})
-            self._news.set()
+            if self._detects_conflicts:
+                held = {address for holding in snapshot.holdings.values() for address in holding.addresses}
+                self.prober.planned(held, plan)
+            self._announce_what_may_be()
 
     async def announce(self) -> None:
         """Answer on the segments for as long as the speaker runs."""
@@ -132,7 +141,7 @@ class Speaker:
             await asyncio.sleep(_REPORT_SECONDS)
             self._news.clear()
             if self.plan is not None and not self._stopping:
-                self.status.want({node_path(self._node): self._report(self.plan)})
+                self.status.want(self._report(self.plan))
 
     async def count(self) -> None:
         """Read the responder's counters now and then."""
@@ -152,7 +161,7 @@ class Speaker:
             self._log.info("withdrawn")
 
     async def finish(self) -> None:
-        """Take this node's report away: what does not answer must not be said to."""
+        """Take this node's files away: what does not answer must not be said to."""
         if self._tree.is_open:  # another speaker's file is not ours to remove
             self.status.want({})
             await self.status.settled()
@@ -182,6 +191,12 @@ class Speaker:
                 if names and address in announced
                 for ref in announced[address].services
             },
+        )
+        yield gauge(
+            "netlb_speaker_withheld",
+            "Always 1: this node owns the address and does not announce it yet.",
+            ("ip", "reason"),
+            {(str(address), str(silence(withheld))): 1.0 for address, withheld in self.prober.withheld.items()},
         )
         yield counter(
             "netlb_layer2_conflicts_total",
@@ -235,19 +250,27 @@ class Speaker:
     def _settled(self, _: Mapping[Address, Status]) -> None:
         self._news.set()
 
-    def _report(self, plan: NodePlan) -> str:
-        """Return what this node's file should say now."""
-        held = self._announcer.held()
-        failures = {
-            address: status.message for address, status in self.l2.statuses().items() if status.kind is StatusKind.ERROR
-        }
-        for address in plan.l2.keys() - failures.keys():
-            if address in held and not held[address]:
-                failures[address] = f"{Silence.INTERFACE_MISSING}: none of the interfaces it may be announced on is up"
-        return node_status(
+    def _announce_what_may_be(self) -> None:
+        """Want all that is planned but for what is withheld."""
+        if self.plan is not None and not self._stopping:
+            withheld = self.prober.withheld
+            self.l2.want(
+                {address: each.interfaces for address, each in self.plan.l2.items() if address not in withheld}
+            )
+            self._news.set()
+
+    def _report(self, plan: NodePlan) -> dict[str, str]:
+        """Return what this node's files should say now."""
+        standing = announcements(
             plan,
-            announcing=held,
-            failures=failures,
+            held=self._announcer.held(),
+            statuses=self.l2.statuses(),
+            withheld=self.prober.withheld,
+            timings=self._timings,
+        )
+        node = node_status(
+            plan,
+            announcements=standing,
             interfaces={interface.name: format_mac(interface.mac) for interface in self._announcer.interfaces()},
             notes=[
                 *(f"no interface {name} that is up; create it, or correct --interface" for name in self._missing()),
@@ -258,6 +281,7 @@ class Speaker:
                 ),
             ],
         )
+        return {node_path(self._node): node, **service_l2_statuses(plan, standing)}
 
     def _tell(self, plan: NodePlan) -> None:
         """Log what this plan changes."""

@@ -1,19 +1,29 @@
 """The speaker: a selection of rooms. Snapshots in, answers on the wire out, one way."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from netlb.api.intake import Intake
 from netlb.l2.adapter.announcer import Announcer
+from netlb.l2.probe import RFC_TIMINGS, ProbeTimings
 from netlb.runtime.app import App
 from netlb.runtime.config import CommonSettings
 from netlb.runtime.metrics import StateCollector, new_registry
 from netlb.source.directory import DirectorySource
-from netlb.source.status import node_path
+from netlb.source.status import is_speakers, node_path
 from netlb.source.tree import StatusTree
 from netlb_speaker.speaker import NAME, AnnouncerFactory, Speaker
 
-__all__ = ["NAME", "SpeakerSettings", "build"]
+__all__ = ["NAME", "ConflictDetection", "SpeakerSettings", "build"]
+
+
+class ConflictDetection(StrEnum):
+    """What is done before an address is announced for the first time."""
+
+    OFF = "off"
+    PROBE = "probe"
+    """Ask whether another station has it (RFC 5227, RFC 4862)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,18 +35,28 @@ class SpeakerSettings:
     node: str
     interfaces: tuple[str, ...] = ()
     """Names; none: every suitable interface."""
+    conflict_detection: ConflictDetection = ConflictDetection.OFF
 
 
-def build(settings: SpeakerSettings, announcer: AnnouncerFactory = Announcer) -> App:
-    """Put the speaker together; nothing is read or opened before the App runs. Tests bring their own announcer."""
-    path = node_path(settings.node)
-    tree = StatusTree(settings.status_dir, f"{NAME}-{Path(path).stem}", lambda name: name == path)
+def build(
+    settings: SpeakerSettings, announcer: AnnouncerFactory = Announcer, timings: ProbeTimings = RFC_TIMINGS
+) -> App:
+    """Put the speaker together; nothing is read or opened before the App runs.
+
+    Tests bring their own announcer, and do not wait as long as the RFCs say.
+    """
+    writer = f"{NAME}-{Path(node_path(settings.node)).stem}"
+    tree = StatusTree(settings.status_dir, writer, lambda path: is_speakers(path, settings.node))
     speaker = Speaker(
         node=settings.node,
         interfaces=settings.interfaces,
-        source=DirectorySource(settings.common.source.path, settings.status_dir / "services", Intake()),
+        source=DirectorySource(
+            settings.common.source.path, settings.status_dir / "services", Intake(settings.common.compatibility)
+        ),
         announcer=announcer,
         tree=tree,
+        detects_conflicts=settings.conflict_detection is ConflictDetection.PROBE,
+        timings=timings,
     )
     registry = new_registry(NAME)
     registry.register(StateCollector(speaker.metrics))
@@ -46,6 +66,7 @@ def build(settings: SpeakerSettings, announcer: AnnouncerFactory = Announcer) ->
         services={
             "source": speaker.follow,
             "l2": speaker.announce,
+            "prober": speaker.prober.run,
             "report": speaker.report,
             "status": speaker.status.run,
             "counters": speaker.count,

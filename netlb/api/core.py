@@ -1,6 +1,6 @@
 """Kubernetes' own kinds, narrowed to the fields that netlb reads; other fields are ignored."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -44,6 +44,8 @@ class ServiceSpec(_Part, frozen=True, kw_only=True):
     cluster_ip: str = msgspec.field(default="", name="clusterIP")
     cluster_ips: tuple[str, ...] = msgspec.field(default=(), name="clusterIPs")
     ip_families: tuple[Literal["IPv4", "IPv6"], ...] = ()
+    ip_family_policy: Literal["SingleStack", "PreferDualStack", "RequireDualStack"] | None = None
+    selector: dict[str, str] = {}
     external_traffic_policy: Literal["Cluster", "Local"] = "Cluster"
     load_balancer_ip: str = msgspec.field(default="", name="loadBalancerIP")
     load_balancer_class: str = ""
@@ -102,11 +104,15 @@ class NodeStatus(_Part, frozen=True, kw_only=True):
 class Node(Record, frozen=True, kw_only=True):
     """`v1.Node`."""
 
+    NAMESPACED: ClassVar[bool] = False
+
     status: NodeStatus = NodeStatus()
 
 
 class Namespace(Record, frozen=True, kw_only=True):
     """`v1.Namespace`: read for its labels."""
+
+    NAMESPACED: ClassVar[bool] = False
 
 
 class ConfigMap(Record, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from netlb.errors import ConfigError
 from netlb.findings import Finding
 from netlb.reasons import ManifestProblem
 
-__all__ = ["Document", "parse_documents", "parse_value"]
+__all__ = ["Document", "Plain", "parse_documents", "parse_value"]
 
 _MAX_DEPTH = 64
 _TAGS = frozenset({None, "!", "tag:yaml.org,2002:str"})
@@ -119,11 +119,31 @@ def _count(stack: list[_Open], nodes: int, event: Any, *, key: str | None = None
     around.want_key = not around.want_key
 
 
-def _load(text: str, origin: str) -> list[Any]:
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A number or truth value that was written without quotes, and how: Go takes it for text where it wants text."""
+
+    text: str
+    value: bool | int | float
+
+
+class _PlainLoader(_Loader):
+    """Keeps how numbers and truth values were written."""
+
+
+def _construct_plain(loader: _PlainLoader, node: yaml.ScalarNode) -> Plain:
+    return Plain(node.value, _Loader.yaml_constructors[node.tag](loader, node))
+
+
+for _tag in ("bool", "int", "float"):
+    _PlainLoader.add_constructor(f"tag:yaml.org,2002:{_tag}", _construct_plain)
+
+
+def _load(text: str, origin: str, loader: type[_Loader] = _Loader) -> list[Any]:
     """Load every document of a text; ConfigError with line and column if one of them is broken."""
     try:
         _check(text)
-        return list(yaml.load_all(text, Loader=_Loader))
+        return list(yaml.load_all(text, Loader=loader))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
@@ -134,9 +154,12 @@ def _load(text: str, origin: str) -> list[Any]:
     raise ConfigError(Finding(origin=origin, reason=ManifestProblem.INVALID_YAML, problem=problem, remedy=remedy))
 
 
-def parse_value(text: str, origin: str) -> Any:
-    """Parse a text that holds one value, such as a configuration inside a ConfigMap; empty text is None."""
-    values = _load(text, origin)
+def parse_value(text: str, origin: str, *, plain: bool = False) -> Any:
+    """Parse a text that holds one value, such as a configuration inside a ConfigMap; empty text is None.
+
+    With `plain`, numbers and truth values (keys, too) are `Plain`.
+    """
+    values = _load(text, origin, _PlainLoader if plain else _Loader)
     if len(values) > 1:
         raise ConfigError(
             Finding(

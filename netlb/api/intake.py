@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from netlb.api import keys
-from netlb.api.core import ConfigMap, EndpointSlice, Namespace, Node, Service
+from netlb.api.admission import Candidate, admit_pools
+from netlb.api.core import EndpointSlice, Namespace, Node, Service
 from netlb.api.decode import decode, identify
-from netlb.api.dialects import metallb
+from netlb.api.dialects import DEFAULT, DIALECTS, FOREIGN, Compatibility, Foreign
 from netlb.api.documents import Document
+from netlb.api.holdings import read_holding
 from netlb.api.meta import Record
-from netlb.api.snapshot import Holding, Snapshot
+from netlb.api.snapshot import EVERYTHING, Holding, Serving, Snapshot
 from netlb.api.v1alpha1 import AddressPool, L2Advertisement
 from netlb.errors import ConfigError
 from netlb.findings import Finding, ObjectRef
@@ -42,12 +44,21 @@ class _Declared:
 class Intake:
     """Collects what origins declare and remembers the last good version of every object. No I/O."""
 
-    def __init__(self, metallb_config: ObjectRef = metallb.CONFIG_MAP) -> None:
-        self._metallb_config = metallb_config
+    def __init__(
+        self,
+        compatibility: Compatibility = DEFAULT,
+        serving: Serving = EVERYTHING,
+        dialects: Iterable[str] = DIALECTS,
+    ) -> None:
+        """Read the native kinds, and those of these dialects."""
+        self._compatibility = compatibility
+        self._serving = serving
+        self._translators = [translate for name in dialects for translate in DIALECTS[name]]
         self._origins: dict[str, tuple[_Declared, ...]] = {}
         self._whole: set[str] = set()
         self._unreadable: dict[str, Finding] = {}
         self._in_force: dict[ObjectRef, Record] = {}
+        self._holdings: dict[str, dict[ObjectRef, Holding]] = {}
 
     def declare(self, origin: str, documents: Sequence[Document]) -> None:
         """Replace what an origin declares."""
@@ -61,6 +72,8 @@ class Intake:
             self._unreadable.pop(origin, None)
             self._origins[origin] = decoded
             self._whole.add(origin)
+            statuses = (read_holding(document.body) for document in documents if document.body.get("kind") == "Service")
+            self._holdings[origin] = dict(filter(None, statuses))
 
     def unreadable(self, origin: str, finding: Finding) -> None:
         """Note that an origin cannot be read; what it declared before stays."""
@@ -71,15 +84,20 @@ class Intake:
         self._origins.pop(origin, None)
         self._unreadable.pop(origin, None)
         self._whole.discard(origin)
+        self._holdings.pop(origin, None)
 
     def _concerns_us(self, ref: ObjectRef | None) -> bool:
         """ConfigMaps hold anything; only the one with MetalLB's configuration is read."""
-        return ref is None or ref.kind != "ConfigMap" or ref == self._metallb_config
+        return ref is None or ref.kind != "ConfigMap" or ref[1:] == (self._compatibility.metallb_namespace, "config")
 
     @property
     def origins(self) -> frozenset[str]:
         """Every origin that has declared something or could not be read."""
         return frozenset(self._origins) | frozenset(self._unreadable)
+
+    def holdings(self) -> dict[ObjectRef, Holding]:
+        """Return who holds which addresses by the statuses in the manifests, as in those that kubectl prints."""
+        return {ref: holding for origin in sorted(self._holdings) for ref, holding in self._holdings[origin].items()}
 
     def snapshot(self, holdings: Mapping[ObjectRef, Holding]) -> Snapshot:
         """Return what is in force now; `holdings` says which Service holds which addresses."""
@@ -88,20 +106,21 @@ class Intake:
         unread = {declared.ref for declared in chosen.values() if declared.ref and declared.record is None}
         admitted = {ref: declared.record for ref, declared in chosen.items() if declared.record is not None}
         native = self._translate(chosen, admitted, findings, unread)
-        pools = self._admit_pools(native, findings, unread)
-        records = [record for _, record in native.values() if not isinstance(record, AddressPool)] + list(
-            pools.values()
-        )
-        config_maps = {ref: record for ref, record in admitted.items() if isinstance(record, ConfigMap)}
-        self._in_force = config_maps | {record.ref: record for record in records}
+        pools = admit_pools(native, self._in_force)
+        findings.extend(pools.findings)
+        unread |= pools.unread
+        records = [one.record for one in native if not isinstance(one.record, AddressPool)]
+        foreign = [record for record in admitted.values() if isinstance(record, FOREIGN)]
+        self._in_force = {record.ref: record for record in (*foreign, *records, *pools.admitted)}
         return Snapshot(
             services={record.ref: record for record in _of(Service, records)},
             endpoint_slices=_by_service(_of(EndpointSlice, records)),
             nodes=_by_name(_of(Node, records)),
             namespaces=_by_name(_of(Namespace, records)),
-            pools=_by_name(pools.values()),
+            pools=_by_name(pools.admitted),
             l2_advertisements=_by_name(_of(L2Advertisement, records)),
             holdings=holdings,
+            serving=self._serving,
             findings=tuple(findings),
             unread=frozenset(ref for ref in unread if ref not in self._in_force),
             files_missing=any(origin not in self._whole for origin in self._unreadable),
@@ -137,76 +156,46 @@ class Intake:
         admitted: dict[ObjectRef, Record],
         findings: list[Finding],
         unread: set[ObjectRef],
-    ) -> dict[ObjectRef, tuple[str, Record]]:
-        """Return native records with their origins; `admitted` keeps the last ConfigMap that was good."""
-        native = {
-            ref: (chosen[ref].origin, record) for ref, record in admitted.items() if not isinstance(record, ConfigMap)
+    ) -> list[Candidate]:
+        """Return native records; `admitted` keeps, of each foreign object, the last version that was good."""
+        foreign = {
+            ref: Foreign(chosen[ref].origin, record) for ref, record in admitted.items() if isinstance(record, FOREIGN)
         }
-        config_map = admitted.get(self._metallb_config)
-        if not isinstance(config_map, ConfigMap):
-            return native
-        origin = chosen[self._metallb_config].origin
-        try:
-            translation = metallb.translate(config_map, origin)
-        except ConfigError as error:
-            findings.append(error.finding)
-            last_good = self._in_force.get(self._metallb_config)
-            if not isinstance(last_good, ConfigMap):
-                del admitted[self._metallb_config]
-                unread.add(self._metallb_config)
-                return native
-            admitted[self._metallb_config] = last_good
-            translation = metallb.translate(last_good, origin)
-        findings.extend(translation.findings)
-        for record in translation.records:
-            if record.ref in native:
-                findings.append(
-                    Finding(
-                        origin=origin,
-                        subject=record.ref,
-                        reason=ManifestProblem.DUPLICATE_OBJECT,
-                        problem=f"the object is declared in {native[record.ref][0]} too, and that one counts",
-                        remedy="rename or remove one of the two",
-                    )
-                )
-            else:
-                native[record.ref] = (origin, record)
-        return native
+        native = {
+            ref: Candidate(chosen[ref].origin, ref, record) for ref, record in admitted.items() if ref not in foreign
+        }
+        for translate in self._translators:
+            translation = translate(foreign, self._compatibility)
+            said: set[ObjectRef] = set()
+            while translation.refused:  # what comes back in an object's place may contradict another one
+                findings.extend(finding for ref, finding in translation.refused.items() if ref not in said)
+                said |= translation.refused.keys()
+                for ref in translation.refused:
+                    last_good = self._in_force.get(ref)
+                    if last_good is None or last_good == foreign[ref].record:
+                        del admitted[ref], foreign[ref]
+                        unread.add(ref)
+                    else:
+                        admitted[ref] = last_good
+                        foreign[ref] = Foreign(foreign[ref].origin, last_good)
+                translation = translate(foreign, self._compatibility)
+            findings.extend(translation.findings)
+            for translated in translation.records:
+                mine = Candidate(chosen[translated.source].origin, translated.source, translated.record)
+                first = native.setdefault(translated.record.ref, mine)
+                if first is not mine:
+                    findings.append(_duplicate(mine, first))
+        return list(native.values())
 
-    def _admit_pools(
-        self,
-        native: Mapping[ObjectRef, tuple[str, Record]],
-        findings: list[Finding],
-        unread: set[ObjectRef],
-    ) -> dict[ObjectRef, AddressPool]:
-        """Keep the pools free of overlaps: what is in force comes first, then the order of names."""
-        candidates = [
-            (record != self._in_force.get(ref), ref, origin, record)
-            for ref, (origin, record) in native.items()
-            if isinstance(record, AddressPool)
-        ]
-        pools: dict[ObjectRef, AddressPool] = {}
-        for _, ref, origin, pool in sorted(candidates, key=lambda candidate: candidate[:2]):
-            other = _overlapping(pool, pools.values())
-            if other is None:
-                pools[ref] = pool
-                continue
-            findings.append(
-                Finding(
-                    origin=origin,
-                    subject=ref,
-                    field="spec.addresses",
-                    reason=ManifestProblem.OVERLAPPING_POOLS,
-                    problem=f"the pool overlaps pool {other.metadata.name!r}",
-                    remedy="give every address to one pool only",
-                )
-            )
-            last_good = self._in_force.get(ref)
-            if isinstance(last_good, AddressPool) and _overlapping(last_good, pools.values()) is None:
-                pools[ref] = last_good
-            else:
-                unread.add(ref)
-        return pools
+
+def _duplicate(second: Candidate, first: Candidate) -> Finding:
+    return Finding(
+        origin=second.origin,
+        subject=second.subject,
+        reason=ManifestProblem.DUPLICATE_OBJECT,
+        problem=f"it stands for {second.record.ref}, as does {first.subject} in {first.origin}, and that one counts",
+        remedy="rename or remove one of the two",
+    )
 
 
 def _decode(document: Document) -> _Declared:
@@ -232,10 +221,3 @@ def _by_service(slices: Iterable[EndpointSlice]) -> dict[ObjectRef, tuple[Endpoi
             service = ObjectRef("Service", endpoint_slice.metadata.namespace, name)
             grouped.setdefault(service, []).append(endpoint_slice)
     return {service: tuple(members) for service, members in grouped.items()}
-
-
-def _overlapping(pool: AddressPool, others: Iterable[AddressPool]) -> AddressPool | None:
-    for other in others:
-        if any(mine.overlaps(theirs) for mine in pool.spec.ranges for theirs in other.spec.ranges):
-            return other
-    return None

@@ -5,25 +5,72 @@ from collections.abc import Mapping
 __all__ = [
     "ADDRESSES",
     "ALLOCATED_FROM",
+    "BEFORE_LOAD_BALANCER_IP",
     "EXCLUDE_NODE_LABEL",
+    "JOINS_ONLY",
     "LOAD_BALANCER_CLASS",
+    "NODE_POOL_LABEL",
+    "OPENELB_ADDRESS",
+    "OPENELB_MARK",
     "POOL",
+    "PURELB_CLASSES",
     "SERVICE_NAME_LABEL",
+    "SHARE_KEY",
     "annotation",
 ]
 
 # Each tuple is in order of precedence: a key that is present wins over those behind it, even when it is empty
 # (MetalLB's rule between its two prefixes).
-ADDRESSES = ("netlb.io/addresses", "metallb.io/loadBalancerIPs", "metallb.universe.tf/loadBalancerIPs")
-"""Explicit request: one address, or one of each family, separated by commas."""
-POOL = ("netlb.io/pool", "metallb.io/address-pool", "metallb.universe.tf/address-pool")
-"""Request for an address of the named pool."""
+OPENELB_ADDRESS = "eip.openelb.kubesphere.io/v1alpha1"
+PURELB_ADDRESSES = "purelb.io/addresses"
 
-ALLOCATED_FROM = "netlb.io/allocated-from"
-"""Result: the pool that the Service's addresses came from."""
+ADDRESSES = (
+    "netlb.io/addresses",
+    "metallb.io/loadBalancerIPs",
+    "metallb.universe.tf/loadBalancerIPs",
+    PURELB_ADDRESSES,
+    OPENELB_ADDRESS,
+)
+"""Explicit request: one address, or one of each family, separated by commas."""
+BEFORE_LOAD_BALANCER_IP = frozenset({PURELB_ADDRESSES, OPENELB_ADDRESS})
+"""Where their systems read these, spec.loadBalancerIP does not count; elsewhere both together are an error."""
+POOL = (
+    "netlb.io/pool",
+    "metallb.io/address-pool",
+    "metallb.universe.tf/address-pool",
+    "purelb.io/service-group",
+    "eip.openelb.kubesphere.io/v1alpha2",
+)
+"""Request for an address of the named pool."""
+SHARE_KEY = (
+    "netlb.io/share-key",
+    "metallb.io/allow-shared-ip",
+    "metallb.universe.tf/allow-shared-ip",
+    "purelb.io/allow-shared-ip",
+)
+"""Services with the same key may share an address."""
+JOINS_ONLY = frozenset({"purelb.io/allow-shared-ip"})
+"""Keys whose system gives no second address to a key that has one."""
+
+OPENELB_MARK = "lb.kubesphere.io/v1alpha1"
+"""With the value `openelb`: OpenELB serves the Service, whatever its class."""
+
+ALLOCATED_FROM = (
+    "netlb.io/allocated-from",
+    "metallb.io/ip-allocated-from-pool",
+    "metallb.universe.tf/ip-allocated-from-pool",
+    "purelb.io/allocated-from",
+)
+"""Result: the pool that the Service's addresses came from. We write the first; the others tell what was held before."""
 
 LOAD_BALANCER_CLASS = "netlb.io/netlb"
 """`spec.loadBalancerClass` of Services that are ours alone; Services without a class are served too."""
+
+PURELB_CLASSES = ("purelb.io/purelb", "purelb.io/purelbv2")
+"""The classes of PureLB's Services."""
+
+NODE_POOL_LABEL = "apps.openyurt.io/nodepool"
+"""On a Node: the node pool that it is in (OpenYurt)."""
 
 EXCLUDE_NODE_LABEL = "node.kubernetes.io/exclude-from-external-load-balancers"
 """A node that carries this label, with any value, announces nothing."""

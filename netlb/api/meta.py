@@ -1,7 +1,7 @@
 """What all Kubernetes objects share, and the label selectors that pick among them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -17,17 +17,29 @@ class ObjectMeta(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     namespace: str = ""
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
+    creation_timestamp: str = ""
+    """As the API server writes it (RFC 3339, UTC), so that the order of texts is the order of times; or empty."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Base of every declared object: immutable, and only the fields that netlb reads."""
 
+    NAMESPACED: ClassVar[bool] = True
+    """Whether objects of this kind are in a namespace."""
+    KIND: ClassVar[str] = ""
+    """The kind's name, where the class has another one."""
+
     metadata: ObjectMeta
+
+    @classmethod
+    def kind(cls) -> str:
+        """Return the kind's name."""
+        return cls.KIND or cls.__name__
 
     @property
     def ref(self) -> ObjectRef:
         """The object's name, complete with kind and namespace."""
-        return ObjectRef(type(self).__name__, self.metadata.namespace, self.metadata.name)
+        return ObjectRef(self.kind(), self.metadata.namespace, self.metadata.name)
 
 
 class LabelSelectorRequirement(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from netlb.api import keys
 from netlb.api.core import EndpointSlice, Namespace, Node, Service
 from netlb.api.v1alpha1 import AddressPool, L2Advertisement
 from netlb.findings import Finding, ObjectRef
 from netlb.net import Address
 
-__all__ = ["Holding", "Snapshot"]
+__all__ = ["EVERYTHING", "Holding", "Serving", "Snapshot"]
 
 _NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
@@ -22,6 +23,28 @@ class Holding:
     addresses: tuple[Address, ...]
     pool: str = ""
     """The pool they came from; empty when unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """Which Services of type LoadBalancer are ours to serve."""
+
+    classes: frozenset[str] = frozenset({keys.LOAD_BALANCER_CLASS, *keys.PURELB_CLASSES})
+    """Values of `spec.loadBalancerClass`."""
+    classless: bool = True
+    """Whether Services without a class are; those with OpenELB's mark always are."""
+
+    def serves(self, service: Service) -> bool:
+        """Say whether a Service is ours to serve."""
+        if service.spec.type != "LoadBalancer":
+            return False
+        if service.spec.load_balancer_class:
+            return service.spec.load_balancer_class in self.classes
+        return self.classless or service.metadata.annotations.get(keys.OPENELB_MARK) == "openelb"
+
+
+EVERYTHING = Serving()
+"""What is served unless told otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +60,7 @@ class Snapshot:
     l2_advertisements: Mapping[str, L2Advertisement] = field(default_factory=lambda: _NOTHING)
     holdings: Mapping[ObjectRef, Holding] = field(default_factory=lambda: _NOTHING)
     """By Service, also of Services that are not declared (any more)."""
+    serving: Serving = EVERYTHING
     findings: tuple[Finding, ...] = ()
     """What was wrong with single objects and files."""
     unread: frozenset[ObjectRef] = frozenset()
@@ -55,4 +79,4 @@ class Snapshot:
 
 
 # The kinds that a pool can come from.
-_POOL_KINDS = frozenset({"AddressPool", "ConfigMap"})
+_POOL_KINDS = frozenset({"AddressPool", "ConfigMap", "Eip", "IPAddressPool", "ServiceGroup"})

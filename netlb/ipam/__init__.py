@@ -1,15 +1,21 @@
 """Who gets which address. Pure: no clock, no I/O, no randomness."""
 
-from netlb.ipam.allocate import Allocation, PoolUsage, Refused, Result, allocate
-from netlb.ipam.request import Request, is_served, read_request
+from netlb.ipam.allocate import Allocator, allocate
+from netlb.ipam.explain import Verdict, explain
+from netlb.ipam.pools import Pools
+from netlb.ipam.request import Request, read_request
+from netlb.ipam.result import Allocation, PoolUsage, Refused, Result
 
 __all__ = [
     "Allocation",
+    "Allocator",
     "PoolUsage",
+    "Pools",
     "Refused",
     "Request",
     "Result",
+    "Verdict",
     "allocate",
-    "is_served",
+    "explain",
     "read_request",
 ]

@@ -4,255 +4,371 @@ Rules of this file:
 1. Whoever holds an address that may still be held keeps it; holders come before anyone new.
 2. A request that changed is served anew; if that fails the Service keeps what it had.
 3. Nothing is released because something could not be read.
-4. The same input gives the same result on every machine: Services in order of namespace and name, pools in
-   order of name, ranges as written, the lowest free address first.
+4. The same input gives the same result on every machine: Services in order of namespace and name, pools in the order
+   of `Pools`, ranges as written, the lowest free address first. A Service with a sharing key joins an address of that
+   key before it takes one of its own.
+5. The families of one Service come from one pool; where no pool has both, each comes from the first pool that has it.
+6. It does not matter in how many steps the input came: what is settled is what one step would keep.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
+from typing import TypeVar
+
+from immutables import Map, MapMutation
 
 from netlb.api.snapshot import Holding
-from netlb.api.v1alpha1 import AddressPool
 from netlb.findings import ObjectRef
+from netlb.ipam.ledger import Ledger
+from netlb.ipam.pools import Pool, Pools
 from netlb.ipam.request import Request
-from netlb.ipam.space import Space
-from netlb.net import Address, Family, family_of
+from netlb.ipam.result import Allocation, PoolUsage, Refused, Result
+from netlb.ipam.words import refused
+from netlb.net import Address, Family, family_of, to_address
 from netlb.reasons import Refusal
 
-__all__ = ["Allocation", "PoolUsage", "Refused", "Result", "allocate"]
+__all__ = ["Allocator", "allocate"]
 
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Why a Service's request was not served, with what each pool that was asked had to say."""
-
-    reason: Refusal
-    message: str
-    by_pool: Mapping[str, Refusal] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Allocation:
-    """The addresses that a Service holds from now on, IPv4 first."""
-
-    addresses: tuple[Address, ...]
-    pool: str
-    """Empty only while the pool cannot be read."""
-    refused: Refused | None = None
-    """Set where these are the addresses from before, because what is asked for now was refused."""
-
-
-@dataclass(frozen=True, slots=True)
-class PoolUsage:
-    """Addresses of one pool and family; exact integers of any size."""
-
-    size: int
-    held: int
-
-    @property
-    def free(self) -> int:
-        """Addresses that nobody holds."""
-        return self.size - self.held
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The outcome for every Service that asked or held something."""
-
-    allocations: Mapping[ObjectRef, Allocation]
-    refusals: Mapping[ObjectRef, Refused]
-    """Services that have no address."""
-    usage: Mapping[str, Mapping[Family, PoolUsage]]
+_T = TypeVar("_T")
+_Found = dict[Family, tuple[Address, str]]
 
 
 def allocate(
-    pools: Mapping[str, AddressPool],
+    pools: Pools,
     requests: Mapping[ObjectRef, Request | Refused],
     holdings: Mapping[ObjectRef, Holding],
     *,
     pools_certain: bool = True,
     reserved: frozenset[ObjectRef] = frozenset(),
-    served_protocols: frozenset[str] = frozenset({"layer2"}),
-) -> Result:
-    """Serve all requests.
+) -> "Allocator":
+    """Serve all requests, and return the allocator for further changes.
 
     A request that could not be read comes as a `Refused`. `reserved` names holders of unknown standing (their
     manifest cannot be read): they keep what they hold. With `pools_certain` false, so does everyone whose
-    address is in none of `pools`. `served_protocols` are those that something announces: pools of others give
-    nothing.
+    address is in none of the pools.
     """
-    allocator = _Allocator(pools, pools_certain=pools_certain, served_protocols=served_protocols)
-    allocations: dict[ObjectRef, Allocation] = {}
-    refusals: dict[ObjectRef, Refused] = {}
-    for ref in sorted(holdings):
-        if ref in requests or ref in reserved:
-            kept = allocator.restore(holdings[ref], unconditionally=ref in reserved)
-            if kept:
-                allocations[ref] = kept
-    for ref in sorted(requests):
-        request = requests[ref]
-        had = allocations.get(ref)
+    allocator = Allocator(pools, pools_certain=pools_certain)
+    for ref in sorted(reserved & holdings.keys()):
+        allocator.reserve(ref, holdings[ref])
+    allocator.requests.update(requests)
+    for ref in sorted(holdings.keys() & requests.keys()):
+        allocator.restore(ref, holdings[ref].addresses)
+    allocator.settle(requests)
+    return allocator
+
+
+class Allocator:
+    """The outcome so far, and what it takes to change it step by step. No I/O, not thread-safe."""
+
+    def __init__(self, pools: Pools, *, pools_certain: bool = True) -> None:
+        self.pools = pools
+        self.requests: dict[ObjectRef, Request | Refused] = {}
+        self.allocations: dict[ObjectRef, Allocation] = {}
+        self.refusals: dict[ObjectRef, Refused] = {}
+        self.ledger = Ledger(pools, self.requests.get)
+        self._pools_certain = pools_certain
+        self._waiting: set[ObjectRef] = set()
+        self._result = Result(Map(), Map(), {})
+
+    def result(self, changed: Iterable[ObjectRef]) -> Result:
+        """Return the outcome for everybody, as a value that later changes leave alone.
+
+        `changed` names all Services whose outcome may have changed since the last call.
+        """
+        allocations, refusals = self._result.allocations.mutate(), self._result.refusals.mutate()
+        for ref in changed:
+            _publish(allocations, ref, self.allocations.get(ref))
+            _publish(refusals, ref, self.refusals.get(ref))
+        usage: dict[str, Mapping[Family, PoolUsage]] = {pool.name: pool.usage() for pool in self.pools.ordered}
+        self._result = Result(allocations.finish(), refusals.finish(), usage)
+        return self._result
+
+    def reserve(self, ref: ObjectRef, holding: Holding) -> None:
+        """Let a holder of unknown standing keep what it holds."""
+        pools = tuple(pool.name if (pool := self.pools.find(address)) else "" for address in holding.addresses)
+        self.ledger.take(ref, holding.addresses)
+        self.allocations[ref] = Allocation(holding.addresses, pools, _INCOMPLETE)
+
+    def restore(self, ref: ObjectRef, addresses: Iterable[Address]) -> None:
+        """Let a holder keep those of its addresses that it may still hold."""
+        kept: list[Address] = []
+        pools: list[str] = []
+        for address in sorted(addresses, key=attrgetter("version")):
+            pool = self.pools.find(address)
+            if self._may_keep(ref, address, pool):
+                kept.append(address)
+                pools.append(pool.name if pool else "")
+        if kept:
+            self.ledger.take(ref, kept)
+            self.allocations[ref] = Allocation(tuple(kept), tuple(pools), None if all(pools) else _INCOMPLETE)
+
+    def change(self, ref: ObjectRef, request: Request | Refused | None) -> None:
+        """Take note of a request that is new, different, or gone; `settle` serves it."""
+        freed, stirred = self.ledger.freed, set(self.ledger.stirred)
+        before, had = self.requests.get(ref), self.allocations.pop(ref, None)
+        self.refusals.pop(ref, None)
+        self._waiting.discard(ref)
+        if had:
+            self.ledger.give_back(ref, had.addresses)
+        if request is None:
+            self.requests.pop(ref, None)
+            return
+        self.requests[ref] = request
+        if had:
+            self.restore(ref, had.addresses)
+            kept = self.allocations.get(ref)
+            if kept and kept.addresses == had.addresses and _sharing(before) == _sharing(request):
+                self.ledger.freed, self.ledger.stirred = freed, stirred
+
+    def settle(self, refs: Iterable[ObjectRef]) -> frozenset[ObjectRef]:
+        """Serve these Services, and whoever waits for what they gave up; return all that were served.
+
+        It ends: who has got what it asked for never moves, and every further turn serves at least one more.
+        """
+        served: set[ObjectRef] = set()
+        queue = sorted(ref for ref in refs if ref in self.requests)
+        while True:
+            for ref in queue:
+                self._serve(ref)
+            served.update(queue)
+            freed, self.ledger.freed = self.ledger.freed, 0
+            stirred, self.ledger.stirred = self.ledger.stirred, set()
+            if not (freed or stirred):
+                return frozenset(served)
+            queue = sorted(ref for ref in self._waiting if self._hopes(ref, freed, stirred))
+
+    def _may_keep(self, ref: ObjectRef, address: Address, pool: Pool | None) -> bool:
+        if pool is None:
+            if self._pools_certain or self.pools.excluding(address):
+                return False
+        elif int(address) not in pool.spaces[family_of(address)]:
+            return False
+        else:
+            request = self.requests[ref]
+            if isinstance(request, Request) and self.pools.fence(pool, request):
+                return False
+        return self.ledger.in_the_way(ref, address, pool, restoring=True) is None
+
+    def _hopes(self, ref: ObjectRef, freed: int, stirred: set[str]) -> bool:
+        """Say whether a waiting Service may get more now that something has changed in these pools."""
+        request = self.requests[ref]
         if isinstance(request, Refused):
-            outcome: Allocation | Refused = request
-        elif had and _satisfies(had, request):
-            continue
-        else:
-            outcome = allocator.serve(request, had)
+            return False
+        if request.sharing and request.sharing.key in stirred:
+            return True
+        if request.addresses:
+            return any((pool := self.pools.find(address)) and freed >> pool.number & 1 for address in request.addresses)
+        return bool(freed & self._tried(request, self.allocations.get(ref)))
+
+    def _serve(self, ref: ObjectRef) -> None:
+        request, had = self.requests[ref], self.allocations.get(ref)
+        outcome = request if isinstance(request, Refused) else self._find(ref, request, had)
+        self.refusals.pop(ref, None)
         if isinstance(outcome, Allocation):
-            allocations[ref] = outcome
-        elif had:
-            allocations[ref] = Allocation(had.addresses, had.pool, outcome)
+            if had is None:
+                self.ledger.take(ref, outcome.addresses)
+            elif outcome.addresses != had.addresses:
+                self.ledger.take(ref, [address for address in outcome.addresses if address not in had.addresses])
+                self.ledger.give_back(ref, [address for address in had.addresses if address not in outcome.addresses])
+            self.allocations[ref] = outcome
+            partial = isinstance(request, Request) and len(outcome.addresses) < len(request.families)
+            waits = partial or outcome.refused is not None
         else:
-            refusals[ref] = outcome
-    return Result(allocations, refusals, allocator.usage())
+            if had:
+                self.allocations[ref] = Allocation(had.addresses, had.pools, outcome)
+            else:
+                self.refusals[ref] = outcome
+            waits = True
+        if waits:
+            self._waiting.add(ref)
+        else:
+            self._waiting.discard(ref)
+
+    def _find(self, ref: ObjectRef, request: Request, had: Allocation | None) -> Allocation | Refused:
+        if had and _satisfies(had, request):
+            incomplete = not all(had.pools)
+            return had if incomplete or had.refused is None else Allocation(had.addresses, had.pools)
+        if request.pool is not None and request.pool not in self.pools.by_name:
+            return refused(Refusal.UNKNOWN_POOL, request)
+        if request.addresses:
+            return self._explicit(ref, request, had)
+        found: _Found = {
+            family_of(address): (address, pool)
+            for address, pool in (zip(had.addresses, had.pools, strict=True) if had else ())
+            if family_of(address) in request.families and request.pool in (None, pool)
+        }
+        missing = [family for family in request.families if family not in found]
+        more = self._missing(ref, request, had, missing) if missing else {}
+        if isinstance(more, Refused):
+            if not (found and request.prefers):
+                return more
+            more = {}
+        found |= more
+        ordered = sorted(found.values(), key=lambda pair: pair[0].version)
+        return Allocation(tuple(address for address, _ in ordered), tuple(pool for _, pool in ordered))
+
+    def _explicit(self, ref: ObjectRef, request: Request, had: Allocation | None) -> Allocation | Refused:
+        names = []
+        for address in request.addresses:
+            pool = self.pools.find(address)
+            if pool is None or request.pool not in (None, pool.name):
+                excluding = self.pools.excluding(address)
+                reason = Refusal.ADDRESS_EXCLUDED if excluding else Refusal.ADDRESS_NOT_IN_POOL
+                where = [excluding.name] if excluding else [request.pool] if request.pool else []
+                return refused(reason, request, where, what=str(address))
+            names.append(pool.name)
+            if had and address in had.addresses:
+                continue
+            why, holder = self.refusal(ref, request, address, pool)
+            if why:
+                return refused(why, request, [pool.name], what=str(address), holder=holder)
+        return Allocation(request.addresses, tuple(names))
+
+    def refusal(
+        self, ref: ObjectRef, request: Request, address: Address, pool: Pool
+    ) -> tuple[Refusal | None, ObjectRef | None]:
+        """Return why a pool does not give one of its addresses to a Service that asks for it, and who holds it."""
+        if int(address) not in pool.spaces[family_of(address)]:
+            return Refusal.BUGGY_ADDRESS, None
+        if closed := self.pools.refusal(pool, request):
+            return closed, None
+        return self.ledger.in_the_way(ref, address, pool) or (None, None)
+
+    def _tried(self, request: Request, had: Allocation | None) -> int:
+        """Return the set of the pools that are tried for a Service which names no address."""
+        if request.pool is not None:
+            pool = self.pools.by_name.get(request.pool)
+            return 0 if pool is None or self.pools.refusal(pool, request) else 1 << pool.number
+        return self.pools.candidates(request) | self._homes(request, had)
+
+    def _homes(self, request: Request, had: Allocation | None) -> int:
+        """Return the set of the pools that a Service has an address of, and may have another one of."""
+        homes = {name for name in had.pools if name} if had else set()
+        return sum(
+            1 << pool.number for name in homes if not self.pools.refusal(pool := self.pools.by_name[name], request)
+        )
+
+    def _missing(
+        self, ref: ObjectRef, request: Request, had: Allocation | None, families: Sequence[Family]
+    ) -> _Found | Refused:
+        """Find an address of each of the families: from one pool, or else from several, or else the half of it."""
+        pools = self._tried(request, had)
+        homes = self._homes(request, had) & pools
+        if len(families) == 2 and (together := self._from_one(ref, request, families, homes, pools)):
+            return together
+        found: _Found = {}
+        for family in families:
+            found |= self._from_one(ref, request, (family,), homes, pools) or {}
+        if len(found) == len(families) or (request.prefers and found):
+            return found
+        return self._why(ref, request, pools, [family for family in families if family not in found])
+
+    def _from_one(
+        self, ref: ObjectRef, request: Request, families: Sequence[Family], homes: int, pools: int
+    ) -> _Found | None:
+        """Find an address of each of the families in one pool: one with the sharing key, at home, or the first."""
+        if request.sharing:
+            joined = self._joining(ref, request, families, pools)
+            if joined or self._must_join(ref, request, families):
+                return joined
+        for family in families:
+            pools &= self.pools.open(family)
+        pool = next(self.pools.members(pools & homes or pools), None)
+        if pool is None:
+            return None
+        found: _Found = {}
+        for family in families:
+            value = pool.spaces[family].lowest()
+            if value is None:
+                return None
+            found[family] = to_address(family, value), pool.name
+        return found
+
+    def _joining(self, ref: ObjectRef, request: Request, families: Sequence[Family], pools: int) -> _Found | None:
+        """Find a pool with an address that the Service may share, and addresses of the other families beside it."""
+        joins: dict[int, dict[Family, list[tuple[int, Address]]]] = {}
+        for address in self.ledger.shared(request.sharing.key if request.sharing else ""):
+            pool = self.pools.find(address)
+            if pool and pools >> pool.number & 1 and not self.ledger.in_the_way(ref, address, pool):
+                position = pool.spaces[family_of(address)].order(int(address))
+                joins.setdefault(pool.number, {}).setdefault(family_of(address), []).append((position, address))
+        for number in sorted(joins):
+            pool = self.pools.ordered[number]
+            found: _Found = {}
+            for family in families:
+                if family in joins[number]:
+                    found[family] = min(joins[number][family])[1], pool.name
+                elif (value := pool.spaces[family].lowest()) is not None:
+                    found[family] = to_address(family, value), pool.name
+            if len(found) == len(families) and any(family in joins[number] for family in families):
+                return found
+        return None
+
+    def _must_join(self, ref: ObjectRef, request: Request, families: Sequence[Family]) -> bool:
+        sharing = request.sharing
+        return bool(sharing and sharing.joins_only) and any(
+            family_of(address) in families and self.ledger.holders(address) != [ref]
+            for address in self.ledger.shared(sharing.key if sharing else "")
+        )
+
+    def _why(self, ref: ObjectRef, request: Request, pools: int, families: Sequence[Family]) -> Refused:
+        """Return why the pools that were tried have not given addresses of these families."""
+        what = " and ".join(families)
+        if not self.pools.ordered:
+            return refused(Refusal.NO_POOL, request)
+        if self._must_join(ref, request, families):
+            for address in sorted(self.ledger.shared(request.sharing.key if request.sharing else ""), key=str):
+                pool = self.pools.find(address)
+                way = self.ledger.in_the_way(ref, address, pool)
+                if way and pool:
+                    return refused(way[0], request, [pool.name], what=str(address), holder=way[1])
+        if not pools:
+            return self._closed(request)
+        stocked = pools
+        for family in families:
+            stocked &= self.pools.stocked(family)
+        reason = Refusal.POOL_EXHAUSTED if stocked else Refusal.FAMILY_MISSING
+        return refused(reason, request, (pool.name for pool in self.pools.members(stocked or pools)), what=what)
+
+    def _closed(self, request: Request) -> Refused:
+        """Return the most telling reason of the pools, none of which serves the Service at all."""
+        asked = [self.pools.by_name[request.pool]] if request.pool is not None else self.pools.ordered
+        reasons: dict[Refusal, list[str]] = {}
+        for pool in asked:
+            reason = self.pools.refusal(pool, request) or Refusal.NOT_AUTO_ASSIGNED
+            reasons.setdefault(reason, []).append(pool.name)
+        telling = next(reason for reason in _TELLING if reason in reasons)
+        return refused(telling, request, reasons[telling])
+
+
+# The reason that is nearest to serving the Service first, where several pools refused for several reasons.
+_TELLING = (
+    Refusal.NO_NODE,
+    Refusal.POOL_DISABLED,
+    Refusal.NOT_AUTO_ASSIGNED,
+    Refusal.SERVICE_NOT_SELECTED,
+    Refusal.NAMESPACE_NOT_ADMITTED,
+)
+
+_INCOMPLETE = Refused(Refusal.INCOMPLETE_VIEW, "kept while some manifests cannot be read")
+
+
+def _publish(outcomes: MapMutation[ObjectRef, _T], ref: ObjectRef, outcome: _T | None) -> None:
+    if outcome is None:
+        outcomes.pop(ref, None)
+    else:
+        outcomes[ref] = outcome
+
+
+def _sharing(request: Request | Refused | None) -> object:
+    return request.sharing if isinstance(request, Request) else None
 
 
 def _satisfies(had: Allocation, request: Request) -> bool:
-    return (
-        tuple(family_of(address) for address in had.addresses) == request.families
-        and (not request.addresses or had.addresses == request.addresses)
-        and (request.pool is None or had.pool in (request.pool, ""))
-    )
-
-
-class _Allocator:
-    """The state of one run: what is free in each pool, and what is held outside of them."""
-
-    def __init__(
-        self, pools: Mapping[str, AddressPool], *, pools_certain: bool, served_protocols: frozenset[str]
-    ) -> None:
-        self._pools = {name: pools[name].spec for name in sorted(pools)}
-        self._spaces = {name: Space(spec) for name, spec in self._pools.items()}
-        self._pools_certain = pools_certain
-        self._served_protocols = served_protocols
-        self._stray: set[Address] = set()
-
-    def usage(self) -> dict[str, dict[Family, PoolUsage]]:
-        return {
-            name: {family: PoolUsage(space.size(family), space.held(family)) for family in Family}
-            for name, space in self._spaces.items()
-        }
-
-    def restore(self, holding: Holding, *, unconditionally: bool) -> Allocation | None:
-        """Let a holder keep its addresses, if all of them still come from one pool."""
-        addresses = tuple(sorted(holding.addresses, key=lambda address: address.version))
-        if not addresses or any(self._is_held(address) for address in addresses):
-            return None
-        for name, space in self._spaces.items():
-            if all(space.is_free(address) and space.gives(address) for address in addresses):
-                if not self._serves(name):
-                    return None
-                self._take(addresses)
-                return Allocation(addresses, name)
-        known = any(address in space for address in addresses for space in self._spaces.values())
-        if unconditionally or not (self._pools_certain or known):
-            self._take(addresses)
-            reason = Refused(Refusal.INCOMPLETE_VIEW, "kept while some manifests cannot be read")
-            return Allocation(addresses, holding.pool, reason)
-        return None
-
-    def serve(self, request: Request, had: Allocation | None) -> Allocation | Refused:
-        """Find addresses for a request; what its Service has is among them where it will do, and stays if not."""
-        held = had.addresses if had else ()
-        self._give_back(held)
-        outcome = self._find(request, held, had.pool if had else "")
-        self._take(outcome.addresses if isinstance(outcome, Allocation) else held)
-        return outcome
-
-    def _find(self, request: Request, held: Sequence[Address], held_pool: str) -> Allocation | Refused:
-        if request.pool is not None and request.pool not in self._spaces:
-            return Refused(Refusal.UNKNOWN_POOL, f"there is no pool {request.pool!r}")
-        # The pool that the Service has an address of comes first: what is held should stay.
-        names = [request.pool] if request.pool is not None else sorted(self._spaces, key=lambda name: name != held_pool)
-        if not names:
-            return Refused(Refusal.NO_POOL, "no pool is declared")
-        by_pool: dict[str, Refusal] = {}
-        for name in names:
-            found = self._from_pool(name, request, held)
-            if isinstance(found, Refusal):
-                by_pool[name] = found
-                continue
-            return Allocation(found, name)
-        return _refused(request, by_pool)
-
-    def _from_pool(self, name: str, request: Request, held: Sequence[Address]) -> tuple[Address, ...] | Refusal:
-        space = self._spaces[name]
-        if request.addresses:
-            if not all(address in space for address in request.addresses):
-                return Refusal.ADDRESS_NOT_IN_POOL
-            if not all(space.gives(address) for address in request.addresses):
-                return Refusal.BUGGY_ADDRESS
-        elif request.pool is None and not self._pools[name].auto_assign:
-            return Refusal.NOT_AUTO_ASSIGNED
-        if not self._serves(name):
-            return Refusal.PROTOCOL_NOT_SERVED
-        if request.addresses:
-            free = all(space.is_free(address) for address in request.addresses)
-            return request.addresses if free else Refusal.ADDRESS_IN_USE
-        if not all(space.size(family) for family in request.families):
-            return Refusal.FAMILY_MISSING
-        kept = {family_of(address): address for address in held if space.gives(address)}
-        found = [kept.get(family) or space.lowest(family) for family in request.families]
-        if None in found:
-            return Refusal.POOL_EXHAUSTED
-        return tuple(address for address in found if address is not None)
-
-    def _serves(self, name: str) -> bool:
-        protocol = self._pools[name].protocol
-        return protocol is None or protocol in self._served_protocols
-
-    def _take(self, addresses: Sequence[Address]) -> None:
-        """Mark addresses as held: in the pool that gives them, or as strays that no known pool gives."""
-        for address in addresses:
-            spaces = [space for space in self._spaces.values() if space.gives(address)]
-            for space in spaces:
-                space.take(address)
-            if not spaces:
-                self._stray.add(address)
-
-    def _give_back(self, addresses: Sequence[Address]) -> None:
-        self._stray.difference_update(addresses)
-        for address in addresses:
-            for space in self._spaces.values():
-                if space.gives(address):
-                    space.give_back(address)
-
-    def _is_held(self, address: Address) -> bool:
-        return address in self._stray or any(
-            space.gives(address) and not space.is_free(address) for space in self._spaces.values()
-        )
-
-
-# The most telling reason first, where several pools refused for several reasons.
-_TELLING = (
-    Refusal.ADDRESS_IN_USE,
-    Refusal.BUGGY_ADDRESS,
-    Refusal.POOL_EXHAUSTED,
-    Refusal.PROTOCOL_NOT_SERVED,
-    Refusal.FAMILY_MISSING,
-    Refusal.NOT_AUTO_ASSIGNED,
-    Refusal.ADDRESS_NOT_IN_POOL,
-)
-
-
-def _refused(request: Request, by_pool: Mapping[str, Refusal]) -> Refused:
-    reason = next(reason for reason in _TELLING if reason in by_pool.values())
-    pools = ", ".join(name for name, refusal in by_pool.items() if refusal is reason)
-    wanted = ", ".join(map(str, request.addresses))
-    families = " and ".join(request.families)
-    match reason:
-        case Refusal.ADDRESS_IN_USE:
-            message = f"{wanted} of pool {pools} is held by another Service"
-        case Refusal.BUGGY_ADDRESS:
-            message = f"pool {pools} avoids addresses that end in .0 or .255, such as {wanted}"
-        case Refusal.POOL_EXHAUSTED:
-            message = f"no {families} address is free in pool {pools}"
-        case Refusal.PROTOCOL_NOT_SERVED:
-            message = f"addresses of pool {pools} would not be announced: its protocol is not served"
-        case Refusal.FAMILY_MISSING:
-            message = f"pool {pools} has no addresses of {families}"
-        case Refusal.NOT_AUTO_ASSIGNED:
-            message = f"pool {pools} serves explicit requests only (autoAssign: false)"
-        case _:
-            message = f"{wanted} is not in pool {pools}"
-    return Refused(reason, message, by_pool)
+    if request.addresses:
+        families_agree = had.addresses == request.addresses
+    else:
+        families_agree = len(had.addresses) == len(request.families) and {
+            family_of(address) for address in had.addresses
+        } == set(request.families)
+    return families_agree and (request.pool is None or all(pool in (request.pool, "") for pool in had.pools))

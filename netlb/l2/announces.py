@@ -8,7 +8,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from netlb.l2.holdings import Wanted
 from netlb.l2.interfaces import Interface
+from netlb.l2.probe import RFC_TIMINGS, ProbeTimings
 from netlb.net import Address, is_station, parse_address
 from netlb.reasons import FrameVerdict
 
@@ -21,9 +23,11 @@ __all__ = [
     "InterfaceRefused",
     "InterfaceVanished",
     "Stats",
+    "Stranger",
     "WorkerDied",
     "WorkerRestarted",
     "parse_station",
+    "parse_wanted",
 ]
 
 
@@ -73,6 +77,15 @@ class WorkerRestarted:
 
 
 Event = Conflict | InterfaceAppeared | InterfaceVanished | InterfaceRefused | WorkerDied | WorkerRestarted
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """A station that is none of this node's, and has an address or wants it at the same time as we do."""
+
+    mac: str
+    interface: str
+    """Ours, on whose segment it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +142,17 @@ class Announces(Protocol):
     async def announce(self, addresses: Iterable[str | Address]) -> None:
         """Announce addresses anew where they are held."""
 
+    async def probe(
+        self, addresses: Mapping[str | Address, Collection[str] | None], timings: ProbeTimings = RFC_TIMINGS
+    ) -> Mapping[Address, Stranger | None]:
+        """Find out who else has addresses, on the interfaces that `hold` would be called with; nothing is answered.
+
+        It takes 4 to 7 seconds for IPv4 and one for IPv6 (`netlb.l2.probe`). None: nobody has it on any of the
+        interfaces that are open now. An address that could not be probed is not in the result: it is held already,
+        or none of its interfaces is open or stays so. Raises as `hold` does; TransientError too if the responder
+        process dies meanwhile.
+        """
+
     def held(self) -> Mapping[Address, frozenset[str]]:
         """Return every address that is wanted here, and the names of the interfaces that answer for it now."""
 
@@ -145,3 +169,11 @@ def parse_station(value: str | Address) -> Address:
     if not is_station(address):
         raise ValueError(f"{value} is not an address that a single station can have")
     return address
+
+
+def parse_wanted(addresses: Mapping[str | Address, Collection[str] | None]) -> dict[bytes, Wanted]:
+    """Return which addresses are wanted on which interfaces; ValueError as with `parse_station`."""
+    return {
+        parse_station(address).packed: None if names is None else frozenset(names)
+        for address, names in addresses.items()
+    }

@@ -10,10 +10,23 @@ from typing import Self
 
 from netlb.l2.ethernet import ARP, BROADCAST, MINIMUM_FRAME
 
-__all__ = ["HEADER", "LENGTH", "PADDING", "REPLY", "REQUEST", "ArpPacket", "gratuitous", "reply_head"]
+__all__ = [
+    "HEADER",
+    "LENGTH",
+    "PADDING",
+    "REPLY",
+    "REQUEST",
+    "UNSPECIFIED",
+    "ArpPacket",
+    "gratuitous",
+    "probe",
+    "reply_head",
+]
 
 REQUEST = 1
 REPLY = 2
+UNSPECIFIED = bytes(4)
+"""The sender address of a station that only asks whether it may have the target (RFC 5227 section 1.1)."""
 
 HEADER = ARP + struct.pack("!HHBB", 1, 0x0800, 6, 4)
 """Bytes 12 to 20 of every frame we read or write: ARP, hardware Ethernet, protocol IPv4, lengths 6 and 4."""
@@ -96,3 +109,19 @@ def gratuitous(mac: bytes, address: bytes) -> tuple[bytes, bytes]:
         for operation in (REQUEST, REPLY)
     )
     return request, reply
+
+
+def probe(mac: bytes, address: bytes) -> bytes:
+    """Return the frame that asks all stations whether one of them has `address` (RFC 5227 section 2.1.1).
+
+    It names no sender address, so that nobody's table is changed by it.
+    """
+    return ArpPacket(
+        destination=BROADCAST,
+        source=mac,
+        operation=REQUEST,
+        sender_mac=mac,
+        sender_address=UNSPECIFIED,
+        target_mac=bytes(6),
+        target_address=address,
+    ).encode()

@@ -2,9 +2,8 @@
 
 Every address is announced in five rounds, 1.1 s apart, as MetalLB does: Linux ignores a changed MAC address within
 a second of the last change (`locktime`), so a single frame may be lost on it, and any frame may be lost on the way.
-The first round of every address goes before any repeat, and all frames are paced, for a switch that must flood them
-and for the requests that come in meanwhile. Starting anew while a burst runs gives the address five more rounds and
-never a second burst beside the first.
+The first round of every address goes before any repeat, and all frames are paced (`netlb.l2.pace`). Starting anew
+while a burst runs gives the address five more rounds and never a second burst beside the first.
 """
 
 from collections import deque
@@ -12,18 +11,13 @@ from collections.abc import Iterable
 from typing import Final
 
 from netlb.l2 import arp, ndp
+from netlb.l2.pace import BATCH, Pace
 
-__all__ = ["BATCH", "INTERVAL", "RATE", "ROUNDS", "GratuitousBurst", "frames"]
+__all__ = ["INTERVAL", "ROUNDS", "GratuitousBurst", "frames"]
 
 ROUNDS: Final = 5
 INTERVAL: Final = 1.1
 """Seconds between two rounds of one address."""
-RATE: Final = 200_000.0
-"""Frames a second over all interfaces: a thousand in 5 ms."""
-BATCH: Final = 32
-"""Frames given out at a time, so that making and sending them delays an answer by 0.2 ms."""
-_CREDIT: Final = 1000.0
-"""Frames that may go at once after a pause."""
 
 
 def frames(mac: bytes, address: bytes) -> tuple[bytes, ...]:
@@ -52,8 +46,7 @@ class GratuitousBurst:
         # Both in order of time: what is new goes in at its end with `now`, a repeat with `now` + INTERVAL.
         self._first: deque[_Job] = deque()
         self._repeats: deque[_Job] = deque()
-        self._credit = _CREDIT
-        self._credited_at = 0.0
+        self._pace = Pace()
 
     def set_interface(self, index: int, mac: bytes) -> None:
         """Announce with this MAC address on the interface from now on."""
@@ -80,13 +73,12 @@ class GratuitousBurst:
 
     def frames_to_send(self, now: float) -> list[tuple[int, bytes, bytes]]:
         """Return what is due and within the pace, as interface index, address and frame; at most about BATCH."""
-        self._credit = min(_CREDIT, self._credit + max(0.0, now - self._credited_at) * RATE)
-        self._credited_at = now
+        self._pace.advance(now)
         sent: list[tuple[int, bytes, bytes]] = []
-        while self._credit >= 1 and len(sent) < BATCH and (job := self._next(now)) is not None:
+        while self._pace.allows() and len(sent) < BATCH and (job := self._next(now)) is not None:
             round_ = frames(self._macs[job.interface], job.address)
             sent.extend((job.interface, job.address, frame) for frame in round_)
-            self._credit -= len(round_)
+            self._pace.spend(len(round_))
             job.rounds -= 1
             job.due = now + INTERVAL
             self._repeats.append(job)
@@ -97,8 +89,7 @@ class GratuitousBurst:
         queue = self._first_running()
         if queue is None:
             return None
-        paced = self._credited_at + (0.0 if self._credit >= 1 else (BATCH - self._credit) / RATE)
-        return max(queue[0].due, paced)
+        return max(queue[0].due, self._pace.next_wakeup())
 
     def _next(self, now: float) -> _Job | None:
         while (queue := self._first_running()) is not None and queue[0].due <= now:

@@ -7,8 +7,11 @@ repeats. Addresses and MAC addresses are hexadecimal. Reading raises ValueError 
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+from netlb.l2.probe import ProbeTimings
 
 __all__ = [
     "MOST_ADDRESSES",
@@ -23,6 +26,8 @@ __all__ = [
     "Event",
     "Hold",
     "Message",
+    "Probe",
+    "Probed",
     "Ready",
     "Release",
     "RemoveInterface",
@@ -34,6 +39,8 @@ __all__ = [
     "decode",
     "encode",
 ]
+
+_Item = TypeVar("_Item")
 
 MOST_ADDRESSES = 256
 MOST_BYTES = 32_768
@@ -79,6 +86,15 @@ class Announce(NamedTuple):
     seq: int
     interface: int
     addresses: tuple[bytes, ...]
+
+
+class Probe(NamedTuple):
+    """Find out whether another station on the interface's segment has one of the addresses; `Probed` follows."""
+
+    seq: int
+    interface: int
+    addresses: tuple[bytes, ...]
+    timings: ProbeTimings
 
 
 class AskStats(NamedTuple):
@@ -133,15 +149,22 @@ class ClaimSeen(NamedTuple):
     mac: bytes
 
 
+class Probed(NamedTuple):
+    """The probes of these addresses have ended: each with the MAC address of a station that has it, or empty."""
+
+    interface: int
+    found: tuple[tuple[bytes, bytes], ...]
+
+
 class Crashed(NamedTuple):
     """The process ends with this error."""
 
     error: str
 
 
-Request = SetInterface | RemoveInterface | Hold | Release | Announce | AskStats | AskCounters
+Request = SetInterface | RemoveInterface | Hold | Release | Announce | Probe | AskStats | AskCounters
 Reply = Ack | Stats | Counters
-Event = Ready | ClaimSeen | Crashed
+Event = Ready | ClaimSeen | Probed | Crashed
 Message = Request | Reply | Event
 
 
@@ -149,6 +172,14 @@ def _addresses(value: Sequence[str]) -> tuple[bytes, ...]:
     if len(value) > MOST_ADDRESSES:
         raise ValueError(f"{len(value)} addresses in one message")
     return tuple(map(bytes.fromhex, value))
+
+
+def _timings(value: list[Any]) -> ProbeTimings:
+    return ProbeTimings(*value)
+
+
+def _found(value: list[tuple[str, str]]) -> tuple[tuple[bytes, bytes], ...]:
+    return tuple((bytes.fromhex(address), bytes.fromhex(mac)) for address, mac in value)
 
 
 def _refused(value: list[tuple[str, int]]) -> tuple[tuple[bytes, int], ...]:
@@ -169,6 +200,7 @@ _READERS: dict[type[Message], tuple[Callable[[Any], Any], ...]] = {
     Hold: (int, int, _addresses, bool),
     Release: (int, int, _addresses, bool),
     Announce: (int, int, _addresses),
+    Probe: (int, int, _addresses, _timings),
     AskStats: (int,),
     AskCounters: (int, int, int),
     Ready: (int,),
@@ -176,14 +208,19 @@ _READERS: dict[type[Message], tuple[Callable[[Any], Any], ...]] = {
     Stats: (int, _verdicts, int, int),
     Counters: (int, _rows),
     ClaimSeen: (int, bytes.fromhex, bytes.fromhex),
+    Probed: (int, _found),
     Crashed: (str,),
 }
 _KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in _READERS}
 
 
+def _plain(value: bytes | ProbeTimings) -> str | tuple[float, ...]:
+    return value.hex() if isinstance(value, bytes) else astuple(value)
+
+
 def encode(message: Message) -> bytes:
     """Return the message as bytes; ValueError where it is too long."""
-    data = json.dumps([type(message).__name__, *message], default=bytes.hex, separators=(",", ":")).encode()
+    data = json.dumps([type(message).__name__, *message], default=_plain, separators=(",", ":")).encode()
     if len(data) > MOST_BYTES:
         raise ValueError(f"a message of {len(data)} bytes")
     return data
@@ -199,8 +236,8 @@ def decode(data: bytes) -> Message:
         raise ValueError(f"not a message: {data[:80]!r}") from error
 
 
-def batches(addresses: Sequence[bytes], size: int = MOST_ADDRESSES) -> Iterator[tuple[bytes, ...]]:
-    """Cut a list of addresses into parts that fit into one message each."""
-    rest = iter(addresses)
+def batches(items: Sequence[_Item], size: int = MOST_ADDRESSES) -> Iterator[tuple[_Item, ...]]:
+    """Cut a list of addresses, or of what is said of each, into parts that fit into one message each."""
+    rest = iter(items)
     while batch := tuple(islice(rest, size)):
         yield batch

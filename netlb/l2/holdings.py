@@ -71,6 +71,17 @@ class Holdings:
             if address not in self._answering[index] and self._is_wanted(address, self._open[index].name)
         ]
 
+    def to_probe(self, wanted: Mapping[bytes, Wanted]) -> dict[int, list[bytes]]:
+        """Return, by open interface, those of the addresses that are wanted nowhere yet and would be answered there."""
+        return {
+            index: [
+                address
+                for address, names in wanted.items()
+                if address not in self._wanted and (names is None or interface.name in names)
+            ]
+            for index, interface in self._open.items()
+        }
+
     def surplus(self, index: int, addresses: Iterable[bytes]) -> list[bytes]:
         """Return those of the addresses that are answered for on the interface and not wanted."""
         return [

@@ -28,6 +28,7 @@ __all__ = [
     "group_mac",
     "link_address",
     "parse_options",
+    "probe",
     "solicited_node",
     "unsolicited",
 ]
@@ -226,4 +227,15 @@ def unsolicited(mac: bytes, address: bytes) -> bytes:
         target=address,
         override=True,
         options=((TARGET_LINK_ADDRESS, mac),),
+    ).encode()
+
+
+def probe(mac: bytes, address: bytes) -> bytes:
+    """Return the solicitation that asks whether a station has `address` already (RFC 4862 section 5.4.2).
+
+    Its source is the unspecified address, so it carries no source link-layer address (RFC 4861 section 4.3).
+    """
+    group = solicited_node(address)
+    return NeighborSolicitation(
+        destination_mac=group_mac(group), source_mac=mac, source=UNSPECIFIED, destination=group, target=address
     ).encode()

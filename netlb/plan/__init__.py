@@ -1,6 +1,7 @@
 """Snapshot to desired state. Pure, printable, comparable."""
 
-from netlb.plan.cluster import ClusterPlan, plan_cluster
+from netlb.plan.cluster import ClusterPlan, ClusterPlanner, plan_cluster
+from netlb.plan.explain import explain_service
 from netlb.plan.node import AnnouncedAddress, NodePlan, SilentAddress, plan_node
 from netlb.plan.render import render_cluster, render_node
 from netlb.plan.validate import validate
@@ -8,8 +9,10 @@ from netlb.plan.validate import validate
 __all__ = [
     "AnnouncedAddress",
     "ClusterPlan",
+    "ClusterPlanner",
     "NodePlan",
     "SilentAddress",
+    "explain_service",
     "plan_cluster",
     "plan_node",
     "render_cluster",

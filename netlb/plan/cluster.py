@@ -1,15 +1,18 @@
 """Snapshot to ClusterPlan: which Service holds which addresses."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from operator import is_
 
+from netlb.api.core import Service
+from netlb.api.keys import NODE_POOL_LABEL
 from netlb.api.snapshot import Holding, Snapshot
 from netlb.findings import Finding, ObjectRef
-from netlb.ipam import Refused, Request, Result, allocate, is_served, read_request
-from netlb.plan.validate import SERVED_PROTOCOLS, validate
+from netlb.ipam import Allocator, Pools, Refused, Request, Result, Verdict, allocate, explain, read_request
+from netlb.plan.validate import unreadable_request, validate
 from netlb.reasons import Refusal
 
-__all__ = ["ClusterPlan", "plan_cluster"]
+__all__ = ["ClusterPlan", "ClusterPlanner", "plan_cluster"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,8 @@ class ClusterPlan:
 
     addresses: Result
     findings: tuple[Finding, ...]
+    changed: frozenset[ObjectRef] | None = None
+    """The Services whose outcome may differ from the plan before; None: any."""
 
     @property
     def holdings(self) -> Mapping[ObjectRef, Holding]:
@@ -30,30 +35,113 @@ class ClusterPlan:
 
 def plan_cluster(snapshot: Snapshot) -> ClusterPlan:
     """Plan the whole cluster. Pure: the same snapshot gives the same plan on every machine."""
-    requests: Mapping[ObjectRef, Request | Refused] = {
-        ref: _request(snapshot, ref) for ref, service in snapshot.services.items() if is_served(service)
-    }
-    reserved = frozenset(ref for ref in snapshot.holdings if ref not in snapshot.services and snapshot.may_exist(ref))
-    holdings, findings = snapshot.holdings, validate(snapshot)
-    while True:
-        result = allocate(
-            snapshot.pools,
+    return ClusterPlanner(snapshot.holdings).plan(snapshot)
+
+
+class ClusterPlanner:
+    """Plans snapshot after snapshot, and works out again only what has changed in between.
+
+    It remembers who holds what: the holdings of later snapshots are not read. Planning in steps gives what planning
+    at once gives.
+    """
+
+    def __init__(self, holdings: Mapping[ObjectRef, Holding]) -> None:
+        self._holdings = holdings
+        self._allocator: Allocator | None = None
+        self._last = Snapshot()
+        self._findings: tuple[Finding, ...] = ()
+        self._unreadable: dict[ObjectRef, Finding] = {}
+
+    def plan(self, snapshot: Snapshot, touched: Collection[ObjectRef] | None = None) -> ClusterPlan:
+        """Plan the cluster as it is in this snapshot.
+
+        `touched` names the Services that differ from the snapshot before, where the caller knows.
+        """
+        last, self._last = self._last, snapshot
+        allocator = self._allocator
+        if allocator is None or not _agree(last, snapshot):
+            self._allocator = allocator = self._from_scratch(snapshot, allocator)
+            changed, served = None, frozenset((*allocator.allocations, *allocator.refusals))
+        else:
+            touched = _differing(last.services, snapshot.services) if touched is None else touched
+            changed = served = self._step(allocator, snapshot, touched)
+        if changed is None or not _same_findings(last, snapshot):
+            self._findings = validate(snapshot)
+        return ClusterPlan(allocator.result(served), (*self._findings, *self._unreadable.values()), changed)
+
+    def explain(self, ref: ObjectRef) -> tuple[Verdict, ...]:
+        """Return what each pool says to a Service's request, by the last plan."""
+        return explain(self._allocator, ref) if self._allocator else ()
+
+    def _from_scratch(self, snapshot: Snapshot, before: Allocator | None) -> Allocator:
+        holdings = self._holdings
+        if before:
+            holdings = {ref: Holding(held.addresses, held.pool) for ref, held in before.allocations.items()}
+        self._unreadable.clear()
+        requests = {
+            ref: self._request(ref, service)
+            for ref, service in snapshot.services.items()
+            if snapshot.serving.serves(service)
+        }
+        namespaces = {name: namespace.metadata.labels for name, namespace in snapshot.namespaces.items()}
+        return allocate(
+            Pools(snapshot.pools, namespaces, _unreachable(snapshot)),
             requests,
             holdings,
             pools_certain=snapshot.pools_certain,
-            reserved=reserved,
-            served_protocols=SERVED_PROTOCOLS,
+            reserved=frozenset(ref for ref in holdings if ref not in snapshot.services and snapshot.may_exist(ref)),
         )
-        plan = ClusterPlan(result, findings)
-        # An address that one Service just left may be what another one waits for. This ends: who got what it
-        # asked for never moves, and every further turn serves at least one more.
-        if plan.holdings == holdings:
-            return plan
-        holdings = plan.holdings
+
+    def _step(self, allocator: Allocator, snapshot: Snapshot, differing: Iterable[ObjectRef]) -> frozenset[ObjectRef]:
+        touched = []
+        for ref in differing:
+            service = snapshot.services.get(ref)
+            self._unreadable.pop(ref, None)
+            request = self._request(ref, service) if service and snapshot.serving.serves(service) else None
+            if request != allocator.requests.get(ref):
+                allocator.change(ref, request)
+                touched.append(ref)
+        return frozenset(touched) | allocator.settle(touched)
+
+    def _request(self, ref: ObjectRef, service: Service) -> Request | Refused:
+        try:
+            return read_request(service)
+        except ValueError as error:
+            self._unreadable[ref] = unreadable_request(ref, str(error))
+            return Refused(Refusal.INVALID_REQUEST, str(error))
 
 
-def _request(snapshot: Snapshot, ref: ObjectRef) -> Request | Refused:
-    try:
-        return read_request(snapshot.services[ref])
-    except ValueError as error:
-        return Refused(Refusal.INVALID_REQUEST, str(error))
+def _agree(one: Snapshot, other: Snapshot) -> bool:
+    """Say whether two snapshots differ in single Services at most, as far as addresses go."""
+    return (
+        one.pools == other.pools
+        and one.namespaces == other.namespaces
+        and one.serving == other.serving
+        and one.unread == other.unread
+        and one.files_missing == other.files_missing
+        and _unreachable(one) == _unreachable(other)
+    )
+
+
+def _same_findings(one: Snapshot, other: Snapshot) -> bool:
+    """Say whether the checks between objects find the same in both, given that the pools are the same."""
+    return one.l2_advertisements == other.l2_advertisements and one.findings == other.findings
+
+
+def _unreachable(snapshot: Snapshot) -> frozenset[str]:
+    """Return the pools that are bound to node pools none of which has a node."""
+    peopled = {node.metadata.labels.get(NODE_POOL_LABEL) for node in snapshot.nodes.values()}
+    return frozenset(
+        name
+        for name, pool in snapshot.pools.items()
+        if pool.spec.node_pools and not peopled & set(pool.spec.node_pools)
+    )
+
+
+def _differing(one: Mapping[ObjectRef, Service], other: Mapping[ObjectRef, Service]) -> Collection[ObjectRef]:
+    """Return the Services that are not the very same in both; of many, a single one is found at the speed of C."""
+    if len(one) == len(other) and list(one) == list(other):
+        same = list(map(is_, one.values(), other.values()))
+        return [] if all(same) else [ref for ref, unchanged in zip(one, same, strict=True) if not unchanged]
+    gone = [ref for ref in one if ref not in other]
+    return gone + [ref for ref, service in other.items() if one.get(ref) is not service]

@@ -1,15 +1,15 @@
 """Snapshot to NodePlan: what one node announces, and why it does not announce the rest."""
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from netlb.api.core import Service
+from netlb.api.keys import NODE_POOL_LABEL
 from netlb.api.meta import selects
-from netlb.api.snapshot import Holding, Snapshot
+from netlb.api.snapshot import Snapshot
 from netlb.api.v1alpha1 import AddressPool, L2Advertisement
 from netlb.findings import Finding, ObjectRef
-from netlb.ipam import is_served
 from netlb.l2.election import owner
 from netlb.net import Address, AddressRange, family_of
 from netlb.plan.validate import advertises, validate
@@ -50,22 +50,40 @@ class NodePlan:
 def plan_node(snapshot: Snapshot, node: str) -> NodePlan:
     """Plan one node. Pure: all nodes that see the same snapshot agree on every owner without a word."""
     planner = _Planner(snapshot, node)
+    holders: dict[Address, list[ObjectRef]] = {}
+    for ref in sorted(snapshot.holdings):
+        service = snapshot.services.get(ref)
+        if service and service.spec.type == "LoadBalancer":
+            for address in snapshot.holdings[ref].addresses:
+                holders.setdefault(address, []).append(ref)
     announced: dict[Address, AnnouncedAddress] = {}
     silent: dict[ObjectRef, dict[Address, SilentAddress]] = {}
-    for ref in sorted(snapshot.services):
-        if not is_served(snapshot.services[ref]):
-            continue
-        for address in snapshot.holdings.get(ref, Holding(())).addresses:
-            verdict = planner.judge(ref, address)
+    for address, refs in holders.items():
+        verdicts = {ref: planner.judge(ref, address) for ref in refs}
+        willing = {ref: verdict for ref, verdict in verdicts.items() if not isinstance(verdict, SilentAddress)}
+        elected = _owner(address, willing)
+        for ref, verdict in verdicts.items():
             if isinstance(verdict, SilentAddress):
                 silent.setdefault(ref, {})[address] = verdict
-                continue
-            shared = announced.get(address)
-            announced[address] = AnnouncedAddress(
-                (*(shared.services if shared else ()), ref),
-                _union(shared.interfaces, verdict) if shared else verdict,
-            )
-    return NodePlan(node, announced, silent, validate(snapshot))
+            elif elected != node:
+                silent.setdefault(ref, {})[address] = SilentAddress(Silence.NOT_OWNER, elected)
+        if willing and elected == node:
+            announced[address] = AnnouncedAddress(tuple(willing), planner.interfaces(willing.values()))
+    return NodePlan(node, announced, {ref: silent[ref] for ref in sorted(silent)}, validate(snapshot))
+
+
+@dataclass(frozen=True, slots=True)
+class _Willing:
+    """The nodes that may announce an address for one Service, and the advertisements that say so."""
+
+    nodes: frozenset[str]
+    advertisements: tuple[L2Advertisement, ...]
+
+
+def _owner(address: Address, willing: Mapping[ObjectRef, _Willing]) -> str | None:
+    """Elect one node for all Services that share an address: one that will do for each of them, if there is any."""
+    sets = [one.nodes for one in willing.values()]
+    return owner(str(address), frozenset.intersection(*sets) or frozenset.union(*sets)) if sets else None
 
 
 class _Planner:
@@ -75,37 +93,48 @@ class _Planner:
         self._snapshot = snapshot
         self._node = node
         self._eligible = eligible_nodes(snapshot.nodes)
-        self._ranges = sorted((span, name) for name, pool in snapshot.pools.items() for span in pool.spec.ranges)
+        self._ranges = sorted((span, name) for name, pool in snapshot.pools.items() for span in pool.spec.spans)
         self._covered: dict[str, frozenset[str]] = {}
+        self._members: dict[str, frozenset[str]] = {}
 
-    def judge(self, ref: ObjectRef, address: Address) -> frozenset[str] | SilentAddress | None:
-        """Return the interfaces on which this node announces an address (None: all), or why it does not."""
-        service = self._snapshot.services[ref]
-        advertisements = self._advertisements(service, address)
-        if not advertisements:
+    def judge(self, ref: ObjectRef, address: Address) -> _Willing | SilentAddress:
+        """Return the nodes that may announce an address for a Service, or why none may."""
+        service, pool = self._snapshot.services[ref], self._pool_of(address)
+        advertisements = self._advertisements(service, pool) if pool else ()
+        if not pool or not advertisements:
             return SilentAddress(Silence.NO_ADVERTISEMENT)
         nodes = candidates(service, self._snapshot.endpoint_slices.get(ref, ()), self._eligible)
         if isinstance(nodes, Silence):
             return SilentAddress(nodes)
-        elected = owner(str(address), nodes & frozenset().union(*(self._nodes(record) for record in advertisements)))
-        if elected is None:
-            return SilentAddress(Silence.NO_CANDIDATE)
-        if elected != self._node:
-            return SilentAddress(Silence.NOT_OWNER, elected)
-        mine = [record for record in advertisements if self._node in self._nodes(record)]
+        nodes &= frozenset().union(*(self._nodes(record) for record in advertisements))
+        if pool.spec.node_pools:
+            nodes &= self._in_node_pools(pool)
+        return _Willing(nodes, advertisements) if nodes else SilentAddress(Silence.NO_CANDIDATE)
+
+    def interfaces(self, willing: Iterable[_Willing]) -> frozenset[str] | None:
+        """Return the interfaces on which this node announces an address; None: all."""
+        mine = [record for one in willing for record in one.advertisements if self._node in self._nodes(record)]
         if any(not record.spec.interfaces for record in mine):
             return None
         return frozenset(name for record in mine for name in record.spec.interfaces)
 
-    def _advertisements(self, service: Service, address: Address) -> list[L2Advertisement]:
-        pool = self._pool_of(address)
-        return [
+    def _advertisements(self, service: Service, pool: AddressPool) -> tuple[L2Advertisement, ...]:
+        return tuple(
             record
             for record in self._snapshot.l2_advertisements.values()
-            if pool is not None
-            and advertises(record, pool)
-            and selects(record.spec.service_selectors, service.metadata.labels)
-        ]
+            if advertises(record, pool) and selects(record.spec.service_selectors, service.metadata.labels)
+        )
+
+    def _in_node_pools(self, pool: AddressPool) -> frozenset[str]:
+        """Return the nodes of the node pools that a pool of addresses is bound to."""
+        name = pool.metadata.name
+        if name not in self._members:
+            self._members[name] = frozenset(
+                node
+                for node, record in self._snapshot.nodes.items()
+                if record.metadata.labels.get(NODE_POOL_LABEL) in pool.spec.node_pools
+            )
+        return self._members[name]
 
     def _pool_of(self, address: Address) -> AddressPool | None:
         """Find the pool by the address itself: a pool that was renamed must not interrupt anybody."""
@@ -129,7 +158,3 @@ class _Planner:
 
 # Above the last address of any range: a range that begins at the wanted address sorts before the search key.
 _ABOVE_ALL = 1 << 128
-
-
-def _union(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
-    return None if one is None or other is None else one | other

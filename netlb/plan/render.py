@@ -30,7 +30,6 @@ def render_cluster(plan: ClusterPlan) -> str:
                 "service": service_name(ref),
                 "reason": str(refused.reason),
                 "message": refused.message,
-                "pools": {pool: str(reason) for pool, reason in refused.by_pool.items()},
             }
             for ref, refused in sorted(result.refusals.items())
         ],

@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from netlb.api.meta import selects
 from netlb.api.snapshot import Snapshot
 from netlb.api.v1alpha1 import AddressPool, L2Advertisement
-from netlb.findings import Finding, Severity
-from netlb.ipam import is_served, read_request
+from netlb.findings import Finding, ObjectRef, Severity
 from netlb.reasons import ManifestProblem
 
-__all__ = ["SERVED_PROTOCOLS", "advertises", "validate"]
+__all__ = ["SERVED_PROTOCOLS", "advertises", "unreadable_request", "validate"]
 
 SERVED_PROTOCOLS = frozenset({"layer2"})
 """The protocols by which this version announces addresses."""
@@ -21,7 +20,6 @@ def validate(snapshot: Snapshot) -> tuple[Finding, ...]:
         *snapshot.findings,
         *_advertisements_of_unknown_pools(snapshot),
         *_pools_nobody_announces(snapshot),
-        *_unreadable_requests(snapshot),
     )
 
 
@@ -57,7 +55,7 @@ def _pools_nobody_announces(snapshot: Snapshot) -> Iterator[Finding]:
                 subject=pool.ref,
                 field="spec.protocol",
                 reason=ManifestProblem.PROTOCOL_NOT_SERVED,
-                problem=f"protocol {protocol} is not served by this version, so the pool gives no address",
+                problem=f"protocol {protocol} is not served by this version, so nobody announces the pool's addresses",
                 remedy=f"use {' or '.join(sorted(SERVED_PROTOCOLS))}",
                 severity=Severity.WARNING,
             )
@@ -71,16 +69,11 @@ def _pools_nobody_announces(snapshot: Snapshot) -> Iterator[Finding]:
             )
 
 
-def _unreadable_requests(snapshot: Snapshot) -> Iterator[Finding]:
-    for ref, service in snapshot.services.items():
-        if not is_served(service):
-            continue
-        try:
-            read_request(service)
-        except ValueError as error:
-            yield Finding(
-                subject=ref,
-                reason=ManifestProblem.INVALID_OBJECT,
-                problem=str(error),
-                remedy="correct the Service; it keeps the address that it has",
-            )
+def unreadable_request(service: ObjectRef, problem: str) -> Finding:
+    """Return the finding about a Service whose request cannot be read."""
+    return Finding(
+        subject=service,
+        reason=ManifestProblem.INVALID_OBJECT,
+        problem=problem,
+        remedy="correct the Service; it keeps the address that it has",
+    )

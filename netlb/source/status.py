@@ -4,34 +4,50 @@ controller.yaml                     what is wrong with the manifests, as the con
 services/NAMESPACE.NAME.yaml        who holds which address, and why somebody holds none
 addresspools/NAME.yaml              how full each pool is
 nodes/NODE.yaml                     what a speaker announces, and why it does not announce the rest
+servicel2statuses/NODE/NAMESPACE.NAME.yaml
+                                    how far a speaker has come with the addresses of one Service that it owns
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
 
 from netlb.api.documents import parse_value
+from netlb.api.holdings import read_holding
 from netlb.api.keys import ALLOCATED_FROM
 from netlb.api.snapshot import Holding
+from netlb.api.v1alpha1 import API_VERSION
 from netlb.errors import ConfigError, SettingError
 from netlb.findings import ObjectRef
-from netlb.ipam import Allocation, Refused
-from netlb.net import Address, parse_address
+from netlb.ipam import PoolUsage, Result
+from netlb.net import Address, Family
 from netlb.plan import ClusterPlan, NodePlan
 from netlb.plan.render import findings_data, service_name, silent_data, to_yaml
+from netlb.reasons import Silence
 
 __all__ = [
+    "Announcement",
     "cluster_status",
+    "findings_status",
     "is_controllers",
+    "is_speakers",
     "node_path",
     "node_status",
+    "pool_path",
+    "pool_status",
     "read_holdings",
     "read_service_status",
+    "service_l2_path",
+    "service_l2_statuses",
     "service_path",
+    "service_status",
 ]
 
 ALLOCATED = "netlb.io/AddressAllocated"
+ANNOUNCED = "netlb.io/Announced"
 
 _CONTROLLERS = "# Written by netlb-controller; what is changed here by hand is put back.\n"
 _LONGEST = 150  # of the 255 bytes of a file's name
@@ -41,6 +57,11 @@ _SPEAKERS = "# Written by netlb-speaker.\n"
 def is_controllers(path: str) -> bool:
     """Say whether a file of the tree is the controller's to write."""
     return path == "controller.yaml" or path.startswith(("services/", "addresspools/"))
+
+
+def is_speakers(path: str, node: str) -> bool:
+    """Say whether a file of the tree is for that node's speaker to write."""
+    return path == node_path(node) or path.startswith(f"servicel2statuses/{_file_name(node)}/")
 
 
 def node_path(node: str) -> str:
@@ -53,53 +74,103 @@ def service_path(service: ObjectRef) -> str:
     return f"services/{_file_name(service.namespace)}.{_file_name(service.name)}.yaml"
 
 
+def service_l2_path(node: str, service: ObjectRef) -> str:
+    """Return the file in which a node's speaker says how it announces a Service."""
+    return f"servicel2statuses/{_file_name(node)}/{_file_name(service.namespace)}.{_file_name(service.name)}.yaml"
+
+
 def cluster_status(plan: ClusterPlan) -> dict[str, str]:
     """Return every file that the controller keeps, by path."""
     result = plan.addresses
-    files = {"controller.yaml": _CONTROLLERS + to_yaml({"findings": findings_data(plan.findings)})}
-    outcomes: dict[ObjectRef, Allocation | Refused] = {**result.refusals, **result.allocations}
-    for ref, outcome in outcomes.items():
-        files[service_path(ref)] = _CONTROLLERS + to_yaml(_service_status(ref, outcome))
-    for pool, usage in result.usage.items():
-        status = {
-            family.lower(): {"total": count.size, "used": count.held, "free": count.free}
-            for family, count in usage.items()
-            if count.size
+    return {
+        **findings_status(plan),
+        **{service_path(ref): service_status(ref, result) for ref in (*result.allocations, *result.refusals)},
+        **{pool_path(pool): pool_status(pool, usage) for pool, usage in result.usage.items()},
+    }
+
+
+def findings_status(plan: ClusterPlan) -> dict[str, str]:
+    """Return the file that says what is wrong with the manifests."""
+    return {"controller.yaml": _CONTROLLERS + to_yaml({"findings": findings_data(plan.findings)})}
+
+
+def pool_path(pool: str) -> str:
+    """Return the file of a pool's status."""
+    return f"addresspools/{_file_name(pool)}.yaml"
+
+
+def pool_status(pool: str, usage: Mapping[Family, PoolUsage]) -> str:
+    """Return how full a pool is; numbers as text, since they may be larger than those of JSON (2^53)."""
+    status = {
+        family.lower(): {"total": str(count.size), "used": str(count.held), "free": str(count.free)}
+        for family, count in usage.items()
+        if count.size
+    }
+    data = {"apiVersion": API_VERSION, "kind": "AddressPool", "metadata": {"name": pool}, "status": status}
+    return _CONTROLLERS + to_yaml(data)
+
+
+def service_status(ref: ObjectRef, result: Result) -> str:
+    """Return what a Service holds, or why it holds nothing; its annotation and status read as in Kubernetes."""
+    allocation = result.allocations.get(ref)
+    refused = allocation.refused if allocation else result.refusals[ref]
+    condition = {
+        "type": ALLOCATED,
+        "status": "True" if allocation and refused is None else "False",
+        "reason": str(refused.reason) if refused else "IPAllocated",
+        "message": refused.message if refused else "",
+    }
+    ingress = [{"ip": str(address), "ipMode": "VIP"} for address in (allocation.addresses if allocation else ())]
+    return _CONTROLLERS + to_yaml(
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {
+                "name": ref.name,
+                "namespace": ref.namespace,
+                "annotations": {ALLOCATED_FROM[0]: allocation.pool if allocation else ""},
+            },
+            "status": {"loadBalancer": {"ingress": ingress}, "conditions": [condition]},
         }
-        files[f"addresspools/{_file_name(pool)}.yaml"] = _CONTROLLERS + to_yaml(
-            {
-                "apiVersion": "netlb.io/v1alpha1",
-                "kind": "AddressPool",
-                "metadata": {"name": pool},
-                "status": status,
-            }
-        )
-    return files
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """How it stands with an address that a node owns."""
+
+    interfaces: tuple[str, ...] = ()
+    """Names of the interfaces on which it is answered for now."""
+    silence: Silence | None = None
+    """Why it is not announced as planned, or None."""
+    message: str = ""
+    """What goes with the reason: what is the matter, and the remedy."""
 
 
 def node_status(
     plan: NodePlan,
     *,
-    announcing: Mapping[Address, Collection[str]],
-    failures: Mapping[Address, str],
+    announcements: Mapping[Address, Announcement],
     interfaces: Mapping[str, str],
     notes: Iterable[str] = (),
 ) -> str:
     """Return what a speaker reports.
 
-    `announcing` gives the interfaces on which each address is really answered, `failures` what keeps an
-    address from being so, `interfaces` the MAC address of each interface in use, and `notes` what the network
-    told: conflicts with strangers, interfaces that are missing.
+    `announcements` says of every address in `plan.l2` how it stands, `interfaces` gives the MAC address of each
+    interface in use, and `notes` what the network told: conflicts with strangers, interfaces that are missing.
     """
     services: list[dict[str, Any]] = []
     for address, announced in sorted(plan.l2.items(), key=lambda item: (item[0].version, int(item[0]))):
+        announcement = announcements[address]
         entry: dict[str, Any] = {
             "address": str(address),
             "services": [service_name(ref) for ref in announced.services],
-            "interfaces": sorted(announcing.get(address, ())),
+            "interfaces": list(announcement.interfaces),
         }
-        if address in failures:
-            entry["error"] = failures[address]
+        if announcement.silence is Silence.PENDING:
+            entry["pending"] = announcement.message
+        elif announcement.silence is not None:
+            entry["error"] = f"{announcement.silence}: {announcement.message}"
         services.append(entry)
     return _SPEAKERS + to_yaml(
         {
@@ -113,18 +184,58 @@ def node_status(
     )
 
 
+def service_l2_statuses(plan: NodePlan, announcements: Mapping[Address, Announcement]) -> dict[str, str]:
+    """Return, by path, a file for each Service that has an address which this node owns."""
+    owned: dict[ObjectRef, list[tuple[Address, Announcement]]] = {}
+    for address, announced in sorted(plan.l2.items(), key=lambda item: (item[0].version, int(item[0]))):
+        for ref in announced.services:
+            owned.setdefault(ref, []).append((address, announcements[address]))
+    return {
+        service_l2_path(plan.node, ref): _service_l2_status(plan.node, ref, tuple(addresses))
+        for ref, addresses in owned.items()
+    }
+
+
+@lru_cache(maxsize=1 << 14)  # writing YAML is what takes time, and of thousands of files a change concerns a few
+def _service_l2_status(node: str, ref: ObjectRef, addresses: tuple[tuple[Address, Announcement], ...]) -> str:
+    """Return one Service's file: what is worst for one of its addresses is its condition."""
+    pending = [entry for entry in addresses if entry[1].silence is Silence.PENDING]
+    failed = [entry for entry in addresses if entry[1].silence not in {None, Silence.PENDING}]
+    status, told = ("False", failed) if failed else ("Unknown", pending) if pending else ("True", [])
+    return _SPEAKERS + to_yaml(
+        {
+            "apiVersion": "netlb.io/v1alpha1",
+            "kind": "ServiceL2Status",
+            "metadata": {"name": f"{ref.namespace}.{ref.name}.{node}"},
+            "status": {
+                "node": node,
+                "serviceNamespace": ref.namespace,
+                "serviceName": ref.name,
+                "addresses": [
+                    {"ip": str(address), "interfaces": list(announcement.interfaces)}
+                    for address, announcement in addresses
+                ],
+                "conditions": [
+                    {
+                        "type": ANNOUNCED,
+                        "status": status,
+                        "reason": str(told[0][1].silence) if told else "Announced",
+                        "message": "; ".join(f"{address}: {entry.message}" for address, entry in told),
+                    }
+                ],
+            },
+        }
+    )
+
+
 def read_service_status(text: str) -> tuple[ObjectRef, Holding] | None:
     """Return who holds what by one file under services/; None if it says nothing that can be understood."""
     try:
         document = parse_value(text, "status")
-        metadata = document["metadata"]
-        ref = ObjectRef("Service", str(metadata["namespace"]), str(metadata["name"]))
-        ingress = document["status"]["loadBalancer"]["ingress"]
-        addresses = tuple(parse_address(entry["ip"]) for entry in ingress)
-        pool = str(metadata["annotations"][ALLOCATED_FROM])
-    except (ConfigError, AttributeError, LookupError, TypeError, ValueError):
+        document["metadata"]["annotations"][ALLOCATED_FROM[0]]  # without it, the file is not whole
+    except (ConfigError, LookupError, TypeError):
         return None
-    return ref, Holding(addresses, pool)
+    return read_holding(document)
 
 
 def read_holdings(files: Mapping[str, str]) -> dict[ObjectRef, Holding]:
@@ -144,35 +255,6 @@ def read_holdings(files: Mapping[str, str]) -> dict[ObjectRef, Holding]:
                 )
             holdings[parsed[0]] = parsed[1]
     return holdings
-
-
-def _service_status(ref: ObjectRef, outcome: Allocation | Refused) -> dict[str, Any]:
-    allocated = isinstance(outcome, Allocation)
-    refused = outcome.refused if isinstance(outcome, Allocation) else outcome
-    condition = {
-        "type": ALLOCATED,
-        "status": "True" if allocated and refused is None else "False",
-        "reason": str(refused.reason) if refused else "IPAllocated",
-        "message": refused.message if refused else "",
-    }
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {
-            "name": ref.name,
-            "namespace": ref.namespace,
-            "annotations": {ALLOCATED_FROM: outcome.pool if isinstance(outcome, Allocation) else ""},
-        },
-        "status": {
-            "loadBalancer": {
-                "ingress": [
-                    {"ip": str(address), "ipMode": "VIP"}
-                    for address in (outcome.addresses if isinstance(outcome, Allocation) else ())
-                ]
-            },
-            "conditions": [condition],
-        },
-    }
 
 
 def _file_name(name: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from netlb.errors import NetlbError, TransientError
 from netlb.ipam.source import AddressNotServedError, AddressTakenError, Claim, Lessee, NoAddressLeftError
-from netlb.net import Address, Family, family_of, parse_prefix
+from netlb.net import Address, Family, family_of, parse_prefix, to_address
 
 __all__ = ["FakeAddressBook", "FakeAddressSource"]
 
@@ -88,8 +88,9 @@ class FakeAddressSource:
             raise AddressNotServedError(_NAME, f"{self.lessee} has no {family} prefix", "add one")
         for span in spans:
             for value in range(span.first, span.last + 1):
-                if span.address(value) not in self.book.entries:
-                    return span.address(value)
+                address = to_address(family, value)
+                if address not in self.book.entries:
+                    return address
         raise NoAddressLeftError(_NAME, f"every {family} address is in use", "add a prefix")
 
     def _check(self, family: Family, wanted: Address) -> Address:

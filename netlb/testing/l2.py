@@ -1,7 +1,7 @@
 """Segments and announcers in memory, for tests of what holds addresses: no root, no process, no waiting.
 
 A FakeAnnouncer does what the real one does, with the same responder, bursts and refusals; the same contract tests
-run against both. Its time stands still until `FakeSegment.advance`.
+run against both. Its time stands still until `FakeSegment.advance`, and every lot that it draws is one half.
 
     segment = FakeSegment()
     async with FakeAnnouncer({"eth0": segment}) as announcer:
@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from netlb.errors import TransientError
-from netlb.l2 import arp, ndp
+from netlb.l2.adapter.probes import ProbeRounds
 from netlb.l2.announces import (
     AddressStats,
     Conflict,
@@ -25,75 +25,26 @@ from netlb.l2.announces import (
     InterfaceAppeared,
     InterfaceVanished,
     Stats,
+    Stranger,
     WorkerDied,
     WorkerRestarted,
     parse_station,
+    parse_wanted,
 )
 from netlb.l2.burst import GratuitousBurst
 from netlb.l2.conflicts import ConflictReports
-from netlb.l2.ethernet import ARP, BROADCAST, format_mac
-from netlb.l2.holdings import Holdings, Wanted
+from netlb.l2.ethernet import format_mac
+from netlb.l2.holdings import Holdings
 from netlb.l2.interfaces import DEFAULT_EXCLUDE, Interface, Link, Selection
+from netlb.l2.probe import RFC_TIMINGS, ProbeTimings, Probing
 from netlb.l2.responder import Responder
 from netlb.net import Address
 from netlb.reasons import FrameVerdict
+from netlb.testing.segment import FakeSegment, judge
 
 __all__ = ["FakeAnnouncer", "FakeSegment"]
 
 _UP_WITH_CARRIER = 0x1 | 0x2 | 0x10000
-_ASKER = bytes.fromhex("02000000ffff")
-_ASKER_IPV4 = bytes(4)
-_ASKER_IPV6 = bytes.fromhex("fe80000000000000000000000000ffff")
-
-
-class FakeSegment:
-    """An Ethernet segment: every frame that is sent reaches every announcer on it."""
-
-    def __init__(self) -> None:
-        self.announced: list[bytes] = []
-        """The gratuitous frames sent so far, oldest first."""
-        self.now = 0.0
-        """Seconds."""
-        self._ports: list[_Port] = []
-
-    async def who_has(self, address: str | Address) -> list[str]:
-        """Ask for an address as another station would; return the MAC addresses that answer, in order."""
-        answers = self.send(_question(parse_station(address).packed))
-        return sorted(format_mac(answer[6:12]) for answer in answers)
-
-    def send(self, frame: bytes) -> list[bytes]:
-        """Send a frame as a station of no announcer; return what is sent back."""
-        return self._deliver(frame, sender=None)
-
-    def advance(self, seconds: float) -> None:
-        """Let time go by: what is due is announced, each round at its time."""
-        until = self.now + seconds
-        announcers = list(dict.fromkeys(port.announcer for port in self._ports))
-        while True:
-            wakeups = [wakeup for announcer in announcers if (wakeup := announcer.next_wakeup()) is not None]
-            if not wakeups or min(wakeups) > until:
-                break
-            self.now = max(self.now, min(wakeups))
-            for announcer in announcers:
-                announcer.transmit(self.now)
-        self.now = until
-
-    def plug(self, port: "_Port") -> None:
-        """Let an announcer's interface hear this segment."""
-        self._ports.append(port)
-
-    def unplug(self, port: "_Port") -> None:
-        """Let it hear the segment no more."""
-        self._ports.remove(port)
-
-    def announce(self, frame: bytes, sender: "_Port") -> None:
-        """Send an announcer's gratuitous frame to all others."""
-        self.announced.append(frame)
-        self._deliver(frame, sender)
-
-    def _deliver(self, frame: bytes, sender: "_Port | None") -> list[bytes]:
-        answers = [port.receive(frame) for port in list(self._ports) if port is not sender]
-        return [answer for answer in answers if answer is not None]
 
 
 class _Port:
@@ -107,8 +58,8 @@ class _Port:
         self.responder = Responder(interface.mac, announcer.macs)
 
     def receive(self, frame: bytes) -> bytes | None:
-        judge = self.responder.receive_arp if frame[12:14] == ARP else self.responder.receive_nd
-        _, answer = judge(frame)
+        _, answer = judge(self.responder, frame)
+        self.announcer.overhear(self, frame)
         self.announcer.report(self)
         return answer
 
@@ -133,6 +84,8 @@ class FakeAnnouncer:
         self._usable: dict[int, tuple[Interface, FakeSegment, bool]] = {}
         self._ports: dict[int, _Port] = {}
         self._burst = GratuitousBurst()
+        self._probing = Probing(lambda: 0.5)
+        self._probes = ProbeRounds()
         self._conflicts = ConflictReports()
         self._pids = count(1000)
         self._pid: int | None = None
@@ -147,6 +100,7 @@ class FakeAnnouncer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._probes.lose()
         self._close_all()
         self._pid = None
 
@@ -176,6 +130,7 @@ class FakeAnnouncer:
 
     def kill_worker(self) -> None:
         """Let the responder process die: nothing is answered until `restart_worker`."""
+        self._probes.lose()
         self._close_all()
         self._pid = None
         self._emit(WorkerDied("ended with SIGKILL"))
@@ -202,10 +157,7 @@ class FakeAnnouncer:
 
     async def hold_many(self, wanted: Mapping[str | Address, Collection[str] | None]) -> None:
         """See Announces."""
-        update: dict[bytes, Wanted] = {
-            parse_station(address).packed: None if names is None else frozenset(names)
-            for address, names in wanted.items()
-        }
+        update = parse_wanted(wanted)
         self._require_worker()
         self._holdings.want(update)
         self._settle(update, self._ports)
@@ -228,6 +180,23 @@ class FakeAnnouncer:
             held = [address for address in packed if port.responder.counters(address) is not None]
             self._burst.start(index, held, port.segment.now)
             self.transmit(port.segment.now)
+
+    async def probe(
+        self, addresses: Mapping[str | Address, Collection[str] | None], timings: ProbeTimings = RFC_TIMINGS
+    ) -> Mapping[Address, Stranger | None]:
+        """See Announces; it ends in the time of the segments."""
+        wanted = parse_wanted(addresses)
+        self._require_worker()
+        asked = {
+            index: [address for address in probed if len(address) == 4 or self._ports[index].ipv6]
+            for index, probed in self._holdings.to_probe(wanted).items()
+        }
+        with self._probes.begin(asked) as waiting:
+            for index, probed in asked.items():
+                self._probing.start(index, probed, timings, self._ports[index].segment.now)
+            for index in asked:
+                self.transmit(self._ports[index].segment.now)
+            return await waiting.found()
 
     def held(self) -> Mapping[Address, frozenset[str]]:
         """See Announces."""
@@ -257,11 +226,12 @@ class FakeAnnouncer:
     # What its segments and ports ask of it
 
     def next_wakeup(self) -> float | None:
-        """Return when the next announcement is due."""
-        return self._burst.next_wakeup()
+        """Return when the next announcement or probe is due."""
+        wakeups = [self._burst.next_wakeup(), self._probing.next_wakeup()]
+        return min((wakeup for wakeup in wakeups if wakeup is not None), default=None)
 
     def transmit(self, now: float) -> None:
-        """Send the announcements that are due."""
+        """Send the announcements and probes that are due."""
         while due := self._burst.frames_to_send(now):
             for index, address, frame in due:
                 port = self._ports[index]
@@ -269,12 +239,28 @@ class FakeAnnouncer:
                 if counters is not None:
                     counters.gratuitous += 1
                 port.segment.announce(frame, port)
+        while (wakeup := self._probing.next_wakeup()) is not None and wakeup <= now:
+            for index, _, frame in self._probing.frames_to_send(now):
+                port = self._ports[index]
+                for answer in port.segment.ask(frame, port):
+                    port.receive(answer)
+        self._tell_verdicts()
+
+    def overhear(self, port: _Port, frame: bytes) -> None:
+        """Look whether a frame that came to a port ends a probe."""
+        self._probing.receive(port.interface.index, frame)
+        self._tell_verdicts()
 
     def report(self, port: _Port) -> None:
         """Tell of the conflicts that a port has seen."""
         for claim in port.responder.claims():
             if self._conflicts.due(port.interface.index, claim, port.segment.now):
                 self._emit(Conflict(ip_address(claim.address), format_mac(claim.mac), port.interface.name))
+
+    def _tell_verdicts(self) -> None:
+        for index, address, mac in self._probing.verdicts():
+            name = self._ports[index].interface.name
+            self._probes.tell(index, address, Stranger(format_mac(mac), name) if mac else None)
 
     def _require_worker(self) -> None:
         if self._pid is None:
@@ -284,6 +270,7 @@ class FakeAnnouncer:
         interface, segment, ipv6 = self._usable[index]
         self.macs.add(interface.mac)
         self._burst.set_interface(index, interface.mac)
+        self._probing.set_interface(index, interface.mac)
         self._holdings.opened(interface)
         port = self._ports[index] = _Port(self, interface, segment, ipv6)
         segment.plug(port)
@@ -294,6 +281,8 @@ class FakeAnnouncer:
         if port is not None:
             port.segment.unplug(port)
             self._burst.remove_interface(index)
+            self._probing.remove_interface(index)
+            self._probes.interface_closed(index)
             self._holdings.closed(index)
             self.macs.discard(port.interface.mac)
 
@@ -319,25 +308,3 @@ class FakeAnnouncer:
 
 _INDEXES = count(1)
 """Unique over all fakes, so that MAC addresses made from them are."""
-
-
-def _question(address: bytes) -> bytes:
-    if len(address) == 4:
-        return arp.ArpPacket(
-            destination=BROADCAST,
-            source=_ASKER,
-            operation=arp.REQUEST,
-            sender_mac=_ASKER,
-            sender_address=_ASKER_IPV4,
-            target_mac=bytes(6),
-            target_address=address,
-        ).encode()
-    group = ndp.solicited_node(address)
-    return ndp.NeighborSolicitation(
-        destination_mac=ndp.group_mac(group),
-        source_mac=_ASKER,
-        source=_ASKER_IPV6,
-        destination=group,
-        target=address,
-        options=((ndp.SOURCE_LINK_ADDRESS, _ASKER),),
-    ).encode()

@@ -17,15 +17,17 @@ from pathlib import Path
 import pytest
 
 from netlb.errors import DataplaneError, TransientError
-from netlb.l2 import ndp
+from netlb.l2 import arp, control, ndp
 from netlb.l2.adapter.announcer import Announcer
 from netlb.l2.adapter.interfaces import LinkWatch
 from netlb.l2.adapter.process import ResponderProcess
 from netlb.l2.adapter.sockets import Memberships
-from netlb.l2.announces import InterfaceAppeared, InterfaceVanished
+from netlb.l2.announces import InterfaceAppeared, InterfaceVanished, Stranger
+from netlb.l2.ethernet import format_mac, parse_mac
+from netlb.l2.probe import ProbeTimings
 from netlb.testing.lab import requirements
 from netlb.testing.lab.namespaces import batch, inside
-from tests.unit.l2.crafted import CRAFTED, HELD4, HELD6, Crafted
+from tests.unit.l2.crafted import ASKER, CRAFTED, HELD4, HELD6, Crafted
 from tests.unit.l2.rigs import MOMENT, PATIENCE, VethRig, eventually, veth_rig
 
 pytestmark = pytest.mark.root
@@ -107,6 +109,77 @@ def test_the_groups_of_held_addresses_are_joined_and_left(rig: VethRig) -> None:
             await announcer.release("2001:db8:1::c0:ffee")
             assert not {("n0", GROUP), ("n1", GROUP)} & memberships()
 
+    rig.run(scenario)
+
+
+def test_the_group_of_a_probed_address_is_joined_meanwhile_and_kept_if_it_is_held(rig: VethRig) -> None:
+    quick = ProbeTimings(retrans_timer=0.2)
+
+    async def scenario() -> None:
+        async with rig.announcer() as announcer:
+            probe = asyncio.ensure_future(announcer.probe({SIX: None}, quick))
+            await eventually(lambda: ("n0", GROUP) in memberships())
+            assert {ip_address(SIX): None} == await probe
+            assert ("n0", GROUP) not in memberships()
+
+            probe = asyncio.ensure_future(announcer.probe({SIX: None}, quick))
+            await eventually(lambda: ("n0", GROUP) in memberships())
+            await announcer.hold(SIX)
+            assert {ip_address(SIX): None} == await probe
+            assert ("n0", GROUP) in memberships()
+            await announcer.release(SIX)
+            assert ("n0", GROUP) not in memberships()
+
+    rig.run(scenario)
+
+
+def test_what_concerns_an_address_that_was_probed_wakes_nobody(rig: VethRig) -> None:
+    async def scenario() -> None:
+        async with rig.announcer() as announcer:
+            await announcer.hold_many({"192.0.2.77": None, "2001:db8::77": None})  # or no filter is there to look at
+            timings = ProbeTimings(probe_wait=0, probe_num=1, announce_wait=0.1, retrans_timer=0.1)
+            await announcer.probe({FOUR: None, SIX: None}, timings)
+            before = (await announcer.stats()).verdicts
+            assert [[], []] == [await rig.ask(FOUR), await rig.ask(SIX)]
+            assert before == (await announcer.stats()).verdicts
+
+    rig.run(scenario)
+
+
+def test_a_kernel_that_probes_for_the_same_address_is_found(rig: VethRig) -> None:
+    """Linux asks before it uses a new IPv6 address; what it sends then is what ends ours."""
+
+    async def scenario() -> None:
+        async with rig.announcer() as announcer:
+            probe = asyncio.ensure_future(announcer.probe({SIX: None}, ProbeTimings(retrans_timer=PATIENCE)))
+            await eventually(lambda: rig.probed(ndp.probe(parse_mac(rig.mac("n0")), HELD6)) > 0)
+            batch([f"address add {SIX} dev far-n0"], rig.stranger)
+            assert {ip_address(SIX): Stranger(format_mac(ASKER), "n0")} == await probe
+
+    rig.run(scenario)
+
+
+def test_a_probe_that_could_not_be_sent_proves_nothing(rig: VethRig) -> None:
+    """Frames are refused while the link is down under the responder, which its parent does not see here."""
+
+    async def scenario() -> None:
+        process = await ResponderProcess.start(events.append)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(process.stop)
+            index = socket.if_nametoindex("n0")
+            await process.set_interface(index, parse_mac(rig.mac("n0")))
+            batch(["link set n0 down"], rig.node)
+            await process.probe(index, (HELD4,), ProbeTimings(probe_wait=0, probe_num=1, announce_wait=0.01))
+            await eventually(lambda: unsent(process))
+            assert [] == events
+            batch(["link set n0 up"], rig.node)
+            await eventually(lambda: [control.Probed(index, ((HELD4, b""),))] == events)
+            assert 1 <= rig.probed(arp.probe(parse_mac(rig.mac("n0")), HELD4))
+
+    async def unsent(process: ResponderProcess) -> bool:
+        return (await process.stats()).unsent > 0
+
+    events: list[control.ClaimSeen | control.Probed] = []
     rig.run(scenario)
 
 

@@ -1,5 +1,6 @@
 """Settings that cannot work: one line on stderr that says which, why and what to do, and the documented exit status."""
 
+import os
 import re
 import socket
 import subprocess
@@ -46,6 +47,15 @@ def test_what_can_be_refused_before_anything_is_done(
 ) -> None:
     with_source = [] if not arguments or "--source" in arguments else ["--source", f"dir:{tmp_path}"]
     refused(USAGE, [str(BIN / f"netlb-{daemon}"), *with_source, *arguments], f"netlb-{daemon}: ", *words)
+
+
+def test_a_way_to_detect_conflicts_that_there_is_not(tmp_path: Path) -> None:
+    words = ("--conflict-detection", "'maybe' is not a choice", "off, probe")
+    command = [str(BIN / "netlb-speaker"), "--source", f"dir:{tmp_path}", "--conflict-detection", "maybe"]
+    refused(USAGE, command, *words)
+    variable = {**os.environ, "NETLB_CONFLICT_DETECTION": "maybe"}
+    ended = subprocess.run(command[:-2], check=False, capture_output=True, text=True, timeout=30, env=variable)
+    check_refusal(USAGE, ended, *words)
 
 
 @pytest.mark.parametrize("more", [[], ["--print-plan"]], ids=["run", "print"])

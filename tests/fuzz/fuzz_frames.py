@@ -1,4 +1,4 @@
-"""No matter what bytes a station sends: one verdict, no exception, and no answer for an address that is not held.
+"""No matter what bytes a station sends: no exception, one verdict, and no answer or probe ended but for its address.
 
 python tests/fuzz/fuzz_frames.py [SECONDS]
 """
@@ -9,6 +9,7 @@ import time
 
 from netlb.l2 import arp, ndp
 from netlb.l2.filters import arp_filter, nd_filter
+from netlb.l2.probe import RFC_TIMINGS, Probing
 from netlb.l2.responder import Responder
 from netlb.reasons import FrameVerdict
 from tests.unit.l2.bpf import passes
@@ -45,7 +46,7 @@ def mutate(frame: bytes, chance: random.Random) -> bytes:
 
 
 def check(frame: bytes) -> None:
-    """Raise AssertionError, or whatever the responder raises, if the invariant does not hold for this frame."""
+    """Raise AssertionError, or whatever is raised by what is called, if the invariant does not hold for this frame."""
     responder = Responder(NODE, {NODE})
     responder.hold(HELD4)
     responder.hold(HELD6)
@@ -62,6 +63,14 @@ def check(frame: bytes) -> None:
     if verdict in _MATTERS and frame[12:14] == b"\x86\xdd":
         assert passes(nd_filter([HELD6]), frame)
     assert sum(responder.counts.values()) == 2
+    probing = Probing(lambda: 0.0)
+    probing.set_interface(1, NODE)
+    probing.start(1, [HELD4, HELD6], RFC_TIMINGS, 0.0)
+    probing.receive(1, frame)
+    for _, address, mac in probing.verdicts():
+        assert address in {HELD4, HELD6}
+        assert mac not in {NODE, b""}
+        assert passes(arp_filter([HELD4]) if address == HELD4 else nd_filter([HELD6]), frame)
 
 
 def fuzz(rounds: int, seed: int) -> None:

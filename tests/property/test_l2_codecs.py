@@ -1,6 +1,7 @@
 """Laws of the codecs, with scapy as the oracle: same bytes, same fields, back and forth."""
 
 import warnings
+from socket import AF_INET6, inet_ntop, inet_pton
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # scapy's own, about ciphers it does not find
     from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6NDOptUnknown, IPv6
     from scapy.layers.l2 import ARP, Ether
+    from scapy.utils6 import in6_getnsma, in6_getnsmac
 
 macs = st.binary(min_size=6, max_size=6)
 stations = macs.map(lambda mac: bytes((mac[0] & 0xFE,)) + mac[1:])
@@ -137,6 +139,25 @@ def test_decoding_raises_value_error_or_nothing(octets: bytes) -> None:
             decode(octets)
         except ValueError:
             continue
+
+
+@given(macs, ipv4)
+def test_an_arp_probe_is_what_scapy_makes_of_rfc_5227(mac: bytes, address: bytes) -> None:
+    built = Ether(dst="ff:ff:ff:ff:ff:ff", src=colons(mac)) / ARP(
+        op="who-has", hwsrc=colons(mac), psrc="0.0.0.0", hwdst="00:00:00:00:00:00", pdst=".".join(map(str, address))
+    )
+    assert bytes(built) + arp.PADDING == arp.probe(mac, address)
+
+
+@given(macs, unicast6)
+def test_a_duplicate_address_probe_is_what_scapy_makes_of_rfc_4862(mac: bytes, address: bytes) -> None:
+    group = inet_ntop(AF_INET6, in6_getnsma(inet_pton(AF_INET6, text6(address))))
+    built = (
+        Ether(dst=in6_getnsmac(inet_pton(AF_INET6, group)), src=colons(mac))
+        / IPv6(src="::", dst=group, hlim=255)
+        / ICMPv6ND_NS(tgt=text6(address))
+    )
+    assert bytes(built) == ndp.probe(mac, address)
 
 
 @given(solicitations, st.integers(0, 85), st.integers(1, 255))

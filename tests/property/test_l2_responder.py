@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from hashlib import sha256
+from itertools import cycle, pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from netlb.l2.ethernet import BROADCAST
 from netlb.l2.filters import LIMIT, arp_filter, nd_filter
 from netlb.l2.groups import SolicitedNodeGroups
 from netlb.l2.ndp import solicited_node
+from netlb.l2.probe import ProbeTimings, Probing
 from netlb.l2.responder import Responder
 from netlb.reasons import FrameVerdict
 from tests.unit.l2.bpf import passes
@@ -92,6 +94,63 @@ def test_every_frame_is_judged_once_and_only_held_addresses_are_answered_for(
             assert (NODE, True, False) == (advertisement.source_mac, advertisement.override, advertisement.router)
     assert {claim.address for claim in responder.claims()} <= fours | sixes
     assert 2 * len(seen) == sum(responder.counts.values())
+
+
+@given(held4, held6, frames, st.sampled_from([0, LIMIT]))
+def test_what_ends_a_probe_is_about_a_probed_address_and_passes_the_filter(
+    fours: frozenset[bytes], sixes: frozenset[bytes], frame: bytes, limit: int
+) -> None:
+    probing = Probing(lambda: 0.0)
+    probing.set_interface(1, NODE)
+    probing.start(1, fours | sixes, ProbeTimings(), 0.0)
+    probing.receive(1, frame)
+    for verdict in probing.verdicts():
+        assert verdict.address in fours | sixes
+        assert verdict.mac not in {NODE, BROADCAST, b""}
+        if len(verdict.address) == 4:
+            assert passes(arp_filter(fours, limit), frame)
+        else:
+            assert passes(nd_filter(sixes, limit), frame)
+
+
+numbers = st.integers(0, 5)
+lengths = st.floats(0.0, 3.0)
+
+
+@given(
+    st.builds(ProbeTimings, lengths, numbers, st.just(1.0), st.floats(1.0, 3.0), lengths, numbers, lengths),
+    st.lists(st.one_of(few4, few6), unique=True),
+    st.lists(st.floats(0.0, 1.0, exclude_max=True), min_size=1),
+)
+def test_every_probe_ends_once_with_as_many_frames_and_as_late_as_the_rfcs_say(
+    timings: ProbeTimings, addresses: list[bytes], lots: list[float]
+) -> None:
+    drawn = cycle(lots)
+    probing = Probing(lambda: next(drawn))
+    probing.set_interface(1, NODE)
+    probing.start(1, addresses, timings, 0.0)
+    sent: dict[bytes, list[float]] = {address: [] for address in addresses}
+    ended: dict[bytes, float] = {}
+    while (now := probing.next_wakeup()) is not None:
+        for _, address, _ in probing.frames_to_send(now):
+            sent[address].append(now)
+        for verdict in probing.verdicts():
+            assert verdict.address not in ended
+            assert b"" == verdict.mac
+            ended[verdict.address] = now
+    assert set(addresses) == ended.keys()
+    late = 1e-6
+    for address, times in sent.items():
+        assert (timings.probe_num if len(address) == 4 else timings.dup_addr_detect_transmits) == len(times)
+        if len(address) == 16:
+            assert all(
+                at >= number * timings.retrans_timer - late for number, at in enumerate([*times, ended[address]])
+            )
+        elif times:
+            assert times[0] <= timings.probe_wait + late
+            gaps = [after - before for before, after in pairwise(times)]
+            assert all(timings.probe_min - late <= gap <= timings.probe_max + late for gap in gaps)
+            assert ended[address] - times[-1] >= timings.announce_wait - late
 
 
 @given(held6, st.one_of(nd_frames, mangled()))

@@ -33,13 +33,27 @@ class StatusReader:
         return {path.stem.removeprefix("default."): addresses for path, addresses in found.items() if addresses}
 
     def pool(self, name: str) -> dict[str, dict[str, int]]:
-        """Return a pool's use by family: total, used and free."""
-        document = load(self.root / f"addresspools/{name}.yaml")
-        return document["status"] if document else {}
+        """Return a pool's use by family: total, used and free, each written as text."""
+        document = load(self.root / f"addresspools/{name}.yaml") or {"status": {}}
+        assert all(isinstance(count, str) for counts in document["status"].values() for count in counts.values())
+        return {
+            family: {what: int(count) for what, count in counts.items()}
+            for family, counts in document["status"].items()
+        }
 
     def node(self, name: str) -> dict[str, Any]:
         """Return what a node's speaker reports; empty while it reports nothing."""
         return load(self.root / f"nodes/{name}.yaml") or {}
+
+    def l2(self, node: str, service: str) -> dict[str, Any]:
+        """Return what a speaker says of a Service in the namespace default; empty while it says nothing."""
+        document = load(self.root / f"servicel2statuses/{node}/default.{service}.yaml")
+        return document["status"] if document else {}
+
+    def announced(self, node: str, service: str) -> tuple[str, str]:
+        """Return status and reason of a Service's condition; empty while its speaker says nothing."""
+        [condition] = self.l2(node, service).get("conditions", [{"status": "", "reason": ""}])
+        return condition["status"], condition["reason"]
 
     def announcers(self, address: str) -> list[str]:
         """Return the nodes whose speakers say that they answer for an address."""

@@ -1,102 +1,16 @@
 """The speaker's parts together, with an announcer and a segment in memory: allocations in, answers out."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-import pytest
-
-from netlb.errors import DataplaneError
 from netlb.l2 import arp
-from netlb.l2.announces import Event
-from netlb.net import Address
-from netlb.runtime.app import App
-from netlb.testing.l2 import FakeAnnouncer, FakeSegment
-from netlb_speaker.wiring import SpeakerSettings, build
-from tests.manifests import advertisement, node, pool, service, slice_of
+from netlb.testing.l2 import FakeSegment
+from tests.manifests import advertisement, pool, service, slice_of
+from tests.support.speaking import ADDRESS, ANNOUNCED, Net, declare, speaker
 from tests.support.status import StatusReader
-from tests.support.wired import allocate, common, wired, write
+from tests.support.wired import allocate, wired, write
 
-ADDRESS = "192.0.2.1"
 STRANGER = "02:00:00:00:00:99"
-
-
-class Net:
-    """Two segments that the speaker is on, and its announcer once there is one."""
-
-    def __init__(self) -> None:
-        self.segments = {"eth0": FakeSegment(), "eth1": FakeSegment()}
-        self.refuses: dict[str, int] = {}
-        """How often holding an address still fails."""
-        self.on_release: Callable[[], None] = lambda: None
-        self.announcer: FakeAnnouncer | None = None
-
-    def __call__(self, *, interfaces: Collection[str], on_event: Callable[[Event], None]) -> FakeAnnouncer:
-        self.announcer = _Announcer(self, interfaces, on_event)
-        return self.announcer
-
-    @property
-    def worker(self) -> FakeAnnouncer:
-        assert self.announcer is not None
-        return self.announcer
-
-    async def answers(self, address: str = ADDRESS) -> list[str]:
-        """Return the interfaces on which an address is answered for."""
-        return [name for name, segment in self.segments.items() if await segment.who_has(address)]
-
-
-class _Announcer(FakeAnnouncer):
-    """Refuses now and then, and lets a test look on when addresses are released."""
-
-    def __init__(self, net: Net, interfaces: Collection[str], on_event: Callable[[Event], None]) -> None:
-        super().__init__(net.segments, interfaces=interfaces, on_event=on_event)
-        self._net = net
-
-    async def hold_many(self, wanted: Mapping[str | Address, Collection[str] | None]) -> None:
-        for address in map(str, wanted):
-            if self._net.refuses.get(address, 0):
-                self._net.refuses[address] -= 1
-                raise DataplaneError(f"hold {address}", 12)
-        await super().hold_many(wanted)
-
-    async def release_many(self, addresses: Collection[str | Address]) -> None:  # type: ignore[override]
-        self._net.on_release()
-        await super().release_many(addresses)
-
-
-@pytest.fixture
-def net() -> Net:
-    return Net()
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A directory with two nodes, a pool, and a Service whose address node-1 owns."""
-    common(tmp_path)
-    write(tmp_path, "nodes.yaml", [node("node-1"), node("node-2")])
-    write(tmp_path, "pool.yaml", [pool("all", "192.0.2.1-192.0.2.6"), advertisement(spec="{ipAddressPools: [all]}")])
-    declare(tmp_path, "web")
-    return tmp_path
-
-
-@pytest.fixture
-def status(root: Path) -> StatusReader:
-    return StatusReader(root / "cluster.status")
-
-
-def declare(root: Path, *names: str) -> None:
-    """Declare Services with an endpoint on node-1, policy Local, and allocate."""
-    spec = {"externalTrafficPolicy": "Local"}
-    for name in names:
-        write(root, f"{name}.yaml", [service(name, **spec), slice_of(name, "node-1")])
-    allocate(root)
-
-
-def speaker(root: Path, net: Net, *, name: str = "node-1", interfaces: tuple[str, ...] = ()) -> App:
-    settings = SpeakerSettings(
-        common=common(root), status_dir=root / "cluster.status", node=name, interfaces=interfaces
-    )
-    return build(settings, net)
 
 
 def test_an_address_is_answered_for_while_its_service_is_there(root: Path, net: Net, status: StatusReader) -> None:
@@ -219,6 +133,59 @@ def test_a_conflict_is_a_note_and_a_metric(root: Path, net: Net, status: StatusR
             await daemon.until(lambda: status.node("node-1").get("notes") == [told], "the note")
             assert 1.0 == daemon.metric("netlb_layer2_conflicts_total", ip=ADDRESS, interface="eth1")
             assert ["eth0", "eth1"] == await net.answers()
+
+    asyncio.run(scenario())
+
+
+def test_a_service_has_a_status_of_its_own_until_its_address_goes(root: Path, net: Net, status: StatusReader) -> None:
+    declare(root, "web", "web-2")
+
+    async def scenario() -> None:
+        async with wired(speaker(root, net)) as daemon:
+            await daemon.until(lambda: status.announced("node-1", "web-2") == ANNOUNCED, "it is announced")
+            assert {
+                "node": "node-1",
+                "serviceNamespace": "default",
+                "serviceName": "web",
+                "addresses": [{"ip": ADDRESS, "interfaces": ["eth0", "eth1"]}],
+                "conditions": [{"type": "netlb.io/Announced", "status": "True", "reason": "Announced", "message": ""}],
+            } == status.l2("node-1", "web")
+            (root / "cluster" / "web.yaml").unlink()
+            await daemon.until(lambda: not status.l2("node-1", "web"), "its file goes with it")
+            assert ANNOUNCED == status.announced("node-1", "web-2")
+            write(root, "web-2.yaml", [service("web-2", externalTrafficPolicy="Local"), slice_of("web-2", "node-2")])
+            await daemon.until(lambda: not status.l2("node-1", "web-2"), "another node owns it")
+
+    asyncio.run(scenario())
+
+
+def test_files_of_a_speaker_that_crashed_are_taken_away_and_other_nodes_left(root: Path, net: Net) -> None:
+    statuses = root / "cluster.status" / "servicel2statuses"
+    left, other = statuses / "node-1" / "default.gone.yaml", statuses / "node-11" / "default.web.yaml"
+    for path in (left, other):
+        path.parent.mkdir(parents=True)
+        path.write_text("status: {}")
+
+    async def scenario() -> None:
+        async with wired(speaker(root, net)) as daemon:
+            await daemon.until(lambda: not left.exists(), "it is taken away")
+
+    asyncio.run(scenario())
+    assert [other] == list(statuses.rglob("*.yaml"))
+
+
+def test_what_cannot_be_announced_is_said_of_its_service(root: Path, net: Net, status: StatusReader) -> None:
+    net.refuses[ADDRESS] = 10**6
+
+    async def scenario() -> None:
+        async with wired(speaker(root, net)) as daemon:
+            await daemon.until(lambda: status.announced("node-1", "web") == ("False", "AnnounceFailed"), "it failed")
+            net.refuses.clear()
+            await daemon.until(lambda: status.announced("node-1", "web") == ANNOUNCED, "it is announced")
+            for name in net.segments:
+                net.worker.remove_interface(name)
+            gone = ("False", "InterfaceMissing")
+            await daemon.until(lambda: status.announced("node-1", "web") == gone, "no interface is left")
 
     asyncio.run(scenario())
 

@@ -1,244 +1,211 @@
-"""MetalLB's configuration of v0.11: one ConfigMap, translated into native kinds.
+"""MetalLB's objects (`metallb.io`, since v0.13), translated into native kinds.
 
-The grammar is read as strictly as MetalLB reads it: an unknown key, a pool without addresses or two pools
-that overlap refuse the whole configuration, so that nobody runs on half of what they wrote. Pools of both
-protocols are translated; BGP sessions and their advertisements are checked, and reported as not served.
+MetalLB refuses its whole configuration for one mistake; here the object with the mistake is refused alone. Mistakes
+inside an object are found when it is decoded, those between objects here. Of objects that contradict each other the
+youngest is refused.
 """
 
-import re
-from dataclasses import dataclass
-from itertools import combinations, pairwise
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 import msgspec
 
-from netlb.api.core import ConfigMap
-from netlb.api.decode import convert, without_nulls
-from netlb.api.documents import parse_value
-from netlb.api.meta import ObjectMeta, Record
-from netlb.api.v1alpha1 import AddressPool, AddressPoolSpec, L2Advertisement, L2AdvertisementSpec
-from netlb.errors import ConfigError
-from netlb.findings import Finding, ObjectRef, Severity
-from netlb.net import AddressRange, is_station, parse_address, parse_prefix, parse_range
-from netlb.reasons import ManifestProblem
+from netlb.api import v1alpha1
+from netlb.api.dialects import metallb_bgp
+from netlb.api.dialects.base import Compatibility, Foreign, Translated, Translation
+from netlb.api.dialects.metallb_bgp import LegacyBGPAdvertisement
+from netlb.api.dialects.metallb_conflicts import Declared, conflicts
+from netlb.api.dialects.metallb_rules import (
+    MetalLBRecord,
+    check_aggregation,
+    check_entries,
+    check_selectors,
+    not_honoured,
+)
+from netlb.api.meta import LabelSelector, ObjectMeta, Record
+from netlb.api.v1alpha1.base import Spec, check_bounds
+from netlb.findings import ObjectRef
 
-__all__ = ["CONFIG_MAP", "Translation", "translate"]
-
-CONFIG_MAP = ObjectRef("ConfigMap", "metallb-system", "config")
-"""Where MetalLB keeps its configuration unless told otherwise."""
-
-_KEY = "config"
-_U32 = 0xFFFFFFFF
-
-
-@dataclass(frozen=True, slots=True)
-class Translation:
-    """Native records that say what the ConfigMap said, and what got lost on the way."""
-
-    records: tuple[Record, ...] = ()
-    findings: tuple[Finding, ...] = ()
+__all__ = ["KINDS", "translate"]
 
 
-class _Strict(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
-    """Base of the grammar: kebab-case keys, none of them unknown."""
+class IPAddressPoolSpec(Spec, frozen=True, kw_only=True):
+    """Spec of an IPAddressPool."""
 
-
-class _Expression(_Strict, frozen=True, kw_only=True):
-    key: str
-    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
-    values: tuple[str, ...] = ()
-
-
-class _NodeSelector(_Strict, frozen=True, kw_only=True):
-    match_labels: dict[str, str] = {}
-    match_expressions: tuple[_Expression, ...] = ()
-
-
-class _Peer(_Strict, frozen=True, kw_only=True):
-    my_asn: int
-    peer_asn: int
-    peer_address: str
-    source_address: str = ""
-    peer_port: int = 179
-    hold_time: str = "90s"
-    router_id: str = ""
-    node_selectors: tuple[_NodeSelector, ...] = ()
-    password: str = ""
-
-    def __post_init__(self) -> None:
-        for field, asn in (("my-asn", self.my_asn), ("peer-asn", self.peer_asn)):
-            if not 0 < asn <= _U32:
-                raise ValueError(f"{field}: an autonomous system number is from 1 to {_U32}")
-        if not 0 <= self.peer_port <= 0xFFFF:
-            raise ValueError("peer-port: a port is from 0 to 65535")
-        for field, text in (
-            ("peer-address", self.peer_address),
-            ("source-address", self.source_address),
-            ("router-id", self.router_id),
-        ):
-            if text or field == "peer-address":
-                try:
-                    parse_address(text)
-                except ValueError as error:
-                    raise ValueError(f"{field}: {error}") from None
-        seconds = _duration(self.hold_time)
-        if seconds is None:
-            raise ValueError(f"hold-time: {self.hold_time!r} is not a duration such as 90s or 1m30s")
-        if seconds != 0 and seconds < 3:
-            raise ValueError("hold-time: BGP allows 0 or at least 3 seconds (RFC 4271 section 4.2)")
-
-
-class _BGPAdvertisement(_Strict, frozen=True, kw_only=True):
-    aggregation_length: int = 32
-    localpref: int = 0
-    communities: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.aggregation_length <= 32:
-            raise ValueError("aggregation-length: a prefix length is from 0 to 32")
-        if not 0 <= self.localpref <= _U32:
-            raise ValueError(f"localpref: a preference is from 0 to {_U32}")
-
-
-class _Pool(_Strict, frozen=True, kw_only=True):
-    name: str
-    protocol: Literal["bgp", "layer2"]
     addresses: tuple[str, ...]
-    avoid_buggy_ips: bool = False
     auto_assign: bool = True
-    bgp_advertisements: tuple[_BGPAdvertisement, ...] = ()
+    avoid_buggy_ips: bool = msgspec.field(default=False, name="avoidBuggyIPs")
+    service_allocation: v1alpha1.ServiceAllocation | None = None
 
     def __post_init__(self) -> None:
-        if not self.name:
-            raise ValueError("name: a pool needs a name")
-        if not self.addresses:
-            raise ValueError("addresses: a pool needs at least one prefix or range")
-        for index, text in enumerate(self.addresses):
-            try:
-                _range(text)
-            except ValueError as error:
-                raise ValueError(f"addresses[{index}]: {error}") from None
+        check_entries("addresses", self.addresses)
+        if allocation := self.service_allocation:
+            check_selectors("serviceAllocation.namespaceSelectors", allocation.namespace_selectors)
+            check_selectors("serviceAllocation.serviceSelectors", allocation.service_selectors)
+        self.native()
+
+    def native(self) -> v1alpha1.AddressPoolSpec:
+        """Return the same in native terms; ValueError names the field that cannot be said."""
+        return v1alpha1.AddressPoolSpec(
+            addresses=self.addresses,
+            auto_assign=self.auto_assign,
+            avoid_buggy_ips=self.avoid_buggy_ips,
+            sharing="cluster",
+            service_allocation=self.service_allocation,
+        )
+
+
+class IPAddressPool(MetalLBRecord, frozen=True, kw_only=True):
+    """Which addresses there are."""
+
+    spec: IPAddressPoolSpec
+
+    def native(self) -> tuple[Record, ...]:
+        return (v1alpha1.AddressPool(metadata=self.cluster_wide, spec=self.spec.native()),)
+
+
+class LegacyAddressPoolSpec(Spec, frozen=True, kw_only=True):
+    """Spec of an AddressPool (v1beta1, gone since MetalLB 0.14): a pool that says how it is announced."""
+
+    protocol: Literal["layer2", "bgp"]
+    addresses: tuple[str, ...]
+    auto_assign: bool = True
+    bgp_advertisements: tuple[LegacyBGPAdvertisement, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_entries("addresses", self.addresses)
         if self.bgp_advertisements and self.protocol != "bgp":
-            raise ValueError("bgp-advertisements: only a pool with protocol bgp has them")
-        # v0.11 compares with every prefix that the entries expand to, IPv6 included.
-        longest = max(length for text in self.addresses for length in _range(text).prefix_lengths())
+            raise ValueError("bgpAdvertisements: only a pool with protocol bgp has them")
+        pool = self.native()
         for index, advertisement in enumerate(self.bgp_advertisements):
-            if advertisement.aggregation_length < longest:
-                raise ValueError(
-                    f"bgp-advertisements[{index}]: aggregation-length {advertisement.aggregation_length} is "
-                    f"shorter than a prefix of the pool (/{longest})"
-                )
+            try:
+                check_aggregation(advertisement.native(()), pool)
+            except ValueError as error:
+                raise ValueError(f"bgpAdvertisements[{index}].{error}") from None
 
-
-class _Config(_Strict, frozen=True, kw_only=True):
-    peers: tuple[_Peer, ...] = ()
-    bgp_communities: dict[str, str] = {}
-    address_pools: tuple[_Pool, ...] = ()
-
-    def __post_init__(self) -> None:
-        for first, second in combinations(self.peers, 2):
-            if first == second:
-                raise ValueError("peers: two peers are identical")
-        for name, value in self.bgp_communities.items():
-            if not _is_community(value):
-                raise ValueError(f"bgp-communities: {name!r} is {value!r}; write two numbers, as in 65000:100")
-        for pool in self.address_pools:
-            for advertisement in pool.bgp_advertisements:
-                for text in advertisement.communities:
-                    if text not in self.bgp_communities and not _is_community(text):
-                        raise ValueError(
-                            f"address-pools: pool {pool.name!r} uses community {text!r}, which is no "
-                            "number:number and no name under bgp-communities"
-                        )
-        for one, other in combinations(self.address_pools, 2):
-            if one.name == other.name:
-                raise ValueError(f"address-pools: two pools are named {one.name!r}")
-        entries = sorted((_range(text), pool.name) for pool in self.address_pools for text in pool.addresses)
-        for (lower, one_name), (upper, other_name) in pairwise(entries):
-            if lower.overlaps(upper):
-                raise ValueError(f"address-pools: {lower} of pool {one_name!r} overlaps {upper} of pool {other_name!r}")
-
-
-def translate(config_map: ConfigMap, origin: str) -> Translation:
-    """Translate MetalLB's ConfigMap; ConfigError if any part of it is invalid."""
-    subject = config_map.ref
-    text = config_map.data.get(_KEY)
-    if text is None:
-        raise ConfigError(
-            Finding(
-                origin=origin,
-                subject=subject,
-                field=f"data.{_KEY}",
-                reason=ManifestProblem.INVALID_OBJECT,
-                problem="the field is required and missing",
-                remedy=f"put MetalLB's configuration under the key {_KEY!r}",
-            )
+    def native(self) -> v1alpha1.AddressPoolSpec:
+        """Return the pool in native terms; ValueError names the field that cannot be said."""
+        return v1alpha1.AddressPoolSpec(
+            addresses=self.addresses, auto_assign=self.auto_assign, sharing="cluster", protocol=self.protocol
         )
-    value = parse_value(text, f"{origin}: {subject}: data.{_KEY}")
-    config = convert(
-        {} if value is None else without_nulls(value), _Config, subject=subject, origin=origin, field=f"data.{_KEY}"
-    )
-    records: list[Record] = []
-    for pool in config.address_pools:
-        records.append(
-            AddressPool(
-                metadata=ObjectMeta(name=pool.name),
-                spec=AddressPoolSpec(
-                    addresses=tuple(text.strip() for text in pool.addresses),
-                    auto_assign=pool.auto_assign,
-                    avoid_buggy_ips=pool.avoid_buggy_ips,
-                    protocol=pool.protocol,
-                ),
-            )
-        )
-        if pool.protocol == "layer2":
-            records.append(
-                L2Advertisement(
-                    metadata=ObjectMeta(name=pool.name),
-                    spec=L2AdvertisementSpec(ip_address_pools=(pool.name,)),
+
+
+class LegacyAddressPool(MetalLBRecord, frozen=True, kw_only=True):
+    """An AddressPool of v1beta1."""
+
+    KIND: ClassVar[str] = "AddressPool"
+
+    spec: LegacyAddressPoolSpec
+
+    def native(self) -> tuple[Record, ...]:
+        name, since = self.metadata.name, self.metadata.creation_timestamp
+        # To MetalLB's selectors it has no labels: they look at IPAddressPools only.
+        pool = v1alpha1.AddressPool(metadata=ObjectMeta(name=name, creation_timestamp=since), spec=self.spec.native())
+        if self.spec.protocol == "layer2":
+            spec = v1alpha1.L2AdvertisementSpec(ip_address_pools=(name,))
+            return pool, v1alpha1.L2Advertisement(metadata=ObjectMeta(name=f"addresspool-{name}"), spec=spec)
+        advertisements = self.spec.bgp_advertisements or (LegacyBGPAdvertisement(),)
+        return (
+            pool,
+            *(
+                v1alpha1.BGPAdvertisement(
+                    metadata=ObjectMeta(name=f"addresspool-{name}-{number}"), spec=advertisement.native((name,))
                 )
-            )
-    findings: tuple[Finding, ...] = ()
-    if config.peers:
-        findings = (
-            Finding(
-                origin=origin,
-                subject=subject,
-                field=f"data.{_KEY}.peers",
-                reason=ManifestProblem.NOT_HONOURED,
-                problem="BGP peers are read and not served by this version",
-                remedy="keep them for a version that speaks BGP, or remove them",
-                severity=Severity.WARNING,
+                for number, advertisement in enumerate(advertisements, start=1)
             ),
         )
-    return Translation(tuple(records), findings)
 
 
-def _range(text: str) -> AddressRange:
-    """Parse one entry of `addresses`: a prefix or a range, never a bare address."""
-    if "-" not in text and "/" not in text:
-        raise ValueError(f"{text!r} is neither a prefix nor a range; write {text}/32 or {text}-{text}")
-    span = parse_range(text) if "-" in text else parse_prefix(text)
-    if not is_station(span):
-        raise ValueError(f"{text} holds no address that a single station can have")
-    return span
+class PreferredNodeSelector(Spec, frozen=True, kw_only=True):
+    """Nodes that announce rather than others; on MetalLB's main branch only."""
+
+    weight: int
+    preference: LabelSelector
+
+    def __post_init__(self) -> None:
+        check_bounds("weight", self.weight, 1, 100)
 
 
-def _is_community(text: str) -> bool:
-    """Say whether a text is `u16:u16` (RFC 1997)."""
-    halves = text.split(":")
-    return len(halves) == 2 and all(half.isascii() and half.isdecimal() and int(half) <= 0xFFFF for half in halves)
+class L2AdvertisementSpec(Spec, frozen=True, kw_only=True):
+    """Spec of an L2Advertisement."""
+
+    ip_address_pools: tuple[str, ...] = ()
+    ip_address_pool_selectors: tuple[LabelSelector, ...] = ()
+    node_selectors: tuple[LabelSelector, ...] = ()
+    interfaces: tuple[str, ...] = ()
+    service_selectors: tuple[LabelSelector, ...] = ()
+    preferred_node_selectors: tuple[PreferredNodeSelector, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_selectors("ipAddressPoolSelectors", self.ip_address_pool_selectors)
+        check_selectors("nodeSelectors", self.node_selectors)
+        check_selectors("serviceSelectors", self.service_selectors)
+        self.native()
+
+    def native(self) -> v1alpha1.L2AdvertisementSpec:
+        """Return the same in native terms; ValueError names the field that cannot be said."""
+        return v1alpha1.L2AdvertisementSpec(
+            ip_address_pools=self.ip_address_pools,
+            ip_address_pool_selectors=self.ip_address_pool_selectors,
+            node_selectors=self.node_selectors,
+            interfaces=tuple(dict.fromkeys(self.interfaces)),  # the one list in which MetalLB takes a name twice
+            service_selectors=self.service_selectors,
+        )
 
 
-_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
-_PART = re.compile(r"(\d+\.?\d*|\.\d+)(h|ms|us|µs|ns|m|s)")
+class L2Advertisement(MetalLBRecord, frozen=True, kw_only=True):
+    """What is announced by ARP and NDP; without any, nothing is, here as there."""
+
+    spec: L2AdvertisementSpec = L2AdvertisementSpec()
+
+    def native(self) -> tuple[Record, ...]:
+        return (v1alpha1.L2Advertisement(metadata=self.cluster_wide, spec=self.spec.native()),)
+
+    def unhonoured(self) -> tuple[tuple[str, str, str], ...]:
+        if not self.spec.preferred_node_selectors:
+            return ()
+        problem = "no node is preferred: the owner of an address is the first of its candidates by SHA-256"
+        return (("spec.preferredNodeSelectors", problem, "choose nodes by nodeSelectors, or remove it"),)
 
 
-def _duration(text: str) -> int | None:
-    """Return the whole seconds of a duration in Go's form (`1m30s`), or None if it is none."""
-    if text == "0":
-        return 0
-    parts = _PART.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        return None
-    return int(sum(float(number) * _SECONDS[unit] for number, unit in parts))
+KINDS: Mapping[tuple[str, str], type[Record]] = {
+    ("metallb.io/v1beta1", "IPAddressPool"): IPAddressPool,
+    ("metallb.io/v1beta1", "AddressPool"): LegacyAddressPool,
+    ("metallb.io/v1beta1", "L2Advertisement"): L2Advertisement,
+    **metallb_bgp.KINDS,
+}
+
+
+def translate(objects: Mapping[ObjectRef, Foreign], compatibility: Compatibility) -> Translation:
+    """Translate the objects of MetalLB's namespace; those elsewhere are not read, and said so."""
+    declared = sorted(
+        (
+            Declared(foreign.origin, foreign.record)
+            for foreign in objects.values()
+            if isinstance(foreign.record, MetalLBRecord)
+        ),
+        key=lambda each: each.seniority,
+    )
+    namespace = compatibility.metallb_namespace
+    here = [each for each in declared if each.record.metadata.namespace == namespace]
+    findings = [
+        not_honoured(
+            each.origin,
+            each.record.ref,
+            "metadata.namespace",
+            f"MetalLB's objects are read from namespace {namespace!r} only",
+            f"move it to namespace {namespace!r}, or remove it",
+        )
+        for each in declared
+        if each.record.metadata.namespace != namespace
+    ]
+    refused = conflicts(here)
+    accepted = [each for each in here if each.record.ref not in refused]
+    findings.extend(
+        not_honoured(each.origin, each.record.ref, *what) for each in accepted for what in each.record.unhonoured()
+    )
+    return Translation(
+        records=tuple(Translated(record, each.record.ref) for each in accepted for record in each.record.native()),
+        findings=tuple(findings),
+        refused=refused,
+    )

@@ -26,7 +26,7 @@ from netlb.ipam.source import (
     NoAddressLeftError,
     SourceRefusedError,
 )
-from netlb.net import Address, AddressRange, Family, family_of, parse_address, parse_prefix
+from netlb.net import Address, AddressRange, Family, family_of, parse_address, parse_prefix, to_address
 
 __all__ = ["NetBox"]
 
@@ -312,4 +312,4 @@ def _id(row: Row | None) -> int | None:
 
 
 def _text(span: AddressRange) -> str:
-    return f"{span.address(span.first)}/{span.prefix_lengths()[0]}"
+    return f"{to_address(span.family, span.first)}/{span.prefix_lengths()[0]}"

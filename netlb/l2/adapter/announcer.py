@@ -3,7 +3,7 @@
 import asyncio
 import errno
 from collections import Counter
-from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from ipaddress import ip_address
 from typing import Final, Self
@@ -11,6 +11,7 @@ from typing import Final, Self
 from netlb.errors import DataplaneError, NetlbError, TransientError
 from netlb.l2 import control
 from netlb.l2.adapter.interfaces import LinkWatch
+from netlb.l2.adapter.probes import ProbeRounds
 from netlb.l2.adapter.process import ResponderProcess
 from netlb.l2.announces import (
     AddressStats,
@@ -20,13 +21,16 @@ from netlb.l2.announces import (
     InterfaceRefused,
     InterfaceVanished,
     Stats,
+    Stranger,
     WorkerDied,
     WorkerRestarted,
     parse_station,
+    parse_wanted,
 )
 from netlb.l2.ethernet import format_mac
 from netlb.l2.holdings import Holdings, Wanted
 from netlb.l2.interfaces import DEFAULT_EXCLUDE, Interface, Selection
+from netlb.l2.probe import RFC_TIMINGS, ProbeTimings
 from netlb.net import Address
 from netlb.reasons import FrameVerdict
 
@@ -65,6 +69,7 @@ class Announcer:
         self._holdings = Holdings()
         self._usable: dict[int, Interface] = {}
         self._process: ResponderProcess | None = None
+        self._probes = ProbeRounds()
         self._lock = asyncio.Lock()
         self._changes: set[asyncio.Task[None]] = set()
         self._exit = AsyncExitStack()
@@ -73,7 +78,7 @@ class Announcer:
         """Start the responder; DataplaneError where it may not open packet sockets (CAP_NET_RAW)."""
         async with AsyncExitStack() as stack:
             watch = await stack.enter_async_context(LinkWatch())
-            self._process = await ResponderProcess.start(self._claimed)
+            self._process = await ResponderProcess.start(self._told)
             stack.push_async_callback(self._stop)
             for link in watch.links.values():
                 await self._link_changed(link.index, self._selection.pick(link))
@@ -99,11 +104,7 @@ class Announcer:
 
     async def hold_many(self, wanted: Mapping[str | Address, Collection[str] | None]) -> None:
         """See Announces."""
-        update: dict[bytes, Wanted] = {
-            parse_station(address).packed: None if names is None else frozenset(names)
-            for address, names in wanted.items()
-        }
-        await self._finish(self._hold(update))
+        await self._finish(self._hold(parse_wanted(wanted)))
 
     async def release(self, address: str | Address) -> None:
         """See Announces."""
@@ -121,6 +122,24 @@ class Announcer:
             for interface in self._holdings.interfaces():
                 for batch in control.batches(packed):
                     await process.announce(interface.index, batch)
+
+    async def probe(
+        self, addresses: Mapping[str | Address, Collection[str] | None], timings: ProbeTimings = RFC_TIMINGS
+    ) -> Mapping[Address, Stranger | None]:
+        """See Announces."""
+        wanted = parse_wanted(addresses)
+        async with AsyncExitStack() as stack:
+            async with self._lock:
+                process = self._require_process()
+                await self._open_missing()
+                asked = self._holdings.to_probe(wanted)
+                waiting = stack.enter_context(self._probes.begin(asked))
+                for index, probed in asked.items():
+                    for batch in _by_family(probed):
+                        refused = await process.probe(index, batch, timings)
+                        self._raise_refused(index, refused)
+                        waiting.give_up(index, refused)
+            return await waiting.found()
 
     def held(self) -> Mapping[Address, frozenset[str]]:
         """See Announces."""
@@ -171,6 +190,7 @@ class Announcer:
         process, self._process = self._process, None
         if process is not None:
             await process.stop()
+        self._probes.lose()
         await asyncio.gather(*self._changes, return_exceptions=True)
 
     async def _supervise(self) -> None:
@@ -179,6 +199,7 @@ class Announcer:
         while self._process is not None:
             started = loop.time()
             problem = await asyncio.shield(self._process.closed)
+            self._probes.lose()
             self._emit(WorkerDied(problem))
             if loop.time() - started > _SETTLED:
                 backoff = 0.0
@@ -192,7 +213,7 @@ class Announcer:
         for interface in self._holdings.interfaces():
             self._holdings.closed(interface.index)
         try:
-            self._process = await ResponderProcess.start(self._claimed)
+            self._process = await ResponderProcess.start(self._told)
             await self._open_missing()
         except NetlbError as error:
             self._emit(WorkerDied(str(error)))
@@ -200,10 +221,16 @@ class Announcer:
         self.restarts += 1
         self._emit(WorkerRestarted(self._process.pid))
 
-    def _claimed(self, claim: control.ClaimSeen) -> None:
-        interface = self._holdings.interface(claim.interface)
-        if interface is not None:
-            self._emit(Conflict(ip_address(claim.address), format_mac(claim.mac), interface.name))
+    def _told(self, event: control.ClaimSeen | control.Probed) -> None:
+        interface = self._holdings.interface(event.interface)
+        if interface is None:
+            return
+        match event:
+            case control.ClaimSeen(_, address, mac):
+                self._emit(Conflict(ip_address(address), format_mac(mac), interface.name))
+            case control.Probed(index, found):
+                for address, mac in found:
+                    self._probes.tell(index, address, Stranger(format_mac(mac), interface.name) if mac else None)
 
     # Interfaces
 
@@ -218,6 +245,7 @@ class Announcer:
         vanished = self._usable.pop(index, None)
         if vanished is not None:
             opened = self._holdings.closed(index)
+            self._probes.interface_closed(index)
             process = self._running()
             if opened is not None and process is not None:
                 await self._tolerantly(process.remove_interface(index), vanished)
@@ -300,9 +328,7 @@ class Announcer:
             surplus = self._holdings.surplus(index, addresses)
             steps.extend((False, index, batch) for batch in control.batches(surplus))
             missing = self._holdings.missing(index, addresses)
-            ipv4, ipv6 = [a for a in missing if len(a) == 4], [a for a in missing if len(a) == 16]
-            steps.extend((True, index, batch) for batch in control.batches(ipv4))
-            steps.extend((True, index, batch) for batch in control.batches(ipv6, _BATCH_IPV6))
+            steps.extend((True, index, batch) for batch in _by_family(missing))
         for at, (hold, index, batch) in enumerate(steps, start=1):
             more = at < len(steps)
             if hold:
@@ -319,3 +345,10 @@ class Announcer:
                 interface = self._holdings.interface(index)
                 name = interface.name if interface is not None else f"interface {index}"
                 raise DataplaneError(f"join the solicited-node group of {ip_address(address)} on {name}", number)
+
+
+def _by_family(addresses: Iterable[bytes]) -> Iterator[tuple[bytes, ...]]:
+    """Cut addresses into parts for one message each."""
+    known = list(addresses)
+    yield from control.batches([address for address in known if len(address) == 4])
+    yield from control.batches([address for address in known if len(address) == 16], _BATCH_IPV6)

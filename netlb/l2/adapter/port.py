@@ -22,8 +22,13 @@ _MOST_FRAMES = 64
 class Port:
     """Receives, judges and answers on one interface; a link that is down or gone is no error here."""
 
-    def __init__(self, index: int, mac: bytes, own_macs: AbstractSet[bytes]) -> None:
-        """Open the sockets, with filters that pass nothing yet; OSError if there is no such interface."""
+    def __init__(
+        self, index: int, mac: bytes, own_macs: AbstractSet[bytes], overhear: Callable[[int, bytes], None]
+    ) -> None:
+        """Open the sockets, with filters that pass nothing yet; OSError if there is no such interface.
+
+        While addresses are probed, `overhear` is given each frame after it was answered, with the index.
+        """
         self.index = index
         self.mac = mac
         self.responder = Responder(mac, own_macs)
@@ -31,6 +36,8 @@ class Port:
         self._overrun = 0
         self._groups = SolicitedNodeGroups()
         self._memberships = Memberships(index)
+        self._overhear = overhear
+        self._probed: set[bytes] = set()
         self._stale: set[socket.socket] = set()
         self.arp = open_packet_socket(index, ARP)
         try:
@@ -56,42 +63,51 @@ class Port:
     def announce(self, address: bytes, frame: bytes) -> None:
         """Send a gratuitous frame for a held address."""
         counters = self.responder.counters(address)
-        if counters is not None and self._send(self.arp if len(address) == 4 else self.nd, frame):
+        if counters is not None and self._send(self._socket(address), frame):
             counters.gratuitous += 1
 
     def hold(self, addresses: Iterable[bytes]) -> tuple[list[bytes], tuple[tuple[bytes, int], ...]]:
         """Hold addresses; return those that were not held before, and those refused, each with its errno."""
-        held: list[bytes] = []
-        refused: list[tuple[bytes, int]] = []
-        for address in addresses:
-            group = self._groups.add(address)
-            if group is not None:
-                try:
-                    self._memberships.join(group)
-                except OSError as error:
-                    self._groups.discard(address)
-                    refused.append((address, error.errno or errno.EIO))
-                    continue
-            if self.responder.hold(address):
-                held.append(address)
-                self._stale.add(self.arp if len(address) == 4 else self.nd)
-        return held, tuple(refused)
+        listening, refused = self._listen(addresses)
+        held = [address for address in listening if self.responder.hold(address)]
+        self._stale.update(self._socket(address) for address in held)
+        return held, refused
 
     def release(self, addresses: Iterable[bytes]) -> None:
         """Hold the addresses no more; those that were not held are passed over."""
         for address in addresses:
             if self.responder.release(address):
-                self._stale.add(self.arp if len(address) == 4 else self.nd)
-            group = self._groups.discard(address)
-            if group is not None:
-                self._memberships.leave(group)
+                self._stale.add(self._socket(address))
+            self._listen_no_more(address)
+
+    def probe(self, addresses: Iterable[bytes]) -> tuple[list[bytes], tuple[tuple[bytes, int], ...]]:
+        """Overhear what concerns the addresses from now on; return them, and those refused, each with its errno."""
+        probed, refused = self._listen(addresses)
+        self._probed.update(probed)
+        self._stale.update(map(self._socket, probed))
+        self.renew_filters()
+        return probed, refused
+
+    def send_probe(self, address: bytes, frame: bytes) -> bool:
+        """Ask for an address; False if the frame could not be sent."""
+        return self._send(self._socket(address), frame)
+
+    def end_probe(self, address: bytes) -> None:
+        """Overhear what concerns the address no more."""
+        self._probed.discard(address)
+        self._listen_no_more(address)
+        self._stale.add(self._socket(address))
+        if not self._probed:  # till then a frame too many costs less than a filter for each address that ends
+            self.renew_filters()
 
     def renew_filters(self) -> None:
-        """Attach filters for what is held now, where that has changed."""
+        """Attach filters for what is held and probed now, where that has changed."""
         if self.arp in self._stale:
-            self._attach(self.arp, self.responder.ipv4, filters.arp_filter)
+            probed = {address for address in self._probed if len(address) == 4}
+            self._attach(self.arp, self.responder.ipv4 | probed, filters.arp_filter)
         if self.nd in self._stale:
-            self._attach(self.nd, self.responder.ipv6, filters.nd_filter)
+            probed = {address for address in self._probed if len(address) == 16}
+            self._attach(self.nd, self.responder.ipv6 | probed, filters.nd_filter)
         self._stale.clear()
 
     def overrun(self) -> int:
@@ -105,6 +121,33 @@ class Port:
             counters = self.responder.counters(address)
             if counters is not None:
                 yield address, counters.requests, counters.responses, counters.gratuitous
+
+    def _socket(self, address: bytes) -> socket.socket:
+        return self.arp if len(address) == 4 else self.nd
+
+    def _listen(self, addresses: Iterable[bytes]) -> tuple[list[bytes], tuple[tuple[bytes, int], ...]]:
+        """Join the groups of addresses; return those that can be listened for, and those refused."""
+        listening: list[bytes] = []
+        refused: list[tuple[bytes, int]] = []
+        for address in addresses:
+            group = self._groups.add(address)
+            if group is not None:
+                try:
+                    self._memberships.join(group)
+                except OSError as error:
+                    self._groups.discard(address)
+                    refused.append((address, error.errno or errno.EIO))
+                    continue
+            listening.append(address)
+        return listening, tuple(refused)
+
+    def _listen_no_more(self, address: bytes) -> None:
+        """Leave the group of an address, unless it is held or probed still."""
+        if address in self._probed or self.responder.counters(address) is not None:
+            return
+        group = self._groups.discard(address)
+        if group is not None:
+            self._memberships.leave(group)
 
     def _attach(
         self, sock: socket.socket, addresses: AbstractSet[bytes], build: Callable[..., filters.Program]
@@ -125,6 +168,8 @@ class Port:
             _, answer = judge(frame)
             if answer is not None:
                 self._send(sock, answer)
+            if self._probed:
+                self._overhear(self.index, frame)
 
     def _send(self, sock: socket.socket, frame: bytes) -> bool:
         try:

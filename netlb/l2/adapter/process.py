@@ -19,10 +19,13 @@ from typing import Any, Final, Self, TypeVar
 import netlb
 from netlb.errors import DataplaneError, TransientError
 from netlb.l2 import control
+from netlb.l2.probe import ProbeTimings
 
 __all__ = ["ResponderProcess"]
 
 _Answer = TypeVar("_Answer", bound=control.Reply)
+OnEvent = Callable[[control.ClaimSeen | control.Probed], None]
+"""Called with what the process saw."""
 
 _BOOTSTRAP: Final = (
     "import sys; sys.path.append(sys.argv[1]); from netlb.l2.adapter.worker import main; main(int(sys.argv[2]))"
@@ -42,7 +45,7 @@ class ResponderProcess:
         process: subprocess.Popen[bytes],
         pidfd: int,
         channel: socket.socket,
-        on_claim: Callable[[control.ClaimSeen], None],
+        on_event: OnEvent,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.pid = process.pid
@@ -50,7 +53,7 @@ class ResponderProcess:
         """Done when the process has ended and is reaped; the result says why in a few words or a traceback."""
         self._process = process
         self._channel = channel
-        self._on_claim = on_claim
+        self._on_event = on_event
         self._ready: asyncio.Future[int] = loop.create_future()
         self._answers: dict[int, asyncio.Future[control.Reply]] = {}
         self._numbers = count(1)
@@ -61,13 +64,13 @@ class ResponderProcess:
         loop.add_reader(self._pidfd, self._ended)
 
     @classmethod
-    async def start(cls, on_claim: Callable[[control.ClaimSeen], None]) -> Self:
+    async def start(cls, on_event: OnEvent) -> Self:
         """Start the process and wait until it serves; DataplaneError where it may not open packet sockets."""
         try:
             process, pidfd, channel = _spawn()
         except OSError as error:
             raise DataplaneError("start the responder process", error.errno or errno.EIO) from error
-        self = cls(process, pidfd, channel, on_claim)
+        self = cls(process, pidfd, channel, on_event)
         try:
             async with asyncio.timeout(_START_TIMEOUT):
                 refused = await self._ready
@@ -104,6 +107,11 @@ class ResponderProcess:
         """Send a burst for those of the addresses that are held on the interface."""
         request = control.Announce(next(self._numbers), index, addresses)
         await self._carry_out(request, f"announce addresses on interface {index}")
+
+    async def probe(self, index: int, addresses: tuple[bytes, ...], timings: ProbeTimings) -> dict[bytes, int]:
+        """Begin to probe addresses on an interface; return those that the kernel refused, each with its errno."""
+        request = control.Probe(next(self._numbers), index, addresses, timings)
+        return dict((await self._carry_out(request, f"probe addresses on interface {index}")).refused)
 
     async def stats(self) -> control.Stats:
         """Ask for the counters of frames."""
@@ -165,8 +173,8 @@ class ResponderProcess:
             case control.Ready(refused):
                 if not self._ready.done():
                     self._ready.set_result(refused)
-            case control.ClaimSeen() as claim:
-                self._on_claim(claim)
+            case control.ClaimSeen() | control.Probed() as event:
+                self._on_event(event)
             case control.Crashed(text):
                 self._crash = text
             case control.Ack() | control.Stats() | control.Counters() as reply:

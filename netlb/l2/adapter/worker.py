@@ -26,10 +26,13 @@ from netlb.l2 import control
 from netlb.l2.adapter.port import Port
 from netlb.l2.burst import GratuitousBurst
 from netlb.l2.conflicts import ConflictReports
+from netlb.l2.probe import Probing
 
 __all__ = ["main"]
 
 _MOST_UNSENT_EVENTS: Final = 64
+_UNSENT_PROBE: Final = 1.0
+"""Seconds until a probe that could not be sent begins anew: what was not asked tells nothing."""
 
 
 class Worker:
@@ -42,6 +45,7 @@ class Worker:
         self._ports: dict[int, Port] = {}
         self._macs: set[bytes] = set()
         self._burst = GratuitousBurst()
+        self._probing = Probing(_lot)
         self._conflicts = ConflictReports()
         self._outbox: deque[bytes] = deque()
         self._listening = True
@@ -54,15 +58,17 @@ class Worker:
         while self._listening:
             if self._outbox:
                 self._flush()
+            listened_until = time.monotonic()
             for descriptor, _ in self._epoll.poll(self._timeout()):
                 handler = self._handlers.get(descriptor)
                 if handler is not None:
                     handler()
             self._announce()
+            self._probe(listened_until)
 
     def _timeout(self) -> float | None:
-        wakeup = self._burst.next_wakeup()
-        return None if wakeup is None else max(0.0, wakeup - time.monotonic())
+        wakeups = [at for at in (self._burst.next_wakeup(), self._probing.next_wakeup()) if at is not None]
+        return max(0.0, min(wakeups) - time.monotonic()) if wakeups else None
 
     def _register(self, sock: socket.socket, handler: Callable[[], None]) -> None:
         self._handlers[sock.fileno()] = handler
@@ -82,6 +88,24 @@ class Worker:
             return
         for index, address, frame in self._burst.frames_to_send(now):
             self._ports[index].announce(address, frame)
+
+    def _probe(self, now: float) -> None:
+        """Send what is due, and tell which probes have ended.
+
+        All that came in before `now` has been judged: nobody counts as absent whose answer only waits here.
+        """
+        wakeup = self._probing.next_wakeup()
+        if wakeup is not None and wakeup <= now:
+            for index, address, frame in self._probing.frames_to_send(now):
+                if not self._ports[index].send_probe(address, frame):
+                    self._probing.begin_anew(index, address, now + _UNSENT_PROBE)
+        verdicts = self._probing.verdicts()
+        for index in {verdict.interface for verdict in verdicts}:
+            found = [(verdict.address, verdict.mac) for verdict in verdicts if verdict.interface == index]
+            for address, _ in found:
+                self._ports[index].end_probe(address)
+            for batch in control.batches(found):
+                self._tell(control.Probed(index, batch))
 
     # Requests
 
@@ -127,6 +151,10 @@ class Worker:
                 held_now = [address for address in addresses if port.responder.counters(address) is not None]
                 self._burst.start(index, held_now, time.monotonic())
                 return control.Ack(seq, 0, ())
+            case control.Probe(seq, index, addresses, timings):
+                probed, refused = self._port(index).probe(addresses)
+                self._probing.start(index, probed, timings, time.monotonic())
+                return control.Ack(seq, 0, refused)
             case control.AskStats(seq):
                 return self._stats(seq)
             case control.AskCounters(seq, index, start):
@@ -142,10 +170,11 @@ class Worker:
 
     def _set_interface(self, index: int, mac: bytes) -> None:
         self._remove_interface(index)
-        port = Port(index, mac, self._macs)
+        port = Port(index, mac, self._macs, self._probing.receive)
         self._ports[index] = port
         self._macs.add(mac)
         self._burst.set_interface(index, mac)
+        self._probing.set_interface(index, mac)
         self._register(port.arp, lambda: self._serve(port, port.drain_arp))
         self._register(port.nd, lambda: self._serve(port, port.drain_nd))
 
@@ -154,6 +183,7 @@ class Worker:
         if port is None:
             return
         self._burst.remove_interface(index)
+        self._probing.remove_interface(index)
         for sock in (port.arp, port.nd):
             del self._handlers[sock.fileno()]
         port.close()
@@ -190,6 +220,11 @@ class Worker:
             self._epoll.modify(self._channel, select.EPOLLIN | select.EPOLLOUT)
         except (BrokenPipeError, ConnectionResetError):
             self._listening = False
+
+
+def _lot() -> float:
+    """Draw a number in [0, 1); the module `random` takes longer to load than all else here."""
+    return int.from_bytes(os.urandom(4), "big") / 2**32
 
 
 def _packet_sockets_errno() -> int:

@@ -6,8 +6,9 @@ from netlb.api.documents import parse_documents
 from netlb.api.intake import Intake
 from netlb.api.snapshot import Snapshot
 from netlb.errors import ConfigError
+from netlb.findings import ObjectRef
 from netlb.reasons import ManifestProblem
-from tests.manifests import advertisement, declare, metallb, node, pool, ref, service, slice_of
+from tests.manifests import advertisement, declare, metallb, metallb_object, node, pool, ref, service, slice_of
 
 GOOD = """
 address-pools:
@@ -141,7 +142,7 @@ def test_metallbs_config_map_becomes_native_objects() -> None:
     declare(intake, "a.yaml", metallb(GOOD))
     snapshot = read(intake)
     assert ("192.0.2.10-192.0.2.20",) == snapshot.pools["default"].spec.addresses
-    assert ("default",) == snapshot.l2_advertisements["default"].spec.ip_address_pools
+    assert ("default",) == snapshot.l2_advertisements["l2advertisement1"].spec.ip_address_pools
     assert () == snapshot.findings
 
 
@@ -178,6 +179,93 @@ def test_a_native_pool_wins_over_metallbs_of_the_same_name() -> None:
     snapshot = read(intake)
     assert ("198.51.100.1",) == snapshot.pools["default"].spec.addresses
     assert [ManifestProblem.DUPLICATE_OBJECT] == reasons(snapshot)
+
+
+def test_metallbs_objects_and_its_config_map_are_read_together() -> None:
+    intake = Intake()
+    declare(
+        intake,
+        "a.yaml",
+        metallb(GOOD),
+        metallb_object("IPAddressPool", "more", "addresses: [198.51.100.0/24]"),
+        metallb_object("L2Advertisement", "more", "ipAddressPools: [more]"),
+    )
+    snapshot = read(intake)
+    assert {"default", "more"} == set(snapshot.pools)
+    assert {"l2advertisement1", "more"} == set(snapshot.l2_advertisements)
+    assert [] == reasons(snapshot)
+
+
+def test_metallbs_own_pool_wins_over_the_config_maps_of_the_same_name() -> None:
+    intake = Intake()
+    declare(intake, "a.yaml", metallb(GOOD), metallb_object("IPAddressPool", "default", "addresses: [198.51.100.0/24]"))
+    snapshot = read(intake)
+    assert ("198.51.100.0/24",) == snapshot.pools["default"].spec.addresses
+    assert [
+        "error: a.yaml#1: ConfigMap metallb-system/config: it stands for AddressPool default, as does IPAddressPool "
+        "metallb-system/default in a.yaml#2, and that one counts (DuplicateObject); rename or remove one of the two"
+    ] == [str(finding) for finding in snapshot.findings]
+
+
+def test_a_broken_object_of_metallb_keeps_its_last_good_version_and_hides_nothing() -> None:
+    intake = Intake()
+    other = metallb_object("IPAddressPool", "other", "addresses: [203.0.113.0/24]")
+    declare(intake, "a.yaml", metallb_object("IPAddressPool", "p", "addresses: [198.51.100.0/24]"), other)
+    before = read(intake)
+    declare(intake, "a.yaml", metallb_object("IPAddressPool", "p", "addresses: [198.51.100.1]"), other)
+    for _ in range(2):
+        after = read(intake)
+        assert before.pools == after.pools
+        assert ["spec.addresses[0]"] == [finding.field for finding in after.findings]
+        assert after.pools_certain
+    fresh = Intake()
+    declare(fresh, "a.yaml", metallb_object("IPAddressPool", "p", "addresses: [198.51.100.1]"), other)
+    assert ["other"] == list(read(fresh).pools)
+    assert not read(fresh).pools_certain
+
+
+def test_a_pool_of_metallb_that_overlaps_a_native_one_is_refused() -> None:
+    intake = Intake()
+    declare(intake, "b.yaml", pool("native", "192.0.2.0/28"))
+    read(intake)
+    declare(intake, "a.yaml", metallb_object("IPAddressPool", "foreign", "addresses: [192.0.2.8/29]"))
+    snapshot = read(intake)
+    assert ["native"] == list(snapshot.pools)
+    assert [
+        "error: a.yaml#1: IPAddressPool metallb-system/foreign: the pool overlaps pool 'native' (OverlappingPools); give "
+        "every address to one pool only"
+    ] == [str(finding) for finding in snapshot.findings]
+    assert not snapshot.pools_certain
+
+
+def test_what_stays_in_place_of_a_refused_object_may_contradict_another() -> None:
+    """The last good version of `b` contradicts `c`, which has come with the mistake in `b`."""
+    a, b, c = (
+        metallb_object("Community", name, f"communities: [{{name: {alias}, value: '1:1'}}]")
+        for name, alias in zip("abc", "xyz", strict=True)
+    )
+    intake = Intake()
+    declare(intake, "a.yaml", a, b)
+    assert [] == reasons(read(intake))
+    declare(intake, "a.yaml", a, b.replace("name: y", "name: x"), c.replace("name: z", "name: y"))
+    assert ["Community metallb-system/b", "Community metallb-system/c"] == [
+        str(finding.subject) for finding in read(intake).findings
+    ]
+    declare(intake, "a.yaml", a, b, c)
+    assert [] == reasons(read(intake))
+
+
+def test_an_object_whose_last_good_version_is_refused_too_is_reported_once() -> None:
+    community = metallb_object("Community", "a", "communities: [{name: x, value: '1:1'}]")
+    younger = community.replace("name: a", "name: b").replace("name: x", "name: y")
+    intake = Intake()
+    declare(intake, "a.yaml", community, younger)
+    assert [] == reasons(read(intake))
+    both = community.replace("name: x, value: '1:1'", "name: x, value: '1:1'}, {name: y, value: '1:1'")
+    declare(intake, "a.yaml", both, younger.replace("name: y", "name: x"))
+    snapshot = read(intake)
+    assert ["spec.communities[0].name"] == [finding.field for finding in snapshot.findings]
+    assert snapshot.may_exist(ObjectRef("Community", "metallb-system", "b"))
 
 
 def test_the_snapshot_holds_every_kind_where_planning_looks_for_it() -> None:

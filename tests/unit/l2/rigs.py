@@ -8,7 +8,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import replace
 from ipaddress import ip_address
@@ -17,8 +17,9 @@ from typing import Any, Protocol
 
 from netlb.l2 import arp, ndp
 from netlb.l2.adapter.announcer import Announcer
-from netlb.l2.announces import Announces, Event, parse_station
+from netlb.l2.announces import Announces, Event, Stranger, parse_station
 from netlb.l2.ethernet import format_mac
+from netlb.net import Address
 from netlb.testing.l2 import FakeAnnouncer, FakeSegment
 from netlb.testing.lab.namespaces import batch, inside
 from tests.unit.l2.crafted import ASKER, REQUEST, SOLICITATION
@@ -27,6 +28,9 @@ PATIENCE = 30.0
 """Seconds in which what is expected comes, however busy the machine."""
 MOMENT = 0.15
 """Seconds in which an answer that must not come would have come."""
+
+
+Found = Mapping[Address, Stranger | None]
 
 
 class Worked(Announces, Protocol):
@@ -67,6 +71,18 @@ class Rig(Protocol):
     async def announced(self, frame: bytes, times: int, interface: str = "n0") -> int:
         """Wait until the frame was seen so often; return how often it was."""
 
+    def probed(self, frame: bytes, interface: str = "n0") -> int:
+        """Return how often the probe was seen."""
+
+    def occupy(self, address: str) -> None:
+        """Let a stranger, at ASKER, have an address on the segment of n0, and answer for it as its kernel does."""
+
+    def vacate(self, address: str) -> None:
+        """Let the stranger give it up."""
+
+    def pass_time(self) -> None:
+        """Let a little time pass where it does not by itself."""
+
 
 async def eventually(true: Callable[[], bool | Awaitable[bool]]) -> None:
     """Wait with patience until something is true."""
@@ -76,6 +92,17 @@ async def eventually(true: Callable[[], bool | Awaitable[bool]]) -> None:
             if result if isinstance(result, bool) else await result:
                 return
             await asyncio.sleep(0.005)
+
+
+async def ends(rig: Rig, probe: "asyncio.Future[Found]") -> Found:
+    """Let time pass until a probe has ended; return what it found."""
+
+    def done() -> bool:
+        rig.pass_time()
+        return probe.done()
+
+    await eventually(done)
+    return probe.result()
 
 
 def question(address: str, sender: int) -> bytes:
@@ -137,6 +164,19 @@ class FakeRig:
         while segment.announced.count(frame) < times:
             segment.advance(0.1)
         return segment.announced.count(frame)
+
+    def probed(self, frame: bytes, interface: str = "n0") -> int:
+        return self._segments[interface].probed.count(frame)
+
+    def occupy(self, address: str) -> None:
+        self._segments["n0"].occupy(address, format_mac(ASKER))
+
+    def vacate(self, address: str) -> None:
+        self._segments["n0"].vacate(address)
+
+    def pass_time(self) -> None:
+        for segment in self._segments.values():
+            segment.advance(0.01)
 
 
 _ETH_P_ALL = 3
@@ -209,6 +249,18 @@ class VethRig:
     async def announced(self, frame: bytes, times: int, interface: str = "n0") -> int:
         await eventually(lambda: self.seen(interface).count(frame) >= times)
         return self.seen(interface).count(frame)
+
+    def probed(self, frame: bytes, interface: str = "n0") -> int:
+        return self.seen(interface).count(frame)
+
+    def occupy(self, address: str) -> None:
+        batch([f"address add {address} dev far-n0 {'nodad' if ':' in address else ''}"], self.stranger)
+
+    def vacate(self, address: str) -> None:
+        batch([f"address delete {address} dev far-n0"], self.stranger)
+
+    def pass_time(self) -> None:
+        """It does by itself."""
 
     def seen(self, interface: str = "n0") -> list[bytes]:
         """Return all frames that the stranger got, oldest first."""

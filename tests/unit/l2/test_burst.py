@@ -5,7 +5,8 @@ from collections import Counter
 import pytest
 
 from netlb.l2 import arp, ndp
-from netlb.l2.burst import BATCH, INTERVAL, RATE, ROUNDS, GratuitousBurst, frames
+from netlb.l2.burst import INTERVAL, ROUNDS, GratuitousBurst, frames
+from netlb.l2.pace import BATCH, RATE
 
 MAC = b"\2\0\0\0\0\1"
 ONE, TWO = b"\xc0\0\2\1", b"\xc0\0\2\2"

@@ -3,6 +3,7 @@
 import pytest
 
 from netlb.l2 import control
+from netlb.l2.probe import RFC_TIMINGS, ProbeTimings
 
 ADDRESSES = (b"\xc0\0\2\1", bytes(15) + b"\1")
 MAC = b"\2\0\0\0\0\1"
@@ -12,6 +13,7 @@ MESSAGES: list[control.Message] = [
     control.Hold(3, 2, ADDRESSES, more=True),
     control.Release(4, 2, ADDRESSES, more=False),
     control.Announce(5, 2, ADDRESSES),
+    control.Probe(6, 2, ADDRESSES, ProbeTimings(probe_wait=0.25, probe_num=4)),
     control.AskStats(6),
     control.AskCounters(7, 2, 256),
     control.Ready(1),
@@ -19,6 +21,7 @@ MESSAGES: list[control.Message] = [
     control.Stats(9, {2: {"Answered": 3}}, 4, 5),
     control.Counters(10, ((ADDRESSES[0], 1, 2, 3),)),
     control.ClaimSeen(2, ADDRESSES[0], MAC),
+    control.Probed(2, ((ADDRESSES[0], MAC), (ADDRESSES[1], b""))),
     control.Crashed("Traceback"),
 ]
 
@@ -49,6 +52,8 @@ def test_every_kind_of_message_is_tested() -> None:
         b'["AskStats",[]]',
         b'["Hold",1,2,["zz"],true]',
         b'["Hold",1,2,7,true]',
+        b'["Probe",1,2,["c0000201"],[1,2,3,4,5,6,7,8,9]]',
+        b'["Probed",1,["c0000201"]]',
         b'["Stats",1,[],2,3]',
         b"[" * 5000,
     ],
@@ -64,6 +69,8 @@ def test_the_largest_messages_fit_and_larger_ones_are_refused() -> None:
     for message in (
         control.Hold(huge, huge, most, more=False),
         control.Ack(huge, 0, tuple((address, 105) for address in most)),
+        control.Probe(huge, huge, most, RFC_TIMINGS),
+        control.Probed(huge, tuple((address, MAC) for address in most)),
         control.Counters(huge, tuple((address, huge, huge, huge) for address in most)),
     ):
         assert message == control.decode(control.encode(message))

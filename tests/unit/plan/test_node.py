@@ -141,6 +141,7 @@ def test_the_pool_is_found_by_the_address_so_a_rename_interrupts_nobody() -> Non
     assert ["n1"] == announcers(plans(renamed, *WEB[1:], *NODES, advertisement()))
 
 
-def test_a_service_that_is_gone_or_not_ours_is_not_announced() -> None:
-    for manifests in ((), (service("web", loadBalancerClass="example.com/other"), slice_of("web", "n1"))):
+def test_a_service_that_is_gone_or_of_another_type_is_not_announced() -> None:
+    internal = service("web").replace("LoadBalancer", "ClusterIP")
+    for manifests in ((), (internal, slice_of("web", "n1"))):
         assert [] == announcers(plans(POOL, *manifests, *NODES, advertisement()))

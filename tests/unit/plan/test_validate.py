@@ -3,7 +3,7 @@
 import pytest
 
 from netlb.findings import Severity
-from netlb.plan import validate
+from netlb.plan import plan_cluster
 from netlb.reasons import ManifestProblem
 from tests.manifests import advertisement, metallb, pool, service, snapshot
 
@@ -26,17 +26,19 @@ from tests.manifests import advertisement, metallb, pool, service, snapshot
     ],
 )
 def test_findings_between_objects(manifests: tuple[str, ...], reason: ManifestProblem, words: str) -> None:
-    (finding,) = validate(snapshot(*manifests))
+    (finding,) = plan_cluster(snapshot(*manifests)).findings
     assert reason is finding.reason
     assert words in str(finding)
 
 
 def test_a_cluster_in_order_has_no_findings() -> None:
-    assert () == validate(snapshot(pool("one", "192.0.2.1"), advertisement(), service("a")))
+    assert () == plan_cluster(snapshot(pool("one", "192.0.2.1"), advertisement(), service("a"))).findings
 
 
 def test_a_request_that_cannot_be_read_is_an_error_and_a_missing_pool_a_warning() -> None:
     assert [Severity.WARNING, Severity.ERROR] == [
         finding.severity
-        for finding in validate(snapshot(advertisement(spec="{ipAddressPools: [x]}"), service("a", loadBalancerIP="x")))
+        for finding in plan_cluster(
+            snapshot(advertisement(spec="{ipAddressPools: [x]}"), service("a", loadBalancerIP="x"))
+        ).findings
     ]

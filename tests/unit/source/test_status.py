@@ -1,18 +1,24 @@
 """The texts of the status tree."""
 
 import pytest
+import yaml
 
 from netlb.api.snapshot import Holding
 from netlb.errors import SettingError
 from netlb.net import parse_address
 from netlb.plan import plan_cluster, plan_node
+from netlb.reasons import Silence
 from netlb.source.status import (
+    Announcement,
     cluster_status,
     is_controllers,
+    is_speakers,
     node_path,
     node_status,
     read_holdings,
     read_service_status,
+    service_l2_path,
+    service_l2_statuses,
 )
 from tests.manifests import advertisement, node, pool, ref, service, slice_of, snapshot
 
@@ -97,8 +103,7 @@ def test_a_node_says_what_it_announces_and_why_not_the_rest() -> None:
     address = parse_address("192.0.2.1")
     text = node_status(
         plan_node(taken, "n1"),
-        announcing={address: ["eth0"]},
-        failures={},
+        announcements={address: Announcement(("eth0",))},
         interfaces={"eth0": "02:00:00:00:00:01"},
         notes=["a note"],
     )
@@ -124,3 +129,84 @@ notes:
 findings: []
 """
     )
+
+
+BOTH = snapshot(
+    pool("one", "192.0.2.1", "fd00::1"),
+    advertisement(),
+    node("n1"),
+    service("web", ipFamilies="[IPv4, IPv6]"),
+    slice_of("web", "n1"),
+    holdings={"web": "192.0.2.1,fd00::1"},
+)
+FOUR, SIX = parse_address("192.0.2.1"), parse_address("fd00::1")
+HERE = Announcement(("eth0", "eth1"))
+PENDING = Announcement((), Silence.PENDING, "it is asked for")
+TAKEN = Announcement((), Silence.ADDRESS_CONFLICT, "somebody has it")
+
+
+def test_a_service_of_a_node_has_a_file_of_its_own() -> None:
+    files = service_l2_statuses(plan_node(BOTH, "n1"), {FOUR: HERE, SIX: TAKEN})
+    assert ["servicel2statuses/n1/default.web.yaml"] == list(files)
+    assert """\
+# Written by netlb-speaker.
+apiVersion: netlb.io/v1alpha1
+kind: ServiceL2Status
+metadata:
+  name: default.web.n1
+status:
+  node: n1
+  serviceNamespace: default
+  serviceName: web
+  addresses:
+  - ip: 192.0.2.1
+    interfaces:
+    - eth0
+    - eth1
+  - ip: fd00::1
+    interfaces: []
+  conditions:
+  - type: netlb.io/Announced
+    status: 'False'
+    reason: AddressConflict
+    message: 'fd00::1: somebody has it'
+""" == files["servicel2statuses/n1/default.web.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("four", "six", "status", "reason", "message"),
+    [
+        (HERE, HERE, "True", "Announced", ""),
+        (HERE, PENDING, "Unknown", "Pending", "fd00::1: it is asked for"),
+        (TAKEN, PENDING, "False", "AddressConflict", "192.0.2.1: somebody has it"),
+        (TAKEN, TAKEN, "False", "AddressConflict", "192.0.2.1: somebody has it; fd00::1: somebody has it"),
+    ],
+)
+def test_what_is_worst_for_one_of_its_addresses_is_a_services_condition(
+    four: Announcement, six: Announcement, status: str, reason: str, message: str
+) -> None:
+    [text] = service_l2_statuses(plan_node(BOTH, "n1"), {FOUR: four, SIX: six}).values()
+    [condition] = yaml.safe_load(text)["status"]["conditions"]
+    expected = {"type": "netlb.io/Announced", "status": status, "reason": reason, "message": message}
+    assert expected == condition
+
+
+def test_a_node_has_files_for_the_services_that_it_owns_an_address_of_alone() -> None:
+    assert {} == service_l2_statuses(plan_node(BOTH, "n2"), {})
+
+
+def test_what_a_node_does_not_announce_is_pending_or_an_error() -> None:
+    text = node_status(plan_node(BOTH, "n1"), announcements={FOUR: PENDING, SIX: TAKEN}, interfaces={})
+    four, six = yaml.safe_load(text)["announcing"]
+    assert ("it is asked for", [], "error" in four) == (four["pending"], four["interfaces"], False)
+    assert ("AddressConflict: somebody has it", []) == (six["error"], six["interfaces"])
+
+
+@pytest.mark.parametrize("name", ["n1", "..", "a/../b", "x" * 253])
+def test_a_speakers_files_are_its_nodes_alone(name: str) -> None:
+    mine = [node_path(name), service_l2_path(name, ref("web"))]
+    assert [True, True] == [is_speakers(path, name) for path in mine]
+    assert [False, False] == [is_controllers(path) for path in mine]
+    others = [node_path("n"), service_l2_path("n", ref("web")), *cluster_status(plan_cluster(BOTH))]
+    assert not any(is_speakers(path, name) for path in others)
+    assert {".."}.isdisjoint(part for path in mine for part in path.split("/"))

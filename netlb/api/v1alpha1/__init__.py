@@ -1,0 +1,54 @@
+"""The native kinds, `netlb.io/v1alpha1`. Fields follow MetalLB's names, so that its users know them.
+
+Unlike Kubernetes' kinds these are ours, so an unknown field is an error: a misspelt `autoAsign` must not
+hand out addresses that were meant to be kept.
+"""
+
+from netlb.api.v1alpha1.bfd import BFDProfile, BFDProfileSpec
+from netlb.api.v1alpha1.bgp import (
+    AddPaths,
+    BGPAdvertisement,
+    BGPAdvertisementSpec,
+    BGPConfiguration,
+    BGPConfigurationSpec,
+    BGPPeer,
+    BGPPeerSpec,
+    Community,
+    CommunityAlias,
+    CommunitySpec,
+    GracefulRestart,
+    SecretReference,
+)
+from netlb.api.v1alpha1.l2 import L2Advertisement, L2AdvertisementSpec
+from netlb.api.v1alpha1.pools import AddressPool, AddressPoolSpec, NetBoxSource, PoolSource, ServiceAllocation
+
+__all__ = [
+    "API_VERSION",
+    "KINDS",
+    "AddPaths",
+    "AddressPool",
+    "AddressPoolSpec",
+    "BFDProfile",
+    "BFDProfileSpec",
+    "BGPAdvertisement",
+    "BGPAdvertisementSpec",
+    "BGPConfiguration",
+    "BGPConfigurationSpec",
+    "BGPPeer",
+    "BGPPeerSpec",
+    "Community",
+    "CommunityAlias",
+    "CommunitySpec",
+    "GracefulRestart",
+    "L2Advertisement",
+    "L2AdvertisementSpec",
+    "NetBoxSource",
+    "PoolSource",
+    "SecretReference",
+    "ServiceAllocation",
+]
+
+API_VERSION = "netlb.io/v1alpha1"
+
+KINDS = (AddressPool, BFDProfile, BGPAdvertisement, BGPConfiguration, BGPPeer, Community, L2Advertisement)
+"""All of them; each is cluster-wide."""
