@@ -6,16 +6,25 @@ that will do is the lowest bit of an intersection, however many pools there are.
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
 
 from netlb.api.meta import selects
 from netlb.api.v1alpha1 import AddressPool, AddressPoolSpec
+from netlb.ipam.leases import Leases
 from netlb.ipam.request import Request
 from netlb.ipam.result import PoolUsage
+from netlb.ipam.source import Claim
 from netlb.ipam.space import Space
 from netlb.net import Address, AddressRange, Family
 from netlb.reasons import Refusal
 
-__all__ = ["Pool", "Pools"]
+__all__ = ["NO_LEASES", "Pool", "Pools"]
+
+
+NO_LEASES: Final[Mapping[str, Leases]] = MappingProxyType({})
+"""What is known of sources where there are none."""
+_NOTHING = Leases()
 
 
 class Pool:
@@ -42,16 +51,20 @@ class Pools:
         pools: Mapping[str, AddressPool],
         namespaces: Mapping[str, Mapping[str, str]],
         unreachable: frozenset[str] = frozenset(),
+        leases: Mapping[str, Leases] = NO_LEASES,
     ) -> None:
         """Begin with all addresses free.
 
-        `namespaces` gives the labels of each namespace; `unreachable` names the pools that no node could announce.
+        `namespaces` gives the labels of each namespace; `unreachable` names the pools that no node could announce;
+        `leases` are those of the pools that have a source.
         """
         names = sorted(pools, key=lambda name: (*_rank(pools[name].spec), name))
         self.ordered = [Pool(number, name, pools[name].spec) for number, name in enumerate(names)]
         self.by_name = {pool.name: pool for pool in self.ordered}
         self._namespaces = namespaces
         self._unreachable = unreachable
+        self._leases = leases
+        self.have_sources = any(pool.spec.source for pool in self.ordered)
         self._by_labels = any(
             pool.spec.service_allocation and pool.spec.service_allocation.service_selectors for pool in self.ordered
         )
@@ -85,6 +98,14 @@ class Pools:
     def excluding(self, address: Address) -> Pool | None:
         """Return the pool whose `addresses` hold an address that its `exclude` takes out."""
         return next((pool for pool in self.ordered if pool.spec.excludes(address)), None)
+
+    def leased(self, pool: Pool, claim: Claim) -> Address | Refusal:
+        """Return the address that a pool's source has reserved for a claim, or why there is none."""
+        leases = self._leases.get(pool.name, _NOTHING)
+        address = leases.held.get(claim)
+        if address is not None and self.find(address) is pool and int(address) in pool.spaces[claim.family]:
+            return address
+        return Refusal.SOURCE_EXHAUSTED if claim in leases.refused else Refusal.AWAITING_SOURCE
 
     def refusal(self, pool: Pool, request: Request) -> Refusal | None:
         """Return why a pool gives a Service nothing new, whatever it asks for, or None."""
