@@ -23,9 +23,18 @@ __all__ = ["main"]
 @option("--status-dir", "Where status is written; beside the manifests, as PATH.status, if not set.", metavar="PATH")
 @option("--load-balancer-class", "Further loadBalancerClasses to serve, with commas.", metavar="NAMES", default="")
 @option("--classless", one_of(Classless), metavar="WORD", default=Classless.SERVE.value)
+@option("--installation", "This cluster's name at the sources of pools.", metavar="NAME", default="default")
 @click.option("--print-plan", is_flag=True, help="Print what would be done now, as YAML, and exit.")
 @click.version_option(__version__, prog_name=NAME)
-def main(*, status_dir: str | None, load_balancer_class: str, classless: str, print_plan: bool, **common: Any) -> None:
+def main(
+    *,
+    status_dir: str | None,
+    load_balancer_class: str,
+    classless: str,
+    installation: str,
+    print_plan: bool,
+    **common: Any,
+) -> None:
     """Give Services of type LoadBalancer their addresses, and write down who holds which."""
     with reporting(NAME):
         shared = CommonSettings.parse(**common)
@@ -33,6 +42,7 @@ def main(*, status_dir: str | None, load_balancer_class: str, classless: str, pr
         settings = ControllerSettings(
             common=shared,
             status_dir=status_directory(shared.source.path, status_dir),
+            installation=installation,
             serving=Serving(
                 classes=EVERYTHING.classes | more,
                 classless=parse_choice("--classless", Classless, classless) is Classless.SERVE,
