@@ -9,6 +9,7 @@ Rules of this file:
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -21,7 +22,7 @@ from netlb.api.documents import Document
 from netlb.api.holdings import read_holding
 from netlb.api.meta import Record
 from netlb.api.snapshot import EVERYTHING, Holding, Serving, Snapshot
-from netlb.api.v1alpha1 import AddressPool, L2Advertisement
+from netlb.api.v1alpha1 import AddressPool, BGPAdvertisement, L2Advertisement
 from netlb.errors import ConfigError
 from netlb.findings import Finding, ObjectRef
 from netlb.reasons import ManifestProblem
@@ -180,12 +181,25 @@ class Intake:
                         foreign[ref] = Foreign(foreign[ref].origin, last_good)
                 translation = translate(foreign, self._compatibility)
             findings.extend(translation.findings)
-            for translated in translation.records:
+            lost: set[tuple[ObjectRef, str]] = set()
+            for translated in sorted(translation.records, key=lambda each: not isinstance(each.record, AddressPool)):
+                if _names_only(translated.record, {name for source, name in lost if source == translated.source}):
+                    continue  # its pool is not in force: it would announce another one of that name
                 mine = Candidate(chosen[translated.source].origin, translated.source, translated.record)
                 first = native.setdefault(translated.record.ref, mine)
                 if first is not mine:
                     findings.append(_duplicate(mine, first))
+                    if isinstance(translated.record, AddressPool):
+                        lost.add((translated.source, translated.record.metadata.name))
         return list(native.values())
+
+
+def _names_only(record: Record, pools: AbstractSet[str]) -> bool:
+    """Say whether a record is an advertisement of nothing but these pools."""
+    if not isinstance(record, L2Advertisement | BGPAdvertisement):
+        return False
+    names = record.spec.ip_address_pools
+    return bool(names) and not record.spec.ip_address_pool_selectors and pools >= set(names)
 
 
 def _duplicate(second: Candidate, first: Candidate) -> Finding:
