@@ -84,8 +84,13 @@ class ClusterPlanner:
             if snapshot.serving.serves(service)
         }
         namespaces = {name: namespace.metadata.labels for name, namespace in snapshot.namespaces.items()}
+        unread = frozenset(
+            ref.namespace
+            for ref in requests
+            if ref.namespace not in namespaces and snapshot.may_exist(ObjectRef("Namespace", "", ref.namespace))
+        )
         return allocate(
-            Pools(snapshot.pools, namespaces, _unreachable(snapshot)),
+            Pools(snapshot.pools, namespaces, _unreachable(snapshot), unread),
             requests,
             holdings,
             pools_certain=snapshot.pools_certain,
