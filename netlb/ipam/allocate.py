@@ -134,16 +134,18 @@ class Allocator:
         It ends: who has got what it asked for never moves, and every further turn serves at least one more.
         """
         served: set[ObjectRef] = set()
-        queue = sorted(ref for ref in refs if ref in self.requests)
+        queue = {ref for ref in refs if ref in self.requests}
         while True:
-            for ref in queue:
-                self._serve(ref)
-            served.update(queue)
             freed, self.ledger.freed = self.ledger.freed, 0
             stirred, self.ledger.stirred = self.ledger.stirred, set()
-            if not (freed or stirred):
+            if freed or stirred:  # who waits has its turn among those who come new, by name
+                queue.update(ref for ref in self._waiting if self._hopes(ref, freed, stirred))
+            if not queue:
                 return frozenset(served)
-            queue = sorted(ref for ref in self._waiting if self._hopes(ref, freed, stirred))
+            for ref in sorted(queue):
+                self._serve(ref)
+            served |= queue
+            queue = set()
 
     def _may_keep(self, ref: ObjectRef, address: Address, pool: Pool | None) -> bool:
         if pool is None:
@@ -153,7 +155,7 @@ class Allocator:
             return False
         else:
             request = self.requests[ref]
-            if isinstance(request, Request) and self.pools.fence(pool, request):
+            if isinstance(request, Request) and self.pools.takes_back(pool, request):
                 return False
         return self.ledger.in_the_way(ref, address, pool, restoring=True) is None
 

@@ -5,7 +5,7 @@ that will do is the lowest bit of an intersection, however many pools there are.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -52,11 +52,12 @@ class Pools:
         namespaces: Mapping[str, Mapping[str, str]],
         unreachable: frozenset[str] = frozenset(),
         leases: Mapping[str, Leases] = NO_LEASES,
+        is_unread: Callable[[str], bool] = lambda _: False,
     ) -> None:
         """Begin with all addresses free.
 
-        `namespaces` gives the labels of each namespace; `unreachable` names the pools that no node could announce;
-        `leases` are those of the pools that have a source.
+        `namespaces` gives the labels of each namespace, `is_unread` says of one whether its labels cannot be read;
+        `unreachable` names the pools that no node could announce; `leases` are those of the pools that have a source.
         """
         names = sorted(pools, key=lambda name: (*_rank(pools[name].spec), name))
         self.ordered = [Pool(number, name, pools[name].spec) for number, name in enumerate(names)]
@@ -64,6 +65,7 @@ class Pools:
         self._namespaces = namespaces
         self._unreachable = unreachable
         self._leases = leases
+        self._is_unread = is_unread
         self.have_sources = any(pool.spec.source for pool in self.ordered)
         self._by_labels = any(
             pool.spec.service_allocation and pool.spec.service_allocation.service_selectors for pool in self.ordered
@@ -114,7 +116,7 @@ class Pools:
         return self.fence(pool, request) or (Refusal.NO_NODE if pool.name in self._unreachable else None)
 
     def fence(self, pool: Pool, request: Request) -> Refusal | None:
-        """Return why a Service may not have addresses of a pool, not even those that it holds, or None."""
+        """Return why a Service may not have addresses of a pool, or None."""
         allocation = pool.spec.service_allocation
         if allocation is None:
             return None
@@ -126,6 +128,16 @@ class Pools:
             ):
                 return Refusal.NAMESPACE_NOT_ADMITTED
         return None if selects(allocation.service_selectors, request.labels) else Refusal.SERVICE_NOT_SELECTED
+
+    def takes_back(self, pool: Pool, request: Request) -> bool:
+        """Say whether a Service may not even keep addresses of a pool, as far as that can be known."""
+        reason = self.fence(pool, request)
+        return reason is not None and not (
+            reason is Refusal.NAMESPACE_NOT_ADMITTED
+            and pool.spec.service_allocation is not None
+            and pool.spec.service_allocation.namespace_selectors
+            and self._is_unread(request.service.namespace)
+        )
 
     def candidates(self, request: Request) -> int:
         """Return the set of the pools that serve a Service which names none."""

@@ -104,8 +104,12 @@ class ClusterPlanner:
             if snapshot.serving.serves(service)
         }
         namespaces = {name: namespace.metadata.labels for name, namespace in snapshot.namespaces.items()}
+
+        def is_unread(namespace: str) -> bool:
+            return namespace not in namespaces and snapshot.may_exist(ObjectRef("Namespace", "", namespace))
+
         return allocate(
-            Pools(snapshot.pools, namespaces, _unreachable(snapshot), self._leases),
+            Pools(snapshot.pools, namespaces, _unreachable(snapshot), self._leases, is_unread),
             requests,
             holdings,
             pools_certain=snapshot.pools_certain,

@@ -6,6 +6,7 @@ names that MetalLB's own conversion tool gives them.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from netlb.api.convert import convert, without_nulls
 from netlb.api.core import ConfigMap
@@ -63,8 +64,11 @@ def _translate(config_map: ConfigMap, origin: str) -> Translation:
                 remedy=f"put MetalLB's configuration under the key {_KEY!r}",
             )
         )
-    value = without_nulls(parse_value(text, f"{origin}: {subject}: data.{_KEY}", plain=True))
     field = f"data.{_KEY}"
+    try:
+        value = without_nulls(parse_value(text, origin, plain=True))
+    except ConfigError as error:
+        raise ConfigError(replace(error.finding, subject=subject, field=field)) from None
     config = convert({} if value is None else as_meant(value), Config, subject=subject, origin=origin, field=field)
     return Translation(
         records=tuple(
