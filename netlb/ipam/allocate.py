@@ -4,9 +4,9 @@ Rules of this file:
 1. Whoever holds an address that may still be held keeps it; holders come before anyone new.
 2. A request that changed is served anew; if that fails the Service keeps what it had.
 3. Nothing is released because something could not be read.
-4. The same input gives the same result on every machine: Services in order of namespace and name, pools in the order
-   of `Pools`, ranges as written, the lowest free address first. A Service with a sharing key joins an address of that
-   key before it takes one of its own.
+4. The same input gives the same result on every machine: Services that ask for an address first, then in order of
+   namespace and name, pools in the order of `Pools`, ranges as written, the lowest free address first. A Service with
+   a sharing key joins an address of that key before it takes one of its own.
 5. The families of one Service come from one pool; where no pool has both, each comes from the first pool that has it.
 6. It does not matter in how many steps the input came: what is settled is what one step would keep.
 """
@@ -142,10 +142,15 @@ class Allocator:
                 queue.update(ref for ref in self._waiting if self._hopes(ref, freed, stirred))
             if not queue:
                 return frozenset(served)
-            for ref in sorted(queue):
+            # Who asks for an address comes before those whom any address will do.
+            for ref in sorted(queue, key=lambda ref: (not self._asks(ref), ref)):
                 self._serve(ref)
             served |= queue
             queue = set()
+
+    def _asks(self, ref: ObjectRef) -> bool:
+        request = self.requests[ref]
+        return isinstance(request, Request) and bool(request.addresses)
 
     def _may_keep(self, ref: ObjectRef, address: Address, pool: Pool | None) -> bool:
         if pool is None:
