@@ -1,0 +1,42 @@
+"""Manifests that are named on the command line."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from netlb.api.documents import parse_documents
+from netlb.api.intake import Intake
+from netlb.errors import ConfigError
+from netlb.findings import Finding
+from netlb.reasons import ManifestProblem
+from netlb.source.folder import is_manifest
+
+__all__ = ["declare_files"]
+
+
+def declare_files(intake: Intake, files: Iterable[str]) -> None:
+    """Declare manifests, directories of manifests, and `-`, standard input; what cannot be read becomes a finding."""
+    for origin in (name for file in files for name in _expand(file)):
+        try:
+            text = sys.stdin.read() if origin == "-" else Path(origin).read_text("utf-8")
+            intake.declare(origin, parse_documents(text, origin))
+        except ConfigError as error:
+            intake.unreadable(origin, error.finding)
+        except (OSError, UnicodeDecodeError) as error:
+            intake.unreadable(origin, _unreadable(origin, error))
+
+
+def _expand(file: str) -> list[str]:
+    path = Path(file)
+    if file != "-" and path.is_dir():
+        return sorted(str(path / entry.name) for entry in path.iterdir() if is_manifest(entry))
+    return [file]
+
+
+def _unreadable(origin: str, error: OSError | UnicodeDecodeError) -> Finding:
+    return Finding(
+        origin=origin,
+        reason=ManifestProblem.UNREADABLE_FILE,
+        problem=(error.strerror or str(error)) if isinstance(error, OSError) else "the file is not UTF-8 text",
+        remedy="name a file that can be read",
+    )
