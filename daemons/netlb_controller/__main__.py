@@ -6,7 +6,7 @@ import click
 
 from netlb import __version__
 from netlb.api.intake import Intake
-from netlb.plan import plan_cluster, render_cluster
+from netlb.plan import ClusterPlanner, render_cluster
 from netlb.runtime.app import reporting, run
 from netlb.runtime.config import CommonSettings, common_options, option
 from netlb.runtime.log import configure
@@ -28,9 +28,13 @@ def main(*, status_dir: str | None, print_plan: bool, **common: Any) -> None:
         shared = CommonSettings.parse(**common)
         settings = ControllerSettings(common=shared, status_dir=status_directory(shared.source.path, status_dir))
         if print_plan:
-            source = DirectorySource(shared.source.path, settings.status_dir / "services", Intake())
+            intake = Intake()
+            source = DirectorySource(shared.source.path, settings.status_dir / "services", intake)
             source.require()
-            click.echo(render_cluster(plan_cluster(source.read())), nl=False)
+            snapshot = source.read()
+            # As when it starts: our own tree counts more than a status that somebody's manifest carries along.
+            planner = ClusterPlanner({**intake.holdings(), **snapshot.holdings})
+            click.echo(render_cluster(planner.plan(snapshot)), nl=False)
             return
     configure(shared.log_level, shared.log_format)
     raise SystemExit(run(build(settings)))

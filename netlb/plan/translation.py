@@ -44,6 +44,7 @@ def render_translation(counterparts: Iterable[Counterpart], findings: Iterable[F
     sources = list(counterparts)
     findings = [*findings, *(finding for source in sources for finding in _unwritable(source))]
     errors = tuple(finding for finding in findings if finding.severity is Severity.ERROR)
+    warnings = [finding for finding in findings if finding.severity is Severity.WARNING]
     refused = {finding.subject for finding in errors}
     blocks = [
         _comment(f"refused: {finding.subject} ({finding.origin}): {_words(finding)}")
@@ -52,7 +53,7 @@ def render_translation(counterparts: Iterable[Counterpart], findings: Iterable[F
     ]
     for source in sources:
         if source.subject not in refused:
-            blocks += _blocks(source, [finding for finding in findings if finding.severity is Severity.WARNING])
+            blocks += _blocks(source, warnings)
     return Translation("---\n".join(blocks), errors)
 
 
