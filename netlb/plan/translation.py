@@ -70,25 +70,24 @@ def _native(records: Sequence[Record]) -> Iterator[Native]:
 
 
 def _blocks(source: Counterpart, warnings: Sequence[Finding]) -> Iterator[str]:
-    heading = f"from {source.subject} ({source.origin})"
-    told = "".join(_comment(f"{_word(one)}: {_words(one)}") for one in _about(source.subject, warnings))
+    heading, told = f"from {source.subject} ({source.origin})", _told(source.subject, warnings)
     if not source.records:
         yield _comment(f"{heading}: no object of its own") + told
     for record in _native(source.records):
-        told += "".join(_comment(f"{_word(one)}: {_words(one)}") for one in _about(record.ref, warnings))
+        told += _told(record.ref, warnings)
         if isinstance(record, BGPPeer) and record.spec.password:
             told += _comment(f"warning: spec.password: {_CLEAR_TEXT}")
         yield _comment(heading) + told + to_yaml(manifest(record))
         told = ""
 
 
-def _about(subject: ObjectRef, warnings: Sequence[Finding]) -> Iterator[Finding]:
-    """Yield the warnings about an object, but those about passwords: they are said of the native object."""
-    return (one for one in warnings if one.subject == subject and one.reason is not ManifestProblem.CLEAR_TEXT)
-
-
-def _word(finding: Finding) -> str:
-    return "differs" if finding.reason in _DIFFERS else "warning"
+def _told(subject: ObjectRef, warnings: Sequence[Finding]) -> str:
+    """Return the warnings about an object as comments, but those about passwords: the native object has its own."""
+    return "".join(
+        _comment(f"{'differs' if warning.reason in _DIFFERS else 'warning'}: {_words(warning)}")
+        for warning in warnings
+        if warning.subject == subject and warning.reason is not ManifestProblem.CLEAR_TEXT
+    )
 
 
 def _words(finding: Finding) -> str:
