@@ -13,7 +13,6 @@ from netlb.api.core import ConfigMap
 from netlb.api.dialects.base import Compatibility, Foreign, Translated, Translation
 from netlb.api.dialects.metallb_bgp import unserved_sessions
 from netlb.api.dialects.metallb_grammar import Config, as_meant
-from netlb.api.dialects.metallb_rules import not_honoured
 from netlb.api.documents import parse_value
 from netlb.api.meta import ObjectMeta, Record
 from netlb.api.v1alpha1 import (
@@ -74,7 +73,7 @@ def _translate(config_map: ConfigMap, origin: str) -> Translation:
         records=tuple(
             Translated(record, subject) for record in _native(config, config_map.metadata.creation_timestamp)
         ),
-        findings=(not_honoured(origin, subject, f"{field}.peers", *unserved_sessions()),) if config.peers else (),
+        findings=(Foreign(origin, config_map).warning(f"{field}.peers", *unserved_sessions()),) if config.peers else (),
     )
 
 
