@@ -232,6 +232,9 @@ class Allocator:
             return Refusal.BUGGY_ADDRESS, None
         if closed := self.pools.refusal(pool, request):
             return closed, None
+        bound = self._bound(ref, request, (family_of(address),), 1 << pool.number)
+        if bound and address not in bound:
+            return Refusal.SHARING_KEY_ELSEWHERE, next(one for one in self.ledger.holders(bound[0]) if one != ref)
         return self.ledger.in_the_way(ref, address, pool) or (None, None)
 
     def _tried(self, request: Request, had: Allocation | None) -> int:
@@ -269,7 +272,7 @@ class Allocator:
         """Find an address of each of the families in one pool: one with the sharing key, at home, or the first."""
         if request.sharing:
             joined = self._joining(ref, request, families, pools)
-            if joined or self._must_join(ref, request, families):
+            if joined or self._bound(ref, request, families, pools):
                 return joined
         for family in families:
             pools &= self.pools.open(family)
@@ -298,17 +301,24 @@ class Allocator:
             for family in families:
                 if family in joins[number]:
                     found[family] = min(joins[number][family])[1], pool.name
+                elif self._bound(ref, request, (family,), 1 << number):
+                    break
                 elif (value := pool.spaces[family].lowest()) is not None:
                     found[family] = to_address(family, value), pool.name
             if len(found) == len(families) and any(family in joins[number] for family in families):
                 return found
         return None
 
-    def _must_join(self, ref: ObjectRef, request: Request, families: Sequence[Family]) -> bool:
+    def _bound(self, ref: ObjectRef, request: Request, families: Sequence[Family], pools: int) -> list[Address]:
+        """Return the addresses that others hold in these pools under the Service's key, if it gets no second one."""
         sharing = request.sharing
-        return bool(sharing and sharing.joins_only) and any(
-            family_of(address) in families and self.ledger.holders(address) != [ref]
-            for address in self.ledger.shared(sharing.key if sharing else "")
+        if sharing is None or not sharing.joins_only:
+            return []
+        found = (one for one in self.ledger.shared(sharing.key) if family_of(one) in families)
+        others = (one for one in found if self.ledger.holders(one) != [ref])
+        # The pool of an address that is in none cannot be read: it may be one of these.
+        return sorted(
+            (one for one in others if (pool := self.pools.find(one)) is None or pools >> pool.number & 1), key=str
         )
 
     def _why(self, ref: ObjectRef, request: Request, pools: int, families: Sequence[Family]) -> Refused:
@@ -316,12 +326,11 @@ class Allocator:
         what = " and ".join(families)
         if not self.pools.ordered:
             return refused(Refusal.NO_POOL, request)
-        if self._must_join(ref, request, families):
-            for address in sorted(self.ledger.shared(request.sharing.key if request.sharing else ""), key=str):
-                pool = self.pools.find(address)
-                way = self.ledger.in_the_way(ref, address, pool)
-                if way and pool:
-                    return refused(way[0], request, [pool.name], what=str(address), holder=way[1])
+        for address in self._bound(ref, request, families, pools):
+            pool = self.pools.find(address)
+            way = self.ledger.in_the_way(ref, address, pool)
+            if way and pool:
+                return refused(way[0], request, [pool.name], what=str(address), holder=way[1])
         if not pools:
             return self._closed(request)
         stocked = pools
