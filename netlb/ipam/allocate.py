@@ -12,7 +12,7 @@ Rules of this file:
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import TypeVar
 
 from immutables import Map, MapMutation
@@ -208,7 +208,7 @@ class Allocator:
         return Allocation(tuple(address for address, _ in ordered), tuple(pool for _, pool in ordered))
 
     def _explicit(self, ref: ObjectRef, request: Request, had: Allocation | None) -> Allocation | Refused:
-        names = []
+        pools = []
         for address in request.addresses:
             pool = self.pools.find(address)
             if pool is None or request.pool not in (None, pool.name):
@@ -216,13 +216,18 @@ class Allocator:
                 reason = Refusal.ADDRESS_EXCLUDED if excluding else Refusal.ADDRESS_NOT_IN_POOL
                 where = [excluding.name] if excluding else [request.pool] if request.pool else []
                 return refused(reason, request, where, what=str(address))
-            names.append(pool.name)
-            if had and address in had.addresses:
-                continue
-            why, holder = self.refusal(ref, request, address, pool)
-            if why:
-                return refused(why, request, [pool.name], what=str(address), holder=holder)
-        return Allocation(request.addresses, tuple(names))
+            pools.append(pool)
+        found: list[tuple[bool, Refused]] = []
+        for address, pool in zip(request.addresses, pools, strict=True):
+            if not (had and address in had.addresses):
+                why, holder = self.refusal(ref, request, address, pool)
+                if why:
+                    found.append(
+                        (holder is not None, refused(why, request, [pool.name], what=str(address), holder=holder))
+                    )
+        if found:  # first what nobody else's leaving would mend: it is the same whoever holds what at the moment
+            return min(found, key=itemgetter(0))[1]
+        return Allocation(request.addresses, tuple(pool.name for pool in pools))
 
     def refusal(
         self, ref: ObjectRef, request: Request, address: Address, pool: Pool
