@@ -328,7 +328,6 @@ class Allocator:
 
     def _why(self, ref: ObjectRef, request: Request, pools: int, families: Sequence[Family]) -> Refused:
         """Return why the pools that were tried have not given addresses of these families."""
-        what = " and ".join(families)
         if not self.pools.ordered:
             return refused(Refusal.NO_POOL, request)
         for address in self._bound(ref, request, families, pools):
@@ -338,11 +337,11 @@ class Allocator:
                 return refused(way[0], request, [pool.name], what=str(address), holder=way[1])
         if not pools:
             return self._closed(request)
-        stocked = pools
-        for family in families:
-            stocked &= self.pools.stocked(family)
-        reason = Refusal.POOL_EXHAUSTED if stocked else Refusal.FAMILY_MISSING
-        return refused(reason, request, (pool.name for pool in self.pools.members(stocked or pools)), what=what)
+        stocked = {family: pools & self.pools.stocked(family) for family in families}
+        reason, where, what = Refusal.POOL_EXHAUSTED, stocked[families[0]] | stocked[families[-1]], list(families)
+        if lacking := [family for family in families if not stocked[family]]:
+            reason, where, what = Refusal.FAMILY_MISSING, pools, lacking
+        return refused(reason, request, (pool.name for pool in self.pools.members(where)), what=" and ".join(what))
 
     def _closed(self, request: Request) -> Refused:
         """Return the most telling reason of the pools, none of which serves the Service at all."""
