@@ -93,7 +93,7 @@ class Allocator:
         """Let a holder keep those of its addresses that it may still hold."""
         kept: list[Address] = []
         pools: list[str] = []
-        for address in sorted(addresses, key=attrgetter("version")):
+        for address in sorted(dict.fromkeys(addresses), key=attrgetter("version")):
             pool = self.pools.find(address)
             if self._may_keep(ref, address, pool):
                 kept.append(address)
@@ -194,7 +194,7 @@ class Allocator:
             return self._explicit(ref, request, had)
         found: _Found = {
             family_of(address): (address, pool)
-            for address, pool in (zip(had.addresses, had.pools, strict=True) if had else ())
+            for address, pool in (reversed(list(zip(had.addresses, had.pools, strict=True))) if had else ())
             if family_of(address) in request.families and request.pool in (None, pool)
         }
         missing = [family for family in request.families if family not in found]
