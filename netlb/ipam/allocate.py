@@ -145,7 +145,7 @@ class Allocator:
             return False
         else:
             request = self.requests[ref]
-            if isinstance(request, Request) and self.pools.fence(pool, request):
+            if isinstance(request, Request) and self.pools.forbids(pool, request):
                 return False
         return self.ledger.in_the_way(ref, address, pool, restoring=True) is None
 

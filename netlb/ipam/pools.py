@@ -42,16 +42,19 @@ class Pools:
         pools: Mapping[str, AddressPool],
         namespaces: Mapping[str, Mapping[str, str]],
         unreachable: frozenset[str] = frozenset(),
+        unlabelled: frozenset[str] = frozenset(),
     ) -> None:
         """Begin with all addresses free.
 
-        `namespaces` gives the labels of each namespace; `unreachable` names the pools that no node could announce.
+        `namespaces` gives the labels of each namespace; `unreachable` names the pools that no node could announce,
+        `unlabelled` the namespaces whose labels cannot be read.
         """
         names = sorted(pools, key=lambda name: (*_rank(pools[name].spec), name))
         self.ordered = [Pool(number, name, pools[name].spec) for number, name in enumerate(names)]
         self.by_name = {pool.name: pool for pool in self.ordered}
         self._namespaces = namespaces
         self._unreachable = unreachable
+        self._unlabelled = unlabelled
         self._by_labels = any(
             pool.spec.service_allocation and pool.spec.service_allocation.service_selectors for pool in self.ordered
         )
@@ -93,7 +96,7 @@ class Pools:
         return self.fence(pool, request) or (Refusal.NO_NODE if pool.name in self._unreachable else None)
 
     def fence(self, pool: Pool, request: Request) -> Refusal | None:
-        """Return why a Service may not have addresses of a pool, not even those that it holds, or None."""
+        """Return why a Service is not one of those that a pool is for, or None."""
         allocation = pool.spec.service_allocation
         if allocation is None:
             return None
@@ -105,6 +108,14 @@ class Pools:
             ):
                 return Refusal.NAMESPACE_NOT_ADMITTED
         return None if selects(allocation.service_selectors, request.labels) else Refusal.SERVICE_NOT_SELECTED
+
+    def forbids(self, pool: Pool, request: Request) -> bool:
+        """Say whether a Service may not even keep addresses of a pool; not while it may be of a namespace admitted."""
+        allocation = pool.spec.service_allocation
+        if allocation is None or self.fence(pool, request) is None:
+            return False
+        in_doubt = bool(allocation.namespace_selectors) and request.service.namespace in self._unlabelled
+        return not (in_doubt and selects(allocation.service_selectors, request.labels))
 
     def candidates(self, request: Request) -> int:
         """Return the set of the pools that serve a Service which names none."""

@@ -85,7 +85,7 @@ class ClusterPlanner:
         }
         namespaces = {name: namespace.metadata.labels for name, namespace in snapshot.namespaces.items()}
         return allocate(
-            Pools(snapshot.pools, namespaces, _unreachable(snapshot)),
+            Pools(snapshot.pools, namespaces, _unreachable(snapshot), _unlabelled(snapshot)),
             requests,
             holdings,
             pools_certain=snapshot.pools_certain,
@@ -136,6 +136,12 @@ def _unreachable(snapshot: Snapshot) -> frozenset[str]:
         for name, pool in snapshot.pools.items()
         if pool.spec.node_pools and not peopled & set(pool.spec.node_pools)
     )
+
+
+def _unlabelled(snapshot: Snapshot) -> frozenset[str]:
+    """Return the namespaces of Services whose labels cannot be read, and never could."""
+    absent = {ref.namespace for ref in snapshot.services} - snapshot.namespaces.keys()
+    return frozenset(name for name in absent if snapshot.may_exist(ObjectRef("Namespace", "", name)))
 
 
 def _differing(one: Mapping[ObjectRef, Service], other: Mapping[ObjectRef, Service]) -> Collection[ObjectRef]:
