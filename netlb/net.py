@@ -150,9 +150,7 @@ NO_STATION: Final = tuple(
 def is_station(what: Address | AddressRange) -> bool:
     """Say whether a single station can have the address, or some address of the range."""
     span = what if isinstance(what, AddressRange) else AddressRange(family_of(what), int(what), int(what))
-    return not any(
-        none.family is span.family and none.first <= span.first and span.last <= none.last for none in NO_STATION
-    )
+    return bool(subtract(span, NO_STATION))
 
 
 def subtract(span: AddressRange, others: Iterable[AddressRange]) -> list[AddressRange]:

@@ -35,6 +35,8 @@ class ManifestProblem(StrEnum):
     """No L2Advertisement selects the pool: its addresses would be given and never announced."""
     PROTOCOL_NOT_SERVED = "ProtocolNotServed"
     """The pool asks for a protocol that this version does not speak: nobody announces its addresses."""
+    SOURCE_FAILED = "SourceFailed"
+    """The system that keeps the pool's addresses cannot be asked; what is held stays held."""
     NOT_HONOURED = "NotHonoured"
     """The setting is understood and has no effect in this version."""
     CLEAR_TEXT = "ClearText"

@@ -6,13 +6,14 @@ import click
 
 from netlb import __version__
 from netlb.api.intake import Intake
+from netlb.api.snapshot import EVERYTHING, Serving
 from netlb.plan import plan_cluster, render_cluster
 from netlb.runtime.app import reporting, run
-from netlb.runtime.config import CommonSettings, common_options, option
+from netlb.runtime.config import CommonSettings, common_options, one_of, option, parse_choice
 from netlb.runtime.log import configure
-from netlb.source.directory import DirectorySource
+from netlb.source.directory import read_once
 from netlb.source.tree import status_directory
-from netlb_controller.wiring import NAME, ControllerSettings, build
+from netlb_controller.wiring import NAME, Classless, ControllerSettings, build
 
 __all__ = ["main"]
 
@@ -20,17 +21,37 @@ __all__ = ["main"]
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @common_options(http="off")
 @option("--status-dir", "Where status is written; beside the manifests, as PATH.status, if not set.", metavar="PATH")
+@option("--load-balancer-class", "Further loadBalancerClasses to serve, with commas.", metavar="NAMES", default="")
+@option("--classless", one_of(Classless), metavar="WORD", default=Classless.SERVE.value)
+@option("--installation", "This cluster's name at the sources of pools.", metavar="NAME", default="default")
 @click.option("--print-plan", is_flag=True, help="Print what would be done now, as YAML, and exit.")
 @click.version_option(__version__, prog_name=NAME)
-def main(*, status_dir: str | None, print_plan: bool, **common: Any) -> None:
+def main(
+    *,
+    status_dir: str | None,
+    load_balancer_class: str,
+    classless: str,
+    installation: str,
+    print_plan: bool,
+    **common: Any,
+) -> None:
     """Give Services of type LoadBalancer their addresses, and write down who holds which."""
     with reporting(NAME):
         shared = CommonSettings.parse(**common)
-        settings = ControllerSettings(common=shared, status_dir=status_directory(shared.source.path, status_dir))
+        more = frozenset(filter(None, (name.strip() for name in load_balancer_class.split(","))))
+        settings = ControllerSettings(
+            common=shared,
+            status_dir=status_directory(shared.source.path, status_dir),
+            installation=installation,
+            serving=Serving(
+                classes=EVERYTHING.classes | more,
+                classless=parse_choice("--classless", Classless, classless) is Classless.SERVE,
+            ),
+        )
         if print_plan:
-            source = DirectorySource(shared.source.path, settings.status_dir / "services", Intake())
-            source.require()
-            click.echo(render_cluster(plan_cluster(source.read())), nl=False)
+            intake = Intake(shared.compatibility, settings.serving)
+            snapshot = read_once(shared.source.path, settings.status_dir, intake)
+            click.echo(render_cluster(plan_cluster(snapshot)), nl=False)
             return
     configure(shared.log_level, shared.log_format)
     raise SystemExit(run(build(settings)))

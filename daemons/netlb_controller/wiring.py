@@ -3,14 +3,15 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from prometheus_client import Metric
 
 from netlb.api.intake import Intake
-from netlb.api.snapshot import Holding
+from netlb.api.snapshot import EVERYTHING, Holding, Serving, Snapshot
 from netlb.findings import Finding, ObjectRef, Severity
-from netlb.ipam import Allocation
+from netlb.ipam import Allocation, Claims
 from netlb.net import Address
 from netlb.plan import ClusterPlan, ClusterPlanner
 from netlb.reconcile import Reconciler, Status, StatusKind
@@ -23,10 +24,18 @@ from netlb.source.status import is_controllers, read_holdings
 from netlb.source.tree import StatusTree
 from netlb.source.watch import DirectoryWatch
 from netlb_controller.files import StatusFiles
+from netlb_controller.sources import MakeSource, PoolSources, make_source
 
-__all__ = ["NAME", "ControllerSettings", "build"]
+__all__ = ["NAME", "Classless", "ControllerSettings", "build"]
 
 NAME = "netlb-controller"
+
+
+class Classless(StrEnum):
+    """What becomes of Services without a loadBalancerClass; those with OpenELB's mark are served in any case."""
+
+    SERVE = "serve"
+    IGNORE = "ignore"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,13 +44,16 @@ class ControllerSettings:
 
     common: CommonSettings
     status_dir: Path
+    serving: Serving = EVERYTHING
+    installation: str = "default"
+    """What tells this cluster from others that use the same address sources."""
 
 
-def build(settings: ControllerSettings) -> App:
+def build(settings: ControllerSettings, make_source: MakeSource = make_source) -> App:
     """Put the controller together; nothing is read or written before the App runs."""
     tree = StatusTree(settings.status_dir, NAME, is_controllers)
-    source = DirectorySource(settings.common.source.path, None, Intake())
-    controller = _Controller(source, tree, settings.status_dir)
+    source = DirectorySource(settings.common.source.path, None, Intake(settings.common.compatibility, settings.serving))
+    controller = _Controller(source, tree, settings, make_source)
     registry = new_registry(NAME)
     registry.register(StateCollector(controller.metrics))
     return App(
@@ -51,6 +63,7 @@ def build(settings: ControllerSettings) -> App:
             "source": controller.follow,
             "status": controller.status.run,
             "guard": controller.guard,
+            "address sources": controller.sources.run,
         },
         checks={
             "source": lambda: None if controller.plan else "no snapshot yet",
@@ -64,34 +77,47 @@ def build(settings: ControllerSettings) -> App:
 class _Controller:
     """Plans after every change, and keeps the status tree as the plan says."""
 
-    def __init__(self, source: DirectorySource, tree: StatusTree, directory: Path) -> None:
+    def __init__(
+        self, source: DirectorySource, tree: StatusTree, settings: ControllerSettings, make_source: MakeSource
+    ) -> None:
         self._log = get_logger(NAME)
         self._source = source
         self._tree = tree
-        self._directory = directory
+        self._directory = settings.status_dir
         self._opened = asyncio.Event()
         self._files = StatusFiles({})
         self.plan: ClusterPlan | None = None
         self.status: Reconciler[str, str] = Reconciler("status", tree, on_bug=self._bug, on_status=self._advance)
+        self.sources = PoolSources(settings.installation, make_source, on_leases=self._plan, on_bug=self._bug)
+        self._held: Mapping[ObjectRef, Holding] = {}
+        self._snapshot: Snapshot | None = None
+        self._planner: ClusterPlanner | None = None
+        self._claims: Mapping[str, Claims] = {}
 
     async def follow(self) -> None:
         """Plan after every change of the manifests."""
         self._source.require()
         self._tree.open()
         self._opened.set()
-        held = read_holdings(await self._tree.observe())
-        self._files = StatusFiles(held)
-        planner: ClusterPlanner | None = None
+        self._held = read_holdings(await self._tree.observe())
+        self._files = StatusFiles(self._held)
         async for snapshot in self._source.snapshots():
-            if planner is None:
-                # What our own tree says counts more than a status that somebody's manifest carries along.
-                planner = ClusterPlanner({**snapshot.holdings, **held})
-            plan = planner.plan(snapshot)
-            self._tell(held, plan)
-            self._files.update(plan)
-            self.plan = plan
-            self._want()
-            self._advance(self.status.statuses())
+            self._snapshot = snapshot
+            self._plan()
+
+    def _plan(self) -> None:
+        """Plan by what is known now."""
+        if self._snapshot is None:
+            return
+        if self._planner is None:
+            # What our own tree says counts more than a status that somebody's manifest carries along.
+            self._planner = ClusterPlanner({**self._snapshot.holdings, **self._held})
+        plan = self._planner.plan(self._snapshot, leases=dict(self.sources.leases))
+        self._tell(plan)
+        self._files.update(plan)
+        self.plan = plan
+        self._want()
+        self._advance(self.status.statuses())
 
     def _advance(self, statuses: Mapping[str, Status]) -> None:
         """Write the files whose addresses have been given up by others meanwhile."""
@@ -99,6 +125,17 @@ class _Controller:
             unsettled = {path for path, status in statuses.items() if status.kind is not StatusKind.DONE}
             if self._files.advance(unsettled):
                 self._want()
+        self._claim()
+
+    def _claim(self) -> None:
+        """Reserve at the sources what the plan needs; give back what it does not once the files say so."""
+        if self._snapshot is None or self.plan is None:
+            return
+        claims = self.plan.addresses.claims
+        if not self.is_written():
+            claims = {pool: {**self._claims.get(pool, {}), **claims.get(pool, {})} for pool in (*self._claims, *claims)}
+        self._claims = claims
+        self.sources.want(self._snapshot.pools, claims)
 
     def _want(self) -> None:
         self.status.want(self._files.writable())
@@ -123,7 +160,7 @@ class _Controller:
 
     def metrics(self) -> Iterable[Metric]:
         """Show the pools and how far writing has come."""
-        yield from reconciler_metrics([self.status])
+        yield from reconciler_metrics([self.status, *self.sources.reconcilers])
         if self.plan is None:
             return
         usage = {
@@ -159,13 +196,13 @@ class _Controller:
             | _count(str(finding.severity) for finding in self.plan.findings),
         )
 
-    def _tell(self, at_start: Mapping[ObjectRef, Holding], plan: ClusterPlan) -> None:
+    def _tell(self, plan: ClusterPlan) -> None:
         """Log what this plan changes."""
         known: frozenset[Finding] = frozenset(self.plan.findings) if self.plan else frozenset()
         for finding in plan.findings:
             if finding not in known:
                 self._log.warning("manifest problem", finding=str(finding))
-        before: Mapping[ObjectRef, Holding | Allocation] = self.plan.addresses.allocations if self.plan else at_start
+        before: Mapping[ObjectRef, Holding | Allocation] = self.plan.addresses.allocations if self.plan else self._held
         after, refusals = plan.addresses.allocations, plan.addresses.refusals
         refused = self.plan.addresses.refusals if self.plan else {}
         for ref in sorted(plan.changed if plan.changed is not None else {*before, *after, *refusals}):

@@ -61,7 +61,7 @@ def main(
             conflict_detection=parse_choice("--conflict-detection", ConflictDetection, conflict_detection),
         )
         if print_plan:
-            source = DirectorySource(shared.source.path, settings.status_dir / "services", Intake())
+            source = DirectorySource(shared.source.path, settings.status_dir / "services", Intake(shared.compatibility))
             source.require()
             click.echo(render_node(plan_node(source.read(), settings.node)), nl=False)
             return

@@ -50,7 +50,9 @@ def build(
     speaker = Speaker(
         node=settings.node,
         interfaces=settings.interfaces,
-        source=DirectorySource(settings.common.source.path, settings.status_dir / "services", Intake()),
+        source=DirectorySource(
+            settings.common.source.path, settings.status_dir / "services", Intake(settings.common.compatibility)
+        ),
         announcer=announcer,
         tree=tree,
         detects_conflicts=settings.conflict_detection is ConflictDetection.PROBE,

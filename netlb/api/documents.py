@@ -1,4 +1,4 @@
-"""YAML text to documents, as `kubectl apply` reads it.
+"""YAML text to documents, as `kubectl apply` reads it, and how to write what is read back as it was.
 
 Differences to plain PyYAML, each because Kubernetes' own parser behaves so: a key that stands twice in one
 mapping is an error, `1:20` is text and not a number to the base of sixty, and `2026-01-01` is text.
@@ -15,7 +15,7 @@ from netlb.errors import ConfigError
 from netlb.findings import Finding
 from netlb.reasons import ManifestProblem
 
-__all__ = ["Document", "Plain", "parse_documents", "parse_value"]
+__all__ = ["Document", "Dumper", "Plain", "parse_documents", "parse_value"]
 
 _MAX_DEPTH = 64
 _TAGS = frozenset({None, "!", "tag:yaml.org,2002:str"})
@@ -36,6 +36,10 @@ class _Loader(yaml.CSafeLoader):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
 
 
+class Dumper(yaml.CSafeDumper):
+    """The safe C dumper; a text that PyYAML's or Kubernetes' parser would take for something else gets quotes."""
+
+
 for _tag, _pattern, _first in (
     (
         "bool",
@@ -47,8 +51,10 @@ for _tag, _pattern, _first in (
     ("merge", r"^<<$", "<"),
     ("null", r"^(?:~|null|Null|NULL|)$", "~nN\0"),
 ):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
+    for _class in (_Loader, Dumper):
+        _class.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
 _Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^$"), [""])
+Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^[yYnN]$"), list("yYnN"))  # so kubectl reads them
 
 
 class _Open:

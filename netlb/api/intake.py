@@ -9,6 +9,7 @@ Rules of this file:
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,17 +17,17 @@ from netlb.api import keys
 from netlb.api.admission import Candidate, admit_pools
 from netlb.api.core import EndpointSlice, Namespace, Node, Service
 from netlb.api.decode import decode, identify
-from netlb.api.dialects import DEFAULT, DIALECTS, FOREIGN, Compatibility, Foreign
+from netlb.api.dialects import DEFAULT, DIALECTS, FOREIGN, KINDS, KINDS_OF, Compatibility, Foreign
 from netlb.api.documents import Document
 from netlb.api.holdings import read_holding
 from netlb.api.meta import Record
-from netlb.api.snapshot import Holding, Snapshot
-from netlb.api.v1alpha1 import AddressPool, L2Advertisement
+from netlb.api.snapshot import EVERYTHING, Holding, Serving, Snapshot
+from netlb.api.v1alpha1 import AddressPool, BGPAdvertisement, L2Advertisement
 from netlb.errors import ConfigError
 from netlb.findings import Finding, ObjectRef
 from netlb.reasons import ManifestProblem
 
-__all__ = ["Intake"]
+__all__ = ["Counterpart", "Intake"]
 
 R = TypeVar("R", bound=Record)
 
@@ -41,22 +42,41 @@ class _Declared:
     finding: Finding | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Counterpart:
+    """A foreign object that is in force, and the native records that say the same."""
+
+    origin: str
+    subject: ObjectRef
+    records: tuple[Record, ...]
+    """None for an object that only changes what others become, as PureLB's LBNodeAgent does."""
+
+
 class Intake:
     """Collects what origins declare and remembers the last good version of every object. No I/O."""
 
-    def __init__(self, compatibility: Compatibility = DEFAULT, dialects: Iterable[str] = DIALECTS) -> None:
+    def __init__(
+        self,
+        compatibility: Compatibility = DEFAULT,
+        serving: Serving = EVERYTHING,
+        dialects: Iterable[str] = DIALECTS,
+    ) -> None:
         """Read the native kinds, and those of these dialects."""
+        chosen = tuple(dialects)
         self._compatibility = compatibility
-        self._translators = [translate for name in dialects for translate in DIALECTS[name]]
+        self._serving = serving
+        self._translators = [translate for name in chosen for translate in DIALECTS[name]]
+        self._passed_over = KINDS.keys() - {key for name in chosen for key in KINDS_OF[name]}
         self._origins: dict[str, tuple[_Declared, ...]] = {}
         self._whole: set[str] = set()
         self._unreadable: dict[str, Finding] = {}
         self._in_force: dict[ObjectRef, Record] = {}
         self._holdings: dict[str, dict[ObjectRef, Holding]] = {}
+        self._counterparts: tuple[Counterpart, ...] = ()
 
     def declare(self, origin: str, documents: Sequence[Document]) -> None:
         """Replace what an origin declares."""
-        decoded = tuple(_decode(document) for document in documents if self._concerns_us(identify(document)))
+        decoded = tuple(_decode(document) for document in documents if self._concerns_us(document))
         nameless = next((one.finding for one in decoded if one.finding and one.ref is None), None)
         if nameless:
             # It may be any object that the origin declared before, with its name misspelt.
@@ -80,8 +100,11 @@ class Intake:
         self._whole.discard(origin)
         self._holdings.pop(origin, None)
 
-    def _concerns_us(self, ref: ObjectRef | None) -> bool:
+    def _concerns_us(self, document: Document) -> bool:
         """ConfigMaps hold anything; only the one with MetalLB's configuration is read."""
+        if (document.body.get("apiVersion"), document.body.get("kind")) in self._passed_over:
+            return False
+        ref = identify(document)
         return ref is None or ref.kind != "ConfigMap" or ref[1:] == (self._compatibility.metallb_namespace, "config")
 
     @property
@@ -93,18 +116,27 @@ class Intake:
         """Return who holds which addresses by the statuses in the manifests, as in those that kubectl prints."""
         return {ref: holding for origin in sorted(self._holdings) for ref, holding in self._holdings[origin].items()}
 
+    @property
+    def counterparts(self) -> tuple[Counterpart, ...]:
+        """What the foreign objects in force say in native terms, by the last snapshot, in the order of the files."""
+        return self._counterparts
+
     def snapshot(self, holdings: Mapping[ObjectRef, Holding]) -> Snapshot:
         """Return what is in force now; `holdings` says which Service holds which addresses."""
         findings = [self._unreadable[origin] for origin in sorted(self._unreadable)]
         chosen = self._choose(findings)
         unread = {declared.ref for declared in chosen.values() if declared.ref and declared.record is None}
         admitted = {ref: declared.record for ref, declared in chosen.items() if declared.record is not None}
-        native = self._translate(chosen, admitted, findings, unread)
+        native, translated = self._translate(chosen, admitted, findings, unread)
         pools = admit_pools(native, self._in_force)
         findings.extend(pools.findings)
         unread |= pools.unread
         records = [one.record for one in native if not isinstance(one.record, AddressPool)]
         foreign = [record for record in admitted.values() if isinstance(record, FOREIGN)]
+        self._counterparts = tuple(
+            Counterpart(chosen[record.ref].origin, record.ref, tuple(translated.get(record.ref, ())))
+            for record in foreign
+        )
         self._in_force = {record.ref: record for record in (*foreign, *records, *pools.admitted)}
         return Snapshot(
             services={record.ref: record for record in _of(Service, records)},
@@ -114,6 +146,7 @@ class Intake:
             pools=_by_name(pools.admitted),
             l2_advertisements=_by_name(_of(L2Advertisement, records)),
             holdings=holdings,
+            serving=self._serving,
             findings=tuple(findings),
             unread=frozenset(ref for ref in unread if ref not in self._in_force),
             files_missing=any(origin not in self._whole for origin in self._unreadable),
@@ -149,8 +182,12 @@ class Intake:
         admitted: dict[ObjectRef, Record],
         findings: list[Finding],
         unread: set[ObjectRef],
-    ) -> list[Candidate]:
-        """Return native records; `admitted` keeps, of each foreign object, the last version that was good."""
+    ) -> tuple[list[Candidate], Mapping[ObjectRef, Sequence[Record]]]:
+        """Return native records, and those of them that are translated by the object that they come from.
+
+        `admitted` keeps, of each foreign object, the last version that was good.
+        """
+        by_source: dict[ObjectRef, list[Record]] = {}
         foreign = {
             ref: Foreign(chosen[ref].origin, record) for ref, record in admitted.items() if isinstance(record, FOREIGN)
         }
@@ -173,12 +210,27 @@ class Intake:
                         foreign[ref] = Foreign(foreign[ref].origin, last_good)
                 translation = translate(foreign, self._compatibility)
             findings.extend(translation.findings)
-            for translated in translation.records:
+            lost: set[tuple[ObjectRef, str]] = set()
+            for translated in sorted(translation.records, key=lambda each: not isinstance(each.record, AddressPool)):
+                if _names_only(translated.record, {name for source, name in lost if source == translated.source}):
+                    continue  # its pool is not in force: it would announce another one of that name
                 mine = Candidate(chosen[translated.source].origin, translated.source, translated.record)
                 first = native.setdefault(translated.record.ref, mine)
-                if first is not mine:
+                if first is mine:
+                    by_source.setdefault(translated.source, []).append(translated.record)
+                else:
                     findings.append(_duplicate(mine, first))
-        return list(native.values())
+                    if isinstance(translated.record, AddressPool):
+                        lost.add((translated.source, translated.record.metadata.name))
+        return list(native.values()), by_source
+
+
+def _names_only(record: Record, pools: AbstractSet[str]) -> bool:
+    """Say whether a record is an advertisement of nothing but these pools."""
+    if not isinstance(record, L2Advertisement | BGPAdvertisement):
+        return False
+    names = record.spec.ip_address_pools
+    return bool(names) and not record.spec.ip_address_pool_selectors and pools >= set(names)
 
 
 def _duplicate(second: Candidate, first: Candidate) -> Finding:

@@ -11,7 +11,7 @@ from netlb.api.v1alpha1 import AddressPool, L2Advertisement
 from netlb.findings import Finding, ObjectRef
 from netlb.net import Address
 
-__all__ = ["Holding", "Serving", "Snapshot"]
+__all__ = ["EVERYTHING", "Holding", "Serving", "Snapshot"]
 
 _NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
@@ -43,6 +43,10 @@ class Serving:
         return self.classless or service.metadata.annotations.get(keys.OPENELB_MARK) == "openelb"
 
 
+EVERYTHING = Serving()
+"""What is served unless told otherwise."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """The declared objects that are in force, and what is known to be missing from them."""
@@ -56,7 +60,7 @@ class Snapshot:
     l2_advertisements: Mapping[str, L2Advertisement] = field(default_factory=lambda: _NOTHING)
     holdings: Mapping[ObjectRef, Holding] = field(default_factory=lambda: _NOTHING)
     """By Service, also of Services that are not declared (any more)."""
-    serving: Serving = Serving()
+    serving: Serving = EVERYTHING
     findings: tuple[Finding, ...] = ()
     """What was wrong with single objects and files."""
     unread: frozenset[ObjectRef] = frozenset()

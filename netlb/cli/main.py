@@ -4,6 +4,8 @@ import click
 
 from netlb import __version__
 from netlb.cli.check import check
+from netlb.cli.explain import explain
+from netlb.cli.import_ import import_
 
 __all__ = ["main"]
 
@@ -15,3 +17,5 @@ def main() -> None:
 
 
 main.add_command(check)
+main.add_command(explain)
+main.add_command(import_)

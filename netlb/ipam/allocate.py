@@ -4,15 +4,15 @@ Rules of this file:
 1. Whoever holds an address that may still be held keeps it; holders come before anyone new.
 2. A request that changed is served anew; if that fails the Service keeps what it had.
 3. Nothing is released because something could not be read.
-4. The same input gives the same result on every machine: Services in order of namespace and name, pools in the order
-   of `Pools`, ranges as written, the lowest free address first. A Service with a sharing key joins an address of that
-   key before it takes one of its own.
+4. The same input gives the same result on every machine: Services that ask for an address first, then in order of
+   namespace and name, pools in the order of `Pools`, ranges as written, the lowest free address first. A Service with
+   a sharing key joins an address of that key before it takes one of its own.
 5. The families of one Service come from one pool; where no pool has both, each comes from the first pool that has it.
 6. It does not matter in how many steps the input came: what is settled is what one step would keep.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import TypeVar
 
 from immutables import Map, MapMutation
@@ -23,6 +23,7 @@ from netlb.ipam.ledger import Ledger
 from netlb.ipam.pools import Pool, Pools
 from netlb.ipam.request import Request
 from netlb.ipam.result import Allocation, PoolUsage, Refused, Result
+from netlb.ipam.source import Claim
 from netlb.ipam.words import refused
 from netlb.net import Address, Family, family_of, to_address
 from netlb.reasons import Refusal
@@ -68,7 +69,8 @@ class Allocator:
         self.ledger = Ledger(pools, self.requests.get)
         self._pools_certain = pools_certain
         self._waiting: set[ObjectRef] = set()
-        self._result = Result(Map(), Map(), {})
+        self._claims: dict[ObjectRef, list[tuple[str, Claim, Address | None]]] = {}
+        self._result = Result(Map(), Map(), {}, {})
 
     def result(self, changed: Iterable[ObjectRef]) -> Result:
         """Return the outcome for everybody, as a value that later changes leave alone.
@@ -80,7 +82,11 @@ class Allocator:
             _publish(allocations, ref, self.allocations.get(ref))
             _publish(refusals, ref, self.refusals.get(ref))
         usage: dict[str, Mapping[Family, PoolUsage]] = {pool.name: pool.usage() for pool in self.pools.ordered}
-        self._result = Result(allocations.finish(), refusals.finish(), usage)
+        claims: dict[str, dict[Claim, Address | None]] = {}
+        for wanted in self._claims.values():
+            for pool, claim, address in wanted:
+                claims.setdefault(pool, {})[claim] = address
+        self._result = Result(allocations.finish(), refusals.finish(), usage, claims)
         return self._result
 
     def reserve(self, ref: ObjectRef, holding: Holding) -> None:
@@ -88,6 +94,7 @@ class Allocator:
         pools = tuple(pool.name if (pool := self.pools.find(address)) else "" for address in holding.addresses)
         self.ledger.take(ref, holding.addresses)
         self.allocations[ref] = Allocation(holding.addresses, pools, _INCOMPLETE)
+        self._claim_held(ref)
 
     def restore(self, ref: ObjectRef, addresses: Iterable[Address]) -> None:
         """Let a holder keep those of its addresses that it may still hold."""
@@ -107,6 +114,7 @@ class Allocator:
         freed, stirred = self.ledger.freed, set(self.ledger.stirred)
         before, had = self.requests.get(ref), self.allocations.pop(ref, None)
         self.refusals.pop(ref, None)
+        self._claims.pop(ref, None)
         self._waiting.discard(ref)
         if had:
             self.ledger.give_back(ref, had.addresses)
@@ -126,16 +134,23 @@ class Allocator:
         It ends: who has got what it asked for never moves, and every further turn serves at least one more.
         """
         served: set[ObjectRef] = set()
-        queue = sorted(ref for ref in refs if ref in self.requests)
+        queue = {ref for ref in refs if ref in self.requests}
         while True:
-            for ref in queue:
-                self._serve(ref)
-            served.update(queue)
             freed, self.ledger.freed = self.ledger.freed, 0
             stirred, self.ledger.stirred = self.ledger.stirred, set()
-            if not (freed or stirred):
+            if freed or stirred:  # who waits has its turn among those who come new, by name
+                queue.update(ref for ref in self._waiting if self._hopes(ref, freed, stirred))
+            if not queue:
                 return frozenset(served)
-            queue = sorted(ref for ref in self._waiting if self._hopes(ref, freed, stirred))
+            # Who asks for an address comes before those whom any address will do.
+            for ref in sorted(queue, key=lambda ref: (not self._asks(ref), ref)):
+                self._serve(ref)
+            served |= queue
+            queue = set()
+
+    def _asks(self, ref: ObjectRef) -> bool:
+        request = self.requests[ref]
+        return isinstance(request, Request) and bool(request.addresses)
 
     def _may_keep(self, ref: ObjectRef, address: Address, pool: Pool | None) -> bool:
         if pool is None:
@@ -145,7 +160,7 @@ class Allocator:
             return False
         else:
             request = self.requests[ref]
-            if isinstance(request, Request) and self.pools.forbids(pool, request):
+            if isinstance(request, Request) and self.pools.takes_back(pool, request):
                 return False
         return self.ledger.in_the_way(ref, address, pool, restoring=True) is None
 
@@ -162,6 +177,7 @@ class Allocator:
 
     def _serve(self, ref: ObjectRef) -> None:
         request, had = self.requests[ref], self.allocations.get(ref)
+        self._claims.pop(ref, None)
         outcome = request if isinstance(request, Refused) else self._find(ref, request, had)
         self.refusals.pop(ref, None)
         if isinstance(outcome, Allocation):
@@ -179,10 +195,22 @@ class Allocator:
             else:
                 self.refusals[ref] = outcome
             waits = True
+        self._claim_held(ref)
         if waits:
             self._waiting.add(ref)
         else:
             self._waiting.discard(ref)
+
+    def _claim(self, ref: ObjectRef, pool: Pool, family: Family, address: Address | None) -> None:
+        self._claims.setdefault(ref, []).append((pool.name, Claim(ref, family), address))
+
+    def _claim_held(self, ref: ObjectRef) -> None:
+        """Claim what a Service holds at the sources of its pools."""
+        if not self.pools.have_sources or (held := self.allocations.get(ref)) is None:
+            return
+        for address, name in zip(held.addresses, held.pools, strict=True):
+            if name and (pool := self.pools.by_name[name]).spec.source:
+                self._claim(ref, pool, family_of(address), address)
 
     def _find(self, ref: ObjectRef, request: Request, had: Allocation | None) -> Allocation | Refused:
         if had and _satisfies(had, request):
@@ -217,17 +245,20 @@ class Allocator:
                 where = [excluding.name] if excluding else [request.pool] if request.pool else []
                 return refused(reason, request, where, what=str(address))
             pools.append(pool)
-        found: list[tuple[bool, Refused]] = []
+        found: list[tuple[Refusal, ObjectRef | None, Address, Pool]] = []
         for address, pool in zip(request.addresses, pools, strict=True):
             if not (had and address in had.addresses):
                 why, holder = self.refusal(ref, request, address, pool)
                 if why:
-                    found.append(
-                        (holder is not None, refused(why, request, [pool.name], what=str(address), holder=holder))
-                    )
-        if found:  # first what nobody else's leaving would mend: it is the same whoever holds what at the moment
-            return min(found, key=itemgetter(0))[1]
-        return Allocation(request.addresses, tuple(pool.name for pool in pools))
+                    found.append((why, holder, address, pool))
+        if not found:
+            return Allocation(request.addresses, tuple(pool.name for pool in pools))
+        if all(why in (Refusal.AWAITING_SOURCE, Refusal.SOURCE_EXHAUSTED) for why, *_ in found):
+            for _, _, address, pool in found:
+                self._claim(ref, pool, family_of(address), address)
+        # First what nobody else's leaving would mend: it is the same whoever holds what at the moment.
+        why, holder, address, pool = min(found, key=lambda one: one[1] is not None)
+        return refused(why, request, [pool.name], what=str(address), holder=holder)
 
     def refusal(
         self, ref: ObjectRef, request: Request, address: Address, pool: Pool
@@ -240,7 +271,13 @@ class Allocator:
         bound = self._bound(ref, request, (family_of(address),), 1 << pool.number)
         if bound and address not in bound:
             return Refusal.SHARING_KEY_ELSEWHERE, next(one for one in self.ledger.holders(bound[0]) if one != ref)
-        return self.ledger.in_the_way(ref, address, pool) or (None, None)
+        if in_the_way := self.ledger.in_the_way(ref, address, pool):
+            return in_the_way
+        if pool.spec.source:
+            leased = self.pools.leased(pool, Claim(ref, family_of(address)))
+            if leased != address:
+                return (leased if isinstance(leased, Refusal) else Refusal.AWAITING_SOURCE), None
+        return None, None
 
     def _tried(self, request: Request, had: Allocation | None) -> int:
         """Return the set of the pools that are tried for a Service which names no address."""
@@ -266,14 +303,17 @@ class Allocator:
             return together
         found: _Found = {}
         for family in families:
-            found |= self._from_one(ref, request, (family,), homes, pools) or {}
+            one = self._from_one(ref, request, (family,), homes, pools)
+            if isinstance(one, Refused):
+                return one
+            found |= one or {}
         if len(found) == len(families) or (request.prefers and found):
             return found
         return self._why(ref, request, pools, [family for family in families if family not in found])
 
     def _from_one(
         self, ref: ObjectRef, request: Request, families: Sequence[Family], homes: int, pools: int
-    ) -> _Found | None:
+    ) -> _Found | Refused | None:
         """Find an address of each of the families in one pool: one with the sharing key, at home, or the first."""
         if request.sharing:
             joined = self._joining(ref, request, families, pools)
@@ -281,16 +321,34 @@ class Allocator:
                 return joined
         for family in families:
             pools &= self.pools.open(family)
-        pool = next(self.pools.members(pools & homes or pools), None)
-        if pool is None:
-            return None
-        found: _Found = {}
+        for pool in self.pools.members(pools & homes or pools):
+            found = self._offered(ref, request, families, pool)
+            if found:
+                return found
+        return None
+
+    def _offered(
+        self, ref: ObjectRef, request: Request, families: Sequence[Family], pool: Pool
+    ) -> _Found | Refused | None:
+        """Return the addresses that an open pool gives, or that it has to ask its source for them."""
+        if not pool.spec.source:
+            return {family: (self._lowest(pool, family), pool.name) for family in families}
+        leased = {family: self.pools.leased(pool, Claim(ref, family)) for family in families}
         for family in families:
-            value = pool.spaces[family].lowest()
-            if value is None:
-                return None
-            found[family] = to_address(family, value), pool.name
-        return found
+            if isinstance(leased[family], Refusal):
+                self._claim(ref, pool, family, None)
+        if Refusal.SOURCE_EXHAUSTED in leased.values():
+            return None
+        if Refusal.AWAITING_SOURCE in leased.values():
+            return refused(Refusal.AWAITING_SOURCE, request, [pool.name], what=" and ".join(families))
+        return {family: (address, pool.name) for family, address in leased.items() if not isinstance(address, Refusal)}
+
+    @staticmethod
+    def _lowest(pool: Pool, family: Family) -> Address:
+        value = pool.spaces[family].lowest()
+        if value is None:
+            raise AssertionError(f"pool {pool.name} counts as open and has no {family} address")
+        return to_address(family, value)
 
     def _joining(self, ref: ObjectRef, request: Request, families: Sequence[Family], pools: int) -> _Found | None:
         """Find a pool with an address that the Service may share, and addresses of the other families beside it."""
@@ -341,6 +399,8 @@ class Allocator:
         reason, where, what = Refusal.POOL_EXHAUSTED, stocked[families[0]] | stocked[families[-1]], list(families)
         if lacking := [family for family in families if not stocked[family]]:
             reason, where, what = Refusal.FAMILY_MISSING, pools, lacking
+        if ref in self._claims:
+            reason = Refusal.SOURCE_EXHAUSTED
         return refused(reason, request, (pool.name for pool in self.pools.members(where)), what=" and ".join(what))
 
     def _closed(self, request: Request) -> Refused:

@@ -7,6 +7,7 @@ from netlb.ipam.allocate import Allocator
 from netlb.ipam.pools import Pool
 from netlb.ipam.request import Request
 from netlb.ipam.result import Refused
+from netlb.ipam.source import Claim
 from netlb.ipam.words import refused
 from netlb.net import family_of
 from netlb.reasons import Refusal
@@ -43,6 +44,8 @@ def _verdict(allocator: Allocator, ref: ObjectRef, request: Request, pool: Pool)
         return refused(closed, request, [pool.name])
     if request.pool is None and not allocator.pools.serves_unasked(pool, request):
         return refused(Refusal.NOT_AUTO_ASSIGNED, request, [pool.name])
+    if pool.spec.source:
+        return _by_source(allocator, ref, request, pool)
     enough = 1 if request.prefers else len(request.families)
     lacking = [family for family in request.families if not pool.spaces[family].size]
     if len(request.families) - len(lacking) < enough:
@@ -50,6 +53,14 @@ def _verdict(allocator: Allocator, ref: ObjectRef, request: Request, pool: Pool)
     full = [family for family in request.families if not pool.spaces[family].has_free()]
     if len(request.families) - len(full) < enough:
         return refused(Refusal.POOL_EXHAUSTED, request, [pool.name], what=" and ".join(full))
+    return None
+
+
+def _by_source(allocator: Allocator, ref: ObjectRef, request: Request, pool: Pool) -> Refused | None:
+    for family in request.families:
+        leased = allocator.pools.leased(pool, Claim(ref, family))
+        if isinstance(leased, Refusal):
+            return refused(leased, request, [pool.name], what=family)
     return None
 
 

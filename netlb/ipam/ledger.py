@@ -89,6 +89,8 @@ class Ledger:
             theirs = self._sharing(other)
             if restoring and (mine is UNKNOWN or theirs is UNKNOWN) and (mine and theirs):
                 continue
+            if pool and pool.spec.source:  # it reserves an address for one Service
+                return Refusal.ADDRESS_IN_USE, other
             refusal = conflict(
                 mine,
                 theirs,

@@ -5,17 +5,26 @@ that will do is the lowest bit of an intersection, however many pools there are.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
 
 from netlb.api.meta import selects
 from netlb.api.v1alpha1 import AddressPool, AddressPoolSpec
+from netlb.ipam.leases import Leases
 from netlb.ipam.request import Request
 from netlb.ipam.result import PoolUsage
+from netlb.ipam.source import Claim
 from netlb.ipam.space import Space
 from netlb.net import Address, AddressRange, Family
 from netlb.reasons import Refusal
 
-__all__ = ["Pool", "Pools"]
+__all__ = ["NO_LEASES", "Pool", "Pools"]
+
+
+NO_LEASES: Final[Mapping[str, Leases]] = MappingProxyType({})
+"""What is known of sources where there are none."""
+_NOTHING = Leases()
 
 
 class Pool:
@@ -42,19 +51,22 @@ class Pools:
         pools: Mapping[str, AddressPool],
         namespaces: Mapping[str, Mapping[str, str]],
         unreachable: frozenset[str] = frozenset(),
-        unlabelled: frozenset[str] = frozenset(),
+        leases: Mapping[str, Leases] = NO_LEASES,
+        is_unread: Callable[[str], bool] = lambda _: False,
     ) -> None:
         """Begin with all addresses free.
 
-        `namespaces` gives the labels of each namespace; `unreachable` names the pools that no node could announce,
-        `unlabelled` the namespaces whose labels cannot be read.
+        `namespaces` gives the labels of each namespace, `is_unread` says of one whether its labels cannot be read;
+        `unreachable` names the pools that no node could announce; `leases` are those of the pools that have a source.
         """
         names = sorted(pools, key=lambda name: (*_rank(pools[name].spec), name))
         self.ordered = [Pool(number, name, pools[name].spec) for number, name in enumerate(names)]
         self.by_name = {pool.name: pool for pool in self.ordered}
         self._namespaces = namespaces
         self._unreachable = unreachable
-        self._unlabelled = unlabelled
+        self._leases = leases
+        self._is_unread = is_unread
+        self.have_sources = any(pool.spec.source for pool in self.ordered)
         self._by_labels = any(
             pool.spec.service_allocation and pool.spec.service_allocation.service_selectors for pool in self.ordered
         )
@@ -89,6 +101,14 @@ class Pools:
         """Return the pool whose `addresses` hold an address that its `exclude` takes out."""
         return next((pool for pool in self.ordered if pool.spec.excludes(address)), None)
 
+    def leased(self, pool: Pool, claim: Claim) -> Address | Refusal:
+        """Return the address that a pool's source has reserved for a claim, or why there is none."""
+        leases = self._leases.get(pool.name, _NOTHING)
+        address = leases.held.get(claim)
+        if address is not None and self.find(address) is pool and int(address) in pool.spaces[claim.family]:
+            return address
+        return Refusal.SOURCE_EXHAUSTED if claim in leases.refused else Refusal.AWAITING_SOURCE
+
     def refusal(self, pool: Pool, request: Request) -> Refusal | None:
         """Return why a pool gives a Service nothing new, whatever it asks for, or None."""
         if pool.spec.disabled:
@@ -96,7 +116,7 @@ class Pools:
         return self.fence(pool, request) or (Refusal.NO_NODE if pool.name in self._unreachable else None)
 
     def fence(self, pool: Pool, request: Request) -> Refusal | None:
-        """Return why a Service is not one of those that a pool is for, or None."""
+        """Return why a Service may not have addresses of a pool, or None."""
         allocation = pool.spec.service_allocation
         if allocation is None:
             return None
@@ -109,13 +129,15 @@ class Pools:
                 return Refusal.NAMESPACE_NOT_ADMITTED
         return None if selects(allocation.service_selectors, request.labels) else Refusal.SERVICE_NOT_SELECTED
 
-    def forbids(self, pool: Pool, request: Request) -> bool:
-        """Say whether a Service may not even keep addresses of a pool; not while it may be of a namespace admitted."""
-        allocation = pool.spec.service_allocation
-        if allocation is None or self.fence(pool, request) is None:
-            return False
-        in_doubt = bool(allocation.namespace_selectors) and request.service.namespace in self._unlabelled
-        return not (in_doubt and selects(allocation.service_selectors, request.labels))
+    def takes_back(self, pool: Pool, request: Request) -> bool:
+        """Say whether a Service may not even keep addresses of a pool, as far as that can be known."""
+        reason = self.fence(pool, request)
+        return reason is not None and not (
+            reason is Refusal.NAMESPACE_NOT_ADMITTED
+            and pool.spec.service_allocation is not None
+            and pool.spec.service_allocation.namespace_selectors
+            and self._is_unread(request.service.namespace)
+        )
 
     def candidates(self, request: Request) -> int:
         """Return the set of the pools that serve a Service which names none."""

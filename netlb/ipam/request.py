@@ -61,14 +61,15 @@ def read_request(service: Service) -> Request:
 def _explicit_addresses(service: Service) -> tuple[Address, ...]:
     annotated = keys.annotation(service.metadata.annotations, keys.ADDRESSES)
     field, text = "spec.loadBalancerIP", service.spec.load_balancer_ip
+    parts = [text] if text else []  # it is one address: only an annotation may list several
     if annotated and annotated[1].strip():
         if text and annotated[0] not in keys.BEFORE_LOAD_BALANCER_IP:
             raise ValueError(f"{field} and {annotated[0]} are both set; remove one of them")
-        field, text = annotated
+        field, parts = annotated[0], annotated[1].split(",")
     addresses: list[Address] = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
+    for part in parts:
         try:
-            addresses.append(parse_address(part))
+            addresses.append(parse_address(part.strip()))
         except ValueError as error:
             raise ValueError(f"{field}: {error}") from None
     if len({address.version for address in addresses}) < len(addresses):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from immutables import Map
 
 from netlb.findings import ObjectRef
+from netlb.ipam.leases import Claims
 from netlb.net import Address, Family
 from netlb.reasons import Refusal
 
@@ -58,3 +59,5 @@ class Result:
     refusals: Map[ObjectRef, Refused]
     """Services that have no address."""
     usage: Mapping[str, Mapping[Family, PoolUsage]]
+    claims: Mapping[str, Claims]
+    """By pool that has a source: what is to be reserved there."""

@@ -1,16 +1,28 @@
 """Snapshot to ClusterPlan: which Service holds which addresses."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import is_
 
 from netlb.api.core import Service
 from netlb.api.keys import NODE_POOL_LABEL
 from netlb.api.snapshot import Holding, Snapshot
-from netlb.findings import Finding, ObjectRef
-from netlb.ipam import Allocator, Pools, Refused, Request, Result, Verdict, allocate, explain, read_request
+from netlb.findings import Finding, ObjectRef, Severity
+from netlb.ipam import (
+    NO_LEASES,
+    Allocator,
+    Leases,
+    Pools,
+    Refused,
+    Request,
+    Result,
+    Verdict,
+    allocate,
+    explain,
+    read_request,
+)
 from netlb.plan.validate import unreadable_request, validate
-from netlb.reasons import Refusal
+from netlb.reasons import ManifestProblem, Refusal
 
 __all__ = ["ClusterPlan", "ClusterPlanner", "plan_cluster"]
 
@@ -49,24 +61,32 @@ class ClusterPlanner:
         self._holdings = holdings
         self._allocator: Allocator | None = None
         self._last = Snapshot()
+        self._leases: Mapping[str, Leases] = NO_LEASES
         self._findings: tuple[Finding, ...] = ()
         self._unreadable: dict[ObjectRef, Finding] = {}
 
-    def plan(self, snapshot: Snapshot, touched: Collection[ObjectRef] | None = None) -> ClusterPlan:
+    def plan(
+        self,
+        snapshot: Snapshot,
+        touched: Collection[ObjectRef] | None = None,
+        leases: Mapping[str, Leases] = NO_LEASES,
+    ) -> ClusterPlan:
         """Plan the cluster as it is in this snapshot.
 
-        `touched` names the Services that differ from the snapshot before, where the caller knows.
+        `touched` names the Services that differ from the snapshot before, where the caller knows; `leases` are what
+        the sources of pools have reserved, by pool.
         """
         last, self._last = self._last, snapshot
         allocator = self._allocator
-        if allocator is None or not _agree(last, snapshot):
+        if allocator is None or not _agree(last, snapshot) or leases != self._leases:
+            self._leases = leases
             self._allocator = allocator = self._from_scratch(snapshot, allocator)
             changed, served = None, frozenset((*allocator.allocations, *allocator.refusals))
         else:
             touched = _differing(last.services, snapshot.services) if touched is None else touched
             changed = served = self._step(allocator, snapshot, touched)
         if changed is None or not _same_findings(last, snapshot):
-            self._findings = validate(snapshot)
+            self._findings = (*validate(snapshot), *_source_problems(snapshot, leases))
         return ClusterPlan(allocator.result(served), (*self._findings, *self._unreadable.values()), changed)
 
     def explain(self, ref: ObjectRef) -> tuple[Verdict, ...]:
@@ -84,8 +104,12 @@ class ClusterPlanner:
             if snapshot.serving.serves(service)
         }
         namespaces = {name: namespace.metadata.labels for name, namespace in snapshot.namespaces.items()}
+
+        def is_unread(namespace: str) -> bool:
+            return namespace not in namespaces and snapshot.may_exist(ObjectRef("Namespace", "", namespace))
+
         return allocate(
-            Pools(snapshot.pools, namespaces, _unreachable(snapshot), _unlabelled(snapshot)),
+            Pools(snapshot.pools, namespaces, _unreachable(snapshot), self._leases, is_unread),
             requests,
             holdings,
             pools_certain=snapshot.pools_certain,
@@ -123,6 +147,19 @@ def _agree(one: Snapshot, other: Snapshot) -> bool:
     )
 
 
+def _source_problems(snapshot: Snapshot, leases: Mapping[str, Leases]) -> Iterator[Finding]:
+    for name, pool in snapshot.pools.items():
+        if pool.spec.source and name in leases and leases[name].problem:
+            yield Finding(
+                subject=pool.ref,
+                field="spec.source",
+                reason=ManifestProblem.SOURCE_FAILED,
+                problem=leases[name].problem,
+                remedy="until it answers, nothing new is given from the pool, and what is held stays held",
+                severity=Severity.WARNING,
+            )
+
+
 def _same_findings(one: Snapshot, other: Snapshot) -> bool:
     """Say whether the checks between objects find the same in both, given that the pools are the same."""
     return one.l2_advertisements == other.l2_advertisements and one.findings == other.findings
@@ -136,12 +173,6 @@ def _unreachable(snapshot: Snapshot) -> frozenset[str]:
         for name, pool in snapshot.pools.items()
         if pool.spec.node_pools and not peopled & set(pool.spec.node_pools)
     )
-
-
-def _unlabelled(snapshot: Snapshot) -> frozenset[str]:
-    """Return the namespaces of Services whose labels cannot be read, and never could."""
-    absent = {ref.namespace for ref in snapshot.services} - snapshot.namespaces.keys()
-    return frozenset(name for name in absent if snapshot.may_exist(ObjectRef("Namespace", "", name)))
 
 
 def _differing(one: Mapping[ObjectRef, Service], other: Mapping[ObjectRef, Service]) -> Collection[ObjectRef]:

@@ -1,22 +1,30 @@
 """Why a Service has, or has not, an address and an announcer, as text."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from netlb.api.snapshot import Snapshot
 from netlb.findings import ObjectRef
-from netlb.plan.cluster import ClusterPlanner
+from netlb.plan.cluster import ClusterPlan, ClusterPlanner
 from netlb.plan.node import plan_node
 from netlb.plan.render import service_name
 
 __all__ = ["explain_service"]
 
 
-def explain_service(snapshot: Snapshot, ref: ObjectRef) -> str:
-    """Explain one Service: what it holds, what each pool says, who announces it, and what is wrong with it."""
-    return "\n".join(_lines(snapshot, ref)) + "\n"
+def explain_service(snapshot: Snapshot, ref: ObjectRef) -> tuple[str, bool]:
+    """Explain one Service: what it holds, what each pool says, who announces it, and what is wrong with it.
+
+    The second value says whether it has what it asks for.
+    """
+    planner = ClusterPlanner(snapshot.holdings)
+    plan = planner.plan(snapshot)
+    allocation = plan.addresses.allocations.get(ref)
+    lines = "\n".join(_lines(replace(snapshot, holdings=plan.holdings), ref, plan, planner))
+    return lines + "\n", allocation is not None and allocation.refused is None
 
 
-def _lines(snapshot: Snapshot, ref: ObjectRef) -> Iterator[str]:
+def _lines(snapshot: Snapshot, ref: ObjectRef, plan: ClusterPlan, planner: ClusterPlanner) -> Iterator[str]:
     name = service_name(ref)
     service = snapshot.services.get(ref)
     if service is None:
@@ -26,8 +34,6 @@ def _lines(snapshot: Snapshot, ref: ObjectRef) -> Iterator[str]:
     if not snapshot.serving.serves(service):
         yield f"{name}: not ours to serve: type {service.spec.type}, class {service.spec.load_balancer_class or 'none'}"
         return
-    planner = ClusterPlanner(snapshot.holdings)
-    plan = planner.plan(snapshot)
     allocation, refused = plan.addresses.allocations.get(ref), plan.addresses.refusals.get(ref)
     if allocation:
         addresses = zip(allocation.addresses, allocation.pools, strict=True)

@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from netlb.api.documents import Dumper
 from netlb.findings import Finding, ObjectRef
 from netlb.plan.cluster import ClusterPlan
 from netlb.plan.node import NodePlan
@@ -93,4 +94,4 @@ def service_name(ref: ObjectRef) -> str:
 
 def to_yaml(data: Any) -> str:
     """Write plain data as YAML, keys in the order given."""
-    return yaml.dump(data, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=100)
+    return yaml.dump(data, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)

@@ -12,11 +12,21 @@ from typing import Any, Self, TypeVar
 
 import click
 
+from netlb.api.dialects import DEFAULT, Compatibility
 from netlb.errors import SettingError
 from netlb.runtime.listen import Listen, parse_listen
 from netlb.runtime.log import LogFormat, LogLevel
 
-__all__ = ["CommonSettings", "SourceSpec", "common_options", "option", "parse_choice", "parse_source"]
+__all__ = [
+    "CommonSettings",
+    "SourceSpec",
+    "common_options",
+    "compatibility_options",
+    "one_of",
+    "option",
+    "parse_choice",
+    "parse_source",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 E = TypeVar("E", bound=StrEnum)
@@ -44,12 +54,14 @@ class CommonSettings:
     log_format: LogFormat
     http: Listen | None
     """None: no HTTP."""
+    compatibility: Compatibility
 
     @classmethod
-    def parse(cls, *, source: str | None, log_level: str, log_format: str, http: str) -> Self:
+    def parse(cls, *, source: str | None, log_level: str, log_format: str, http: str, **namespaces: str) -> Self:
         """Read the values of `common_options`. Raises `SettingError`."""
         return cls(
             source=parse_source(source),
+            compatibility=Compatibility(**namespaces),
             log_level=parse_choice("--log-level", LogLevel, log_level),
             log_format=parse_choice("--log-format", LogFormat, log_format),
             http=parse_listen(http),
@@ -70,13 +82,22 @@ def option(flag: str, description: str, *, metavar: str, default: str | None = N
     )
 
 
+def compatibility_options(command: F) -> F:
+    """Add the options that say where other systems keep their objects: the fields of `Compatibility`."""
+    for system, default in (("PureLB", DEFAULT.purelb_namespace), ("MetalLB", DEFAULT.metallb_namespace)):
+        flag = f"--{system.lower()}-namespace"
+        command = option(flag, f"The namespace of {system}'s objects.", metavar="NAME", default=default)(command)
+    return command
+
+
 def common_options(*, http: str) -> Callable[[F], F]:
     """Return a decorator that adds the shared options to a command; `http` is the daemon's own default."""
-    options = [
+    options: list[Callable[[F], F]] = [
         option("--source", "Where the manifests are: dir:PATH, a directory that is watched.", metavar="SPEC"),
         option("--http", HTTP_HELP, metavar="ADDRESS", default=http),
         option("--log-level", one_of(LogLevel), metavar="LEVEL", default=LogLevel.INFO.value),
         option("--log-format", one_of(LogFormat), metavar="FORMAT", default=LogFormat.CONSOLE.value),
+        compatibility_options,
     ]
 
     def decorate(command: F) -> F:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from netlb.api.documents import parse_documents
@@ -10,10 +11,25 @@ from netlb.api.snapshot import Holding, Snapshot
 from netlb.errors import ConfigError, SettingError
 from netlb.findings import ObjectRef
 from netlb.source.folder import Folder
-from netlb.source.status import read_service_status
+from netlb.source.status import read_holdings, read_service_status
 from netlb.source.watch import DirectoryWatch
 
-__all__ = ["DirectorySource"]
+__all__ = ["DirectorySource", "read_once"]
+
+
+def read_once(manifests: Path, status: Path, intake: Intake) -> Snapshot:
+    """Return what is in force now and who holds what, as a controller finds it at its start. Raises SettingError.
+
+    What the status tree says counts more than a status that somebody's manifest carries along.
+    """
+    source = DirectorySource(manifests, None, intake)
+    source.require()
+    snapshot = source.read()
+    try:
+        files = {f"services/{path.name}": path.read_text("utf-8") for path in (status / "services").glob("[!.]*.yaml")}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError("--status-dir", f"{status}: {error}", "make it readable") from None
+    return replace(snapshot, holdings={**snapshot.holdings, **read_holdings(files)})
 
 
 class DirectorySource:

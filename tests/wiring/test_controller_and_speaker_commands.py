@@ -39,6 +39,17 @@ def test_the_controllers_plan(root: Path) -> None:
     assert not (root / "cluster.status").exists()
 
 
+def test_the_controllers_plan_begins_with_what_services_hold(root: Path) -> None:
+    """As the controller does: what a manifest's status says counts where the status tree says nothing."""
+    held = "\nstatus: {loadBalancer: {ingress: [{ip: 192.0.2.1}]}}"
+    (root / "cluster" / "b.yaml").write_text(service("b") + held)
+    plan = yaml.safe_load(printed(controller, root))
+    assert ["default/b"] == [each["service"] for each in plan["allocations"]]
+    allocate(root)
+    plan = yaml.safe_load(printed(controller, root))
+    assert ["default/a"] == [each["service"] for each in plan["allocations"]]
+
+
 def test_a_speakers_plan(root: Path) -> None:
     allocate(root)
     announced = {"address": "192.0.2.1", "services": ["default/a"], "interfaces": ["eth1"]}

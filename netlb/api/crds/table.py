@@ -150,6 +150,11 @@ RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
             "with autoAssign, Services of every namespace are served without asking; set autoAssign to false, or "
             "leave this out",
         ),
+        Rule(
+            "source",
+            "!has(self.source) || (!self.avoidBuggyIPs && (!has(self.exclude) || size(self.exclude) == 0))",
+            "it chooses the addresses; reserve there what is not to be given, and leave exclude and avoidBuggyIPs out",
+        ),
     ),
     "BGPAdvertisementSpec": (
         Rule(

@@ -12,7 +12,17 @@ from netlb.api.dialects.base import Compatibility, Foreign, Translated, Translat
 from netlb.api.meta import Record
 from netlb.findings import ObjectRef
 
-__all__ = ["DEFAULT", "DIALECTS", "FOREIGN", "KINDS", "Compatibility", "Foreign", "Translated", "Translation"]
+__all__ = [
+    "DEFAULT",
+    "DIALECTS",
+    "FOREIGN",
+    "KINDS",
+    "KINDS_OF",
+    "Compatibility",
+    "Foreign",
+    "Translated",
+    "Translation",
+]
 
 Translate = Callable[[Mapping[ObjectRef, Foreign], Compatibility], Translation]
 
@@ -28,10 +38,15 @@ DIALECTS: Mapping[str, tuple[Translate, ...]] = {
 }
 """By the name of the system: what translates its objects."""
 
-KINDS: Mapping[tuple[str, str], type[Record]] = {
-    key: kind for modules in _MODULES.values() for module in modules for key, kind in module.KINDS.items()
+KINDS_OF: Mapping[str, Mapping[tuple[str, str], type[Record]]] = {
+    name: {key: kind for module in modules for key, kind in module.KINDS.items()} for name, modules in _MODULES.items()
 }
-"""The foreign kinds, by apiVersion and kind."""
+"""By the name of the system: its kinds, by apiVersion and kind."""
+
+KINDS: Mapping[tuple[str, str], type[Record]] = {
+    key: kind for kinds in KINDS_OF.values() for key, kind in kinds.items()
+}
+"""The foreign kinds of all systems."""
 
 DEFAULT = Compatibility()
 """Where the other systems keep their objects unless told otherwise."""

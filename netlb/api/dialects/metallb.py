@@ -20,7 +20,6 @@ from netlb.api.dialects.metallb_rules import (
     check_aggregation,
     check_entries,
     check_selectors,
-    not_honoured,
 )
 from netlb.api.meta import LabelSelector, ObjectMeta, Record
 from netlb.api.v1alpha1.base import Spec, check_bounds
@@ -189,9 +188,7 @@ def translate(objects: Mapping[ObjectRef, Foreign], compatibility: Compatibility
     namespace = compatibility.metallb_namespace
     here = [each for each in declared if each.record.metadata.namespace == namespace]
     findings = [
-        not_honoured(
-            each.origin,
-            each.record.ref,
+        Foreign(each.origin, each.record).warning(
             "metadata.namespace",
             f"MetalLB's objects are read from namespace {namespace!r} only",
             f"move it to namespace {namespace!r}, or remove it",
@@ -202,7 +199,7 @@ def translate(objects: Mapping[ObjectRef, Foreign], compatibility: Compatibility
     refused = conflicts(here)
     accepted = [each for each in here if each.record.ref not in refused]
     findings.extend(
-        not_honoured(each.origin, each.record.ref, *what) for each in accepted for what in each.record.unhonoured()
+        Foreign(each.origin, each.record).warning(*what) for each in accepted for what in each.record.unhonoured()
     )
     return Translation(
         records=tuple(Translated(record, each.record.ref) for each in accepted for record in each.record.native()),

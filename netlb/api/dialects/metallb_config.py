@@ -6,13 +6,13 @@ names that MetalLB's own conversion tool gives them.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from netlb.api.convert import convert, without_nulls
 from netlb.api.core import ConfigMap
 from netlb.api.dialects.base import Compatibility, Foreign, Translated, Translation
 from netlb.api.dialects.metallb_bgp import unserved_sessions
 from netlb.api.dialects.metallb_grammar import Config, as_meant
-from netlb.api.dialects.metallb_rules import not_honoured
 from netlb.api.documents import parse_value
 from netlb.api.meta import ObjectMeta, Record
 from netlb.api.v1alpha1 import (
@@ -63,14 +63,17 @@ def _translate(config_map: ConfigMap, origin: str) -> Translation:
                 remedy=f"put MetalLB's configuration under the key {_KEY!r}",
             )
         )
-    value = without_nulls(parse_value(text, f"{origin}: {subject}: data.{_KEY}", plain=True))
     field = f"data.{_KEY}"
+    try:
+        value = without_nulls(parse_value(text, origin, plain=True))
+    except ConfigError as error:
+        raise ConfigError(replace(error.finding, subject=subject, field=field)) from None
     config = convert({} if value is None else as_meant(value), Config, subject=subject, origin=origin, field=field)
     return Translation(
         records=tuple(
             Translated(record, subject) for record in _native(config, config_map.metadata.creation_timestamp)
         ),
-        findings=(not_honoured(origin, subject, f"{field}.peers", *unserved_sessions()),) if config.peers else (),
+        findings=(Foreign(origin, config_map).warning(f"{field}.peers", *unserved_sessions()),) if config.peers else (),
     )
 
 

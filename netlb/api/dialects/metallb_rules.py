@@ -5,16 +5,13 @@ from collections.abc import Sequence
 from netlb.api.meta import LabelSelector, ObjectMeta, Record
 from netlb.api.v1alpha1 import AddressPoolSpec, BGPAdvertisementSpec
 from netlb.api.v1alpha1.base import check_distinct, duration_seconds
-from netlb.findings import Finding, ObjectRef, Severity
 from netlb.net import AddressRange, Family, is_station, parse_address, parse_prefix, parse_range
-from netlb.reasons import ManifestProblem
 
 __all__ = [
     "MetalLBRecord",
     "check_aggregation",
     "check_entries",
     "check_selectors",
-    "not_honoured",
     "parse_entry",
     "whole_seconds",
 ]
@@ -36,19 +33,6 @@ class MetalLBRecord(Record, frozen=True, kw_only=True):
         """The metadata of the native record; nothing behind the door knows of MetalLB's namespace."""
         meta = self.metadata
         return ObjectMeta(name=meta.name, labels=meta.labels, creation_timestamp=meta.creation_timestamp)
-
-
-def not_honoured(origin: str, subject: ObjectRef, field: str, problem: str, remedy: str) -> Finding:
-    """Return the warning for something that is understood and has no effect."""
-    return Finding(
-        origin=origin,
-        subject=subject,
-        field=field,
-        reason=ManifestProblem.NOT_HONOURED,
-        problem=problem,
-        remedy=remedy,
-        severity=Severity.WARNING,
-    )
 
 
 def parse_entry(text: str) -> AddressRange:

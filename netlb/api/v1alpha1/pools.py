@@ -94,6 +94,11 @@ class AddressPoolSpec(Spec, frozen=True, kw_only=True):
         if not self.spans:
             raise ValueError("exclude: nothing is left of the pool's addresses")
         check_distinct("nodePools", self.node_pools)
+        if self.source is not None and (self.exclude or self.avoid_buggy_ips):
+            raise ValueError(
+                "source: it chooses the addresses; reserve there what is not to be given, and leave exclude "
+                "and avoidBuggyIPs out"
+            )
         check_distinct("autoAssignNamespaces", self.auto_assign_namespaces)
         if self.auto_assign and self.auto_assign_namespaces:
             raise ValueError(

@@ -287,3 +287,18 @@ def test_the_snapshot_holds_every_kind_where_planning_looks_for_it() -> None:
         list(snapshot.l2_advertisements),
         list(snapshot.namespaces),
     )
+
+
+def test_a_foreign_pool_that_is_not_in_force_is_not_announced_either() -> None:
+    eip = """
+apiVersion: network.kubesphere.io/v1alpha2
+kind: Eip
+metadata: {name: one}
+spec: {address: 198.51.100.0/24, protocol: layer2, interface: eth0}
+"""
+    intake = Intake()
+    declare(intake, "a.yaml", pool("one", "192.0.2.0/24"), eip)
+    taken = intake.snapshot({})
+    assert ["192.0.2.0/24"] == [str(span) for span in taken.pools["one"].spec.spans]
+    assert {} == taken.l2_advertisements
+    assert [ManifestProblem.DUPLICATE_OBJECT] == [finding.reason for finding in taken.findings]

@@ -207,7 +207,7 @@ def test_a_number_where_text_is_expected_is_text_as_it_is_written(written: str, 
         (POOL.replace("192.0.2.0/24", "' 192.0.2.0/24'") % "", "' 192.0.2.0' is not an IPv4 or IPv6 address"),
         (POOL.replace("192.0.2.0/24", "192.0.2.9-192.0.2.1") % "", "turned round"),
         (POOL.replace("192.0.2.0/24", "224.0.0.0/24") % "", "holds no address that a single station can have"),
-        (POOL.replace("192.0.2.0/24", "'::-::1'") % "", "nothing is left of the pool's addresses"),
+        (POOL.replace("192.0.2.0/24", "'::-::1'") % "", "holds no address that a single station can have"),
         (POOL % "" + "- {name: a, protocol: bgp, addresses: [198.51.100.0/24]}", "two pools are named 'a'"),
         (
             POOL % "" + "- {name: b, protocol: bgp, addresses: [192.0.2.255-192.0.3.1]}",

@@ -26,6 +26,15 @@ def test_the_example_is_in_order() -> None:
     assert (0, "") == run("examples/edgeapp")
 
 
+EXAMPLES = sorted({path.parent for path in Path("examples").rglob("*.yaml")} - {Path("examples/migrate/expected")})
+
+
+@pytest.mark.parametrize("folder", EXAMPLES, ids=str)
+def test_every_example_has_no_error(folder: Path) -> None:
+    code, findings = run(str(folder))
+    assert (0, []) == (code, [line for line in findings.splitlines() if not line.startswith("warning: ")])
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -31,12 +31,23 @@ def selected(**expression: Any) -> dict[str, Any]:
     return {"nodeSelectors": [{"matchExpressions": [{"key": "zone", **expression}]}]}
 
 
+NETBOX = {"netbox": {"url": "https://netbox.example.com", "tokenFile": "/etc/netlb/token"}}
+
 EXAMPLES: list[tuple[str, str, list[dict[str, Any]], list[dict[str, Any]]]] = [
     (
         "AddressPool",
         "set autoAssign to false",
         [{"addresses": ["::2"], "autoAssign": False, "autoAssignNamespaces": ["a"]}],
         [{"addresses": ["::2"], "autoAssignNamespaces": ["a"]}],
+    ),
+    (
+        "AddressPool",
+        "reserve there what is not to be given",
+        [{"addresses": ["192.0.2.0/24"], "source": NETBOX}, {"addresses": ["::2"], "exclude": ["::3"]}],
+        [
+            {"addresses": ["192.0.2.0/24"], "source": NETBOX, "exclude": ["192.0.2.1"]},
+            {"addresses": ["192.0.2.0/24"], "source": NETBOX, "avoidBuggyIPs": True},
+        ],
     ),
     (
         "BGPAdvertisement",

@@ -7,6 +7,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from netlb.api.dialects import Compatibility
 from netlb.errors import SettingError
 from netlb.runtime.config import CommonSettings, SourceSpec, common_options, parse_source
 from netlb.runtime.listen import TcpListen
@@ -26,6 +27,7 @@ def settings(**changes: Any) -> CommonSettings:
         "log_level": LogLevel.INFO,
         "log_format": LogFormat.CONSOLE,
         "http": TcpListen("127.0.0.1", 7481),
+        "compatibility": Compatibility(),
     }
     return CommonSettings(**(defaults | changes))
 

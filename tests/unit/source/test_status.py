@@ -5,6 +5,7 @@ import yaml
 
 from netlb.api.snapshot import Holding
 from netlb.errors import SettingError
+from netlb.findings import ObjectRef
 from netlb.net import parse_address
 from netlb.plan import plan_cluster, plan_node
 from netlb.reasons import Silence
@@ -69,6 +70,15 @@ def test_what_is_written_is_read_back() -> None:
     files = cluster_status(plan_cluster(snapshot(both, service("web", ipFamilies="[IPv4, IPv6]"))))
     held = Holding((parse_address("192.0.2.1"), parse_address("fd00::1")), "both")
     assert (ref("web"), held) == read_service_status(files["services/default.web.yaml"])
+
+
+@pytest.mark.parametrize("name", ["12e4567", "0o17", "08", "1e3"])
+def test_a_name_that_reads_like_a_number_is_read_back(name: str) -> None:
+    """A namespace that is called after a commit is one: without quotes, `12e4567` is infinity."""
+    holder = service("web").replace("metadata: {", f'metadata: {{namespace: "{name}", ')
+    plan = plan_cluster(snapshot(pool("one", "192.0.2.1"), advertisement(), holder))
+    held = {ObjectRef("Service", name, "web"): Holding((parse_address("192.0.2.1"),), "one")}
+    assert held == read_holdings(cluster_status(plan))
 
 
 @pytest.mark.parametrize("text", ["", "a: [", "x", "metadata: {}", SERVED.replace("192.0.2.1", "x")])

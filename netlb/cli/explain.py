@@ -1,0 +1,59 @@
+"""`netlb explain`: say why something is as it is."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from netlb.api.dialects import Compatibility
+from netlb.api.intake import Intake
+from netlb.api.snapshot import Snapshot
+from netlb.cli.files import read_files
+from netlb.findings import ObjectRef
+from netlb.plan import explain_service
+from netlb.runtime.app import reporting
+from netlb.runtime.config import compatibility_options, option, parse_source
+from netlb.source.directory import read_once
+from netlb.source.tree import status_directory
+
+__all__ = ["explain"]
+
+
+@click.group()
+def explain() -> None:
+    """Say why something is as it is."""
+
+
+@explain.command()
+@click.argument("service", metavar="NAMESPACE/NAME")
+@click.argument("files", nargs=-1, metavar="[FILE]...")
+@option("--source", "Where the manifests are: dir:PATH.", metavar="SPEC")
+@option("--status-dir", "Where status is written; beside the manifests, as PATH.status, if not set.", metavar="PATH")
+@compatibility_options
+def service(
+    service: str, files: tuple[str, ...], *, source: str | None, status_dir: str | None, **namespaces: str
+) -> None:
+    """Say why a Service has, or has not, an address and an announcer: what each pool says, and who owns the address.
+
+    The cluster is that of --source, or a saved one: FILE is what `kubectl get services,nodes,... -A -o yaml` printed (a
+    directory of such files, or - for standard input); there the statuses of the Services say who holds what.
+
+    Exit status: 0 if the Service has what it asks for, 1 otherwise.
+    """
+    namespace, _, name = service.rpartition("/")
+    ref = ObjectRef("Service", namespace or "default", name)
+    with reporting("netlb explain"):
+        snapshot = _snapshot(files, source, status_dir, Compatibility(**namespaces))
+    text, served = explain_service(snapshot, ref)
+    click.echo(text, nl=False)
+    sys.exit(0 if served else 1)
+
+
+def _snapshot(
+    files: tuple[str, ...], source: str | None, status_dir: str | None, compatibility: Compatibility
+) -> Snapshot:
+    if files:
+        intake = read_files(files, compatibility)
+        return intake.snapshot(intake.holdings())
+    path = parse_source(source).path
+    return read_once(path, status_directory(Path(path), status_dir), Intake(compatibility))

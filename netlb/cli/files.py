@@ -1,0 +1,51 @@
+"""Manifests named on a command line, read together as one cluster would see them."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from netlb.api.dialects import DIALECTS, Compatibility
+from netlb.api.documents import parse_documents
+from netlb.api.intake import Intake
+from netlb.errors import ConfigError
+from netlb.findings import Finding
+from netlb.reasons import ManifestProblem
+from netlb.source.folder import is_manifest
+
+__all__ = ["read_files"]
+
+
+def read_files(files: Iterable[str], compatibility: Compatibility, dialects: Iterable[str] = DIALECTS) -> Intake:
+    """Read files, directories of manifests, and standard input (-); what cannot be read becomes a finding."""
+    intake = Intake(compatibility, dialects=dialects)
+    for file in files:
+        try:
+            origins = _expand(file)
+        except OSError as error:
+            intake.unreadable(file, _unreadable(file, error))
+            continue
+        for origin in origins:
+            try:
+                text = sys.stdin.read() if origin == "-" else Path(origin).read_text("utf-8")
+                intake.declare(origin, parse_documents(text, origin))
+            except ConfigError as error:
+                intake.unreadable(origin, error.finding)
+            except (OSError, UnicodeDecodeError) as error:
+                intake.unreadable(origin, _unreadable(origin, error))
+    return intake
+
+
+def _expand(file: str) -> list[str]:
+    path = Path(file)
+    if file != "-" and path.is_dir():
+        return sorted(str(path / entry.name) for entry in path.iterdir() if is_manifest(entry))
+    return [file]
+
+
+def _unreadable(origin: str, error: OSError | UnicodeDecodeError) -> Finding:
+    return Finding(
+        origin=origin,
+        reason=ManifestProblem.UNREADABLE_FILE,
+        problem=(error.strerror or str(error)) if isinstance(error, OSError) else "the file is not UTF-8 text",
+        remedy="name a file that can be read",
+    )
