@@ -78,6 +78,8 @@ class Refusal(StrEnum):
     """Another Service holds the requested address, and the two do not both share it."""
     SHARING_KEY_DIFFERS = "SharingKeyDiffers"
     """The address is shared under another key."""
+    SHARING_KEY_ELSEWHERE = "SharingKeyElsewhere"
+    """The Service's sharing key has an address of the pool, and gets no second one (`purelb.io/allow-shared-ip`)."""
     SHARING_ACROSS_NAMESPACES = "SharingAcrossNamespaces"
     """The address is shared in another namespace, and the pool does not allow that (`sharing: namespace`)."""
     SHARING_BACKEND_DIFFERS = "SharingBackendDiffers"

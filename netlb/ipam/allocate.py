@@ -100,7 +100,7 @@ class Allocator:
         """Let a holder keep those of its addresses that it may still hold."""
         kept: list[Address] = []
         pools: list[str] = []
-        for address in sorted(addresses, key=attrgetter("version")):
+        for address in sorted(dict.fromkeys(addresses), key=attrgetter("version")):
             pool = self.pools.find(address)
             if self._may_keep(ref, address, pool):
                 kept.append(address)
@@ -222,7 +222,7 @@ class Allocator:
             return self._explicit(ref, request, had)
         found: _Found = {
             family_of(address): (address, pool)
-            for address, pool in (zip(had.addresses, had.pools, strict=True) if had else ())
+            for address, pool in (reversed(list(zip(had.addresses, had.pools, strict=True))) if had else ())
             if family_of(address) in request.families and request.pool in (None, pool)
         }
         missing = [family for family in request.families if family not in found]
@@ -236,7 +236,7 @@ class Allocator:
         return Allocation(tuple(address for address, _ in ordered), tuple(pool for _, pool in ordered))
 
     def _explicit(self, ref: ObjectRef, request: Request, had: Allocation | None) -> Allocation | Refused:
-        names = []
+        pools = []
         for address in request.addresses:
             pool = self.pools.find(address)
             if pool is None or request.pool not in (None, pool.name):
@@ -244,15 +244,21 @@ class Allocator:
                 reason = Refusal.ADDRESS_EXCLUDED if excluding else Refusal.ADDRESS_NOT_IN_POOL
                 where = [excluding.name] if excluding else [request.pool] if request.pool else []
                 return refused(reason, request, where, what=str(address))
-            names.append(pool.name)
-            if had and address in had.addresses:
-                continue
-            why, holder = self.refusal(ref, request, address, pool)
-            if why in (Refusal.AWAITING_SOURCE, Refusal.SOURCE_EXHAUSTED):
+            pools.append(pool)
+        found: list[tuple[Refusal, ObjectRef | None, Address, Pool]] = []
+        for address, pool in zip(request.addresses, pools, strict=True):
+            if not (had and address in had.addresses):
+                why, holder = self.refusal(ref, request, address, pool)
+                if why:
+                    found.append((why, holder, address, pool))
+        if not found:
+            return Allocation(request.addresses, tuple(pool.name for pool in pools))
+        if all(why in (Refusal.AWAITING_SOURCE, Refusal.SOURCE_EXHAUSTED) for why, *_ in found):
+            for _, _, address, pool in found:
                 self._claim(ref, pool, family_of(address), address)
-            if why:
-                return refused(why, request, [pool.name], what=str(address), holder=holder)
-        return Allocation(request.addresses, tuple(names))
+        # First what nobody else's leaving would mend: it is the same whoever holds what at the moment.
+        why, holder, address, pool = min(found, key=lambda one: one[1] is not None)
+        return refused(why, request, [pool.name], what=str(address), holder=holder)
 
     def refusal(
         self, ref: ObjectRef, request: Request, address: Address, pool: Pool
@@ -262,6 +268,9 @@ class Allocator:
             return Refusal.BUGGY_ADDRESS, None
         if closed := self.pools.refusal(pool, request):
             return closed, None
+        bound = self._bound(ref, request, (family_of(address),), 1 << pool.number)
+        if bound and address not in bound:
+            return Refusal.SHARING_KEY_ELSEWHERE, next(one for one in self.ledger.holders(bound[0]) if one != ref)
         if in_the_way := self.ledger.in_the_way(ref, address, pool):
             return in_the_way
         if pool.spec.source:
@@ -308,7 +317,7 @@ class Allocator:
         """Find an address of each of the families in one pool: one with the sharing key, at home, or the first."""
         if request.sharing:
             joined = self._joining(ref, request, families, pools)
-            if joined or self._must_join(ref, request, families):
+            if joined or self._bound(ref, request, families, pools):
                 return joined
         for family in families:
             pools &= self.pools.open(family)
@@ -355,39 +364,44 @@ class Allocator:
             for family in families:
                 if family in joins[number]:
                     found[family] = min(joins[number][family])[1], pool.name
+                elif self._bound(ref, request, (family,), 1 << number):
+                    break
                 elif (value := pool.spaces[family].lowest()) is not None:
                     found[family] = to_address(family, value), pool.name
             if len(found) == len(families) and any(family in joins[number] for family in families):
                 return found
         return None
 
-    def _must_join(self, ref: ObjectRef, request: Request, families: Sequence[Family]) -> bool:
+    def _bound(self, ref: ObjectRef, request: Request, families: Sequence[Family], pools: int) -> list[Address]:
+        """Return the addresses that others hold in these pools under the Service's key, if it gets no second one."""
         sharing = request.sharing
-        return bool(sharing and sharing.joins_only) and any(
-            family_of(address) in families and self.ledger.holders(address) != [ref]
-            for address in self.ledger.shared(sharing.key if sharing else "")
+        if sharing is None or not sharing.joins_only:
+            return []
+        found = (one for one in self.ledger.shared(sharing.key) if family_of(one) in families)
+        others = (one for one in found if self.ledger.holders(one) != [ref])
+        # The pool of an address that is in none cannot be read: it may be one of these.
+        return sorted(
+            (one for one in others if (pool := self.pools.find(one)) is None or pools >> pool.number & 1), key=str
         )
 
     def _why(self, ref: ObjectRef, request: Request, pools: int, families: Sequence[Family]) -> Refused:
         """Return why the pools that were tried have not given addresses of these families."""
-        what = " and ".join(families)
         if not self.pools.ordered:
             return refused(Refusal.NO_POOL, request)
-        if self._must_join(ref, request, families):
-            for address in sorted(self.ledger.shared(request.sharing.key if request.sharing else ""), key=str):
-                pool = self.pools.find(address)
-                way = self.ledger.in_the_way(ref, address, pool)
-                if way and pool:
-                    return refused(way[0], request, [pool.name], what=str(address), holder=way[1])
+        for address in self._bound(ref, request, families, pools):
+            pool = self.pools.find(address)
+            way = self.ledger.in_the_way(ref, address, pool)
+            if way and pool:
+                return refused(way[0], request, [pool.name], what=str(address), holder=way[1])
         if not pools:
             return self._closed(request)
-        stocked = pools
-        for family in families:
-            stocked &= self.pools.stocked(family)
-        reason = Refusal.POOL_EXHAUSTED if stocked else Refusal.FAMILY_MISSING
+        stocked = {family: pools & self.pools.stocked(family) for family in families}
+        reason, where, what = Refusal.POOL_EXHAUSTED, stocked[families[0]] | stocked[families[-1]], list(families)
+        if lacking := [family for family in families if not stocked[family]]:
+            reason, where, what = Refusal.FAMILY_MISSING, pools, lacking
         if ref in self._claims:
             reason = Refusal.SOURCE_EXHAUSTED
-        return refused(reason, request, (pool.name for pool in self.pools.members(stocked or pools)), what=what)
+        return refused(reason, request, (pool.name for pool in self.pools.members(where)), what=" and ".join(what))
 
     def _closed(self, request: Request) -> Refused:
         """Return the most telling reason of the pools, none of which serves the Service at all."""

@@ -76,8 +76,8 @@ class Ledger:
     ) -> tuple[Refusal, ObjectRef] | None:
         """Return why a Service may not have an address that others hold, and which of them, or None if it may.
 
-        While `restoring`, a request that cannot be read is taken for one that agrees to share with whoever shares:
-        both held the address before.
+        While `restoring`, a request that cannot be read is taken for one that agrees to share with whoever shares,
+        and a pool that cannot be read for one that lets namespaces share: both held the address before.
         """
         holders = self._holders.get(address)
         if not holders:
@@ -95,7 +95,7 @@ class Ledger:
                 mine,
                 theirs,
                 same_namespace=other.namespace == ref.namespace,
-                across=pool is not None and pool.spec.sharing == "cluster",
+                across=pool.spec.sharing == "cluster" if pool else restoring,
             )
             if refusal:
                 return refusal, other

@@ -56,6 +56,8 @@ def _message(reason: Refusal, request: Request, pools: str, what: str, theirs: s
             return f"{what} of pool {pools} is held by another Service, {theirs}"
         case Refusal.SHARING_KEY_DIFFERS:
             return f"{what} of pool {pools} is shared by {theirs} under another key"
+        case Refusal.SHARING_KEY_ELSEWHERE:
+            return f"{what} is not the address that the sharing key has in pool {pools}, with {theirs}"
         case Refusal.SHARING_ACROSS_NAMESPACES:
             return f"{what} is held by {theirs}, and pool {pools} shares within a namespace only (sharing: namespace)"
         case Refusal.SHARING_BACKEND_DIFFERS:
