@@ -71,7 +71,7 @@ def _explicit(allocator: Allocator, ref: ObjectRef, request: Request, pool: Pool
             excluded = pool.spec.excludes(address)
             reason = Refusal.ADDRESS_EXCLUDED if excluded else Refusal.ADDRESS_NOT_IN_POOL
             return refused(reason, request, [pool.name], what=what)
-        why, holder = allocator.refusal(ref, request, address, pool)
+        why, holder = allocator.finder.refusal(ref, request, address, pool)
         if why:
             return refused(why, request, [pool.name], what=what, holder=holder)
     families = {family_of(address) for address in request.addresses}

@@ -9,7 +9,7 @@ from netlb.ipam.pools import Pool, Pools
 from netlb.ipam.request import Request
 from netlb.ipam.result import Refused
 from netlb.ipam.sharing import Sharing, conflict
-from netlb.net import Address, Family, family_of
+from netlb.net import Address, family_of
 from netlb.reasons import Refusal
 
 __all__ = ["Ledger"]
@@ -121,7 +121,3 @@ class Ledger:
             if not shared:
                 del self._shared[key]
         self.stirred.add(key)
-
-    def families_shared(self, key: str, family: Family) -> bool:
-        """Say whether some address of a family is held under a sharing key."""
-        return any(family_of(address) is family for address in self._shared.get(key, ()))
