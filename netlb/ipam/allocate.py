@@ -11,7 +11,7 @@ Rules of this file:
 6. It does not matter in how many steps the input came: what is settled is what one step would keep.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import TypeVar
 
@@ -95,11 +95,13 @@ class Allocator:
         self.allocations[ref] = Allocation(holding.addresses, pools, _INCOMPLETE)
         self.finder.claim_held(ref, self.allocations[ref])
 
-    def restore(self, ref: ObjectRef, addresses: Iterable[Address]) -> None:
+    def restore(self, ref: ObjectRef, addresses: Sequence[Address]) -> None:
         """Let a holder keep those of its addresses that it may still hold."""
         kept: list[Address] = []
         pools: list[str] = []
-        for address in sorted(dict.fromkeys(addresses), key=attrgetter("version")):
+        if len(addresses) > 1:
+            addresses = sorted(dict.fromkeys(addresses), key=attrgetter("version"))
+        for address in addresses:
             pool = self.pools.find(address)
             if self._may_keep(ref, address, pool):
                 kept.append(address)
@@ -141,13 +143,14 @@ class Allocator:
                 queue.update(ref for ref in self._waiting if self._hopes(ref, freed, stirred))
             if not queue:
                 return frozenset(served)
-            # Who asks for an address comes before those whom any address will do.
-            for ref in sorted(queue, key=lambda ref: (not self._asks(ref), ref)):
+            asking = {ref for ref in queue if self._asks(ref)}
+            for ref in (*sorted(asking), *sorted(queue - asking)):
                 self._serve(ref)
             served |= queue
             queue = set()
 
     def _asks(self, ref: ObjectRef) -> bool:
+        """Say whether a Service asks for an address: it comes before those whom any address will do."""
         request = self.requests[ref]
         return isinstance(request, Request) and bool(request.addresses)
 

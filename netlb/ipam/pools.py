@@ -131,11 +131,13 @@ class Pools:
 
     def takes_back(self, pool: Pool, request: Request) -> bool:
         """Say whether a Service may not even keep addresses of a pool, as far as that can be known."""
+        allocation = pool.spec.service_allocation
+        if allocation is None:
+            return False
         reason = self.fence(pool, request)
         return reason is not None and not (
             reason is Refusal.NAMESPACE_NOT_ADMITTED
-            and pool.spec.service_allocation is not None
-            and pool.spec.service_allocation.namespace_selectors
+            and allocation.namespace_selectors
             and self._is_unread(request.service.namespace)
         )
 
