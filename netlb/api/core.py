@@ -14,7 +14,9 @@ __all__ = [
     "EndpointSlice",
     "Namespace",
     "Node",
+    "NodeAddress",
     "NodeCondition",
+    "NodeSpec",
     "NodeStatus",
     "Service",
     "ServicePort",
@@ -95,10 +97,25 @@ class NodeCondition(_Part, frozen=True, kw_only=True):
     status: Literal["True", "False", "Unknown"]
 
 
+class NodeAddress(_Part, frozen=True, kw_only=True):
+    """`v1.NodeAddress`: an address by which the node is known; `InternalIP` is one within the cluster's network."""
+
+    type: str
+    address: str
+
+
 class NodeStatus(_Part, frozen=True, kw_only=True):
     """`v1.NodeStatus`."""
 
     conditions: tuple[NodeCondition, ...] = ()
+    addresses: tuple[NodeAddress, ...] = ()
+
+
+class NodeSpec(_Part, frozen=True, kw_only=True):
+    """`v1.NodeSpec`."""
+
+    unschedulable: bool = False
+    """True on a node that was cordoned, as before it is drained."""
 
 
 class Node(Record, frozen=True, kw_only=True):
@@ -106,6 +123,7 @@ class Node(Record, frozen=True, kw_only=True):
 
     NAMESPACED: ClassVar[bool] = False
 
+    spec: NodeSpec = NodeSpec()
     status: NodeStatus = NodeStatus()
 
 

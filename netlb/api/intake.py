@@ -22,7 +22,15 @@ from netlb.api.documents import Document
 from netlb.api.holdings import read_holding
 from netlb.api.meta import Record
 from netlb.api.snapshot import EVERYTHING, Holding, Serving, Snapshot
-from netlb.api.v1alpha1 import AddressPool, BGPAdvertisement, L2Advertisement
+from netlb.api.v1alpha1 import (
+    AddressPool,
+    BFDProfile,
+    BGPAdvertisement,
+    BGPConfiguration,
+    BGPPeer,
+    Community,
+    L2Advertisement,
+)
 from netlb.errors import ConfigError
 from netlb.findings import Finding, ObjectRef
 from netlb.reasons import ManifestProblem
@@ -145,6 +153,11 @@ class Intake:
             namespaces=_by_name(_of(Namespace, records)),
             pools=_by_name(pools.admitted),
             l2_advertisements=_by_name(_of(L2Advertisement, records)),
+            bgp_configurations=_by_name(_of(BGPConfiguration, records)),
+            bgp_peers=_by_name(_of(BGPPeer, records)),
+            bgp_advertisements=_by_name(_of(BGPAdvertisement, records)),
+            communities=_by_name(_of(Community, records)),
+            bfd_profiles=_by_name(_of(BFDProfile, records)),
             holdings=holdings,
             serving=self._serving,
             findings=tuple(findings),

@@ -7,7 +7,15 @@ from typing import Any
 
 from netlb.api import keys
 from netlb.api.core import EndpointSlice, Namespace, Node, Service
-from netlb.api.v1alpha1 import AddressPool, L2Advertisement
+from netlb.api.v1alpha1 import (
+    AddressPool,
+    BFDProfile,
+    BGPAdvertisement,
+    BGPConfiguration,
+    BGPPeer,
+    Community,
+    L2Advertisement,
+)
 from netlb.findings import Finding, ObjectRef
 from netlb.net import Address
 
@@ -58,6 +66,11 @@ class Snapshot:
     namespaces: Mapping[str, Namespace] = field(default_factory=lambda: _NOTHING)
     pools: Mapping[str, AddressPool] = field(default_factory=lambda: _NOTHING)
     l2_advertisements: Mapping[str, L2Advertisement] = field(default_factory=lambda: _NOTHING)
+    bgp_configurations: Mapping[str, BGPConfiguration] = field(default_factory=lambda: _NOTHING)
+    bgp_peers: Mapping[str, BGPPeer] = field(default_factory=lambda: _NOTHING)
+    bgp_advertisements: Mapping[str, BGPAdvertisement] = field(default_factory=lambda: _NOTHING)
+    communities: Mapping[str, Community] = field(default_factory=lambda: _NOTHING)
+    bfd_profiles: Mapping[str, BFDProfile] = field(default_factory=lambda: _NOTHING)
     holdings: Mapping[ObjectRef, Holding] = field(default_factory=lambda: _NOTHING)
     """By Service, also of Services that are not declared (any more)."""
     serving: Serving = EVERYTHING
