@@ -55,7 +55,7 @@ check: $(VENV)/.stamp
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(PYTEST) tests/unit tests/property tests/golden tests/fuzz
+	@$(PYTEST) tests/unit tests/cases tests/property tests/golden tests/fuzz
 
 bench: $(VENV)/.stamp | packages-bench
 	@$(PYTEST) benchmarks/bench_$(BENCH).py --benchmark-only -s
