@@ -24,6 +24,8 @@ __all__ = ["SLOW", "Session"]
 
 SLOW = 1_000_000
 """Microseconds: nobody sends faster than this until the session is up (section 6.8.3)."""
+_LONGEST_FAREWELL = 5.0
+"""Seconds in which a peer is told that the session was stopped, whatever intervals the two would have kept."""
 _SECOND = 1e6
 _SEQUENCE_MASK = 0xFFFF_FFFF
 
@@ -169,7 +171,8 @@ class Session:
     def stop(self, now: float) -> None:
         """Take the session down on purpose (section 6.8.16).
 
-        The peer is told for as long as it would take to detect a failure, or until it says that it knows.
+        The peer is told for as long as it would take to detect a failure, but not for more than 5 seconds, or until it
+        says that it knows.
         """
         if self.state is State.ADMIN_DOWN:
             return
@@ -177,7 +180,8 @@ class Session:
         self._enter(State.ADMIN_DOWN, Diagnostic.ADMINISTRATIVELY_DOWN, now)
         self._catch_up(now)
         if known and (before is not State.DOWN or self.remote_state is State.UP):
-            self._farewell_until = now + self.settings.detect_multiplier * self.transmit_interval / _SECOND
+            noticed = self.settings.detect_multiplier * self.transmit_interval / _SECOND
+            self._farewell_until = now + min(noticed, _LONGEST_FAREWELL)
         else:
             self.over = True
 

@@ -68,7 +68,7 @@ def test_they_do_not_come_up_where_one_direction_is_cut(
 
 @settings(max_examples=40, deadline=None)
 @given(one_end, one_end, keys, lots, st.integers(0, 1), st.booleans())
-def test_a_cut_is_found_in_the_detection_time_and_by_the_other_end_soon_after(
+def test_a_cut_is_found_in_the_detection_time_and_by_the_other_end_soon_after(  # noqa: PLR0917 - as many as there are dimensions
     first: Settings, second: Settings, key: Key | None, drawn: Lots, cut: int, wholly: bool
 ) -> None:
     link = Link(both(first, second, key), lots=drawn)
@@ -161,7 +161,7 @@ def test_nobody_sends_faster_than_negotiated_whatever_is_lost(
 
 @settings(max_examples=40, deadline=None)
 @given(one_end, one_end, keys, lots, st.integers(0, 1), st.floats(0.0, 30.0))
-def test_leaving_on_purpose_is_never_a_failure(
+def test_leaving_on_purpose_is_never_a_failure(  # noqa: PLR0917 - as many as there are dimensions
     first: Settings, second: Settings, key: Key | None, drawn: Lots, end: int, when: float
 ) -> None:
     link = Link(both(first, second, key), lots=drawn)

@@ -1,6 +1,7 @@
 """BFD for programs that use asyncio: sessions with peers, what happens to them, and how they are."""
 
 import asyncio
+import errno
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -242,12 +243,12 @@ def _path(peer: Peer) -> SessionPath:
         try:
             index = socket.if_nametoindex(peer.interface)
         except OSError as error:
-            raise DataplaneError(f"BFD with {peer}: find interface {peer.interface}", error.errno or 0) from error
+            raise DataplaneError(f"BFD with {peer}: find interface {peer.interface}", errno.ENODEV) from error
     if peer.local is not None:
         local = peer.local.packed
     else:
         try:
             local = source_address(peer.address.packed, index)
         except OSError as error:
-            raise DataplaneError(f"BFD with {peer}: find the way to it", error.errno or 0) from error
+            raise DataplaneError(f"BFD with {peer}: find the way to it", error.errno or errno.EIO) from error
     return SessionPath(peer.address.packed, local, index, peer.multihop)

@@ -10,6 +10,7 @@
 The standard library is all it needs. `now` is seconds of one clock that never goes back.
 """
 
+import errno
 import os
 import socket
 from collections import Counter
@@ -71,7 +72,7 @@ class Engine:
             sender = open_sender(path, _random32())
         except OSError as error:
             where = socket.inet_ntop(socket.AF_INET if len(path.local) == 4 else socket.AF_INET6, path.local)
-            raise DataplaneError(f"BFD from {where}: open a UDP socket", error.errno or 0) from error
+            raise DataplaneError(f"BFD from {where}: open a UDP socket", error.errno or errno.EIO) from error
         discriminator = _random32()
         while not discriminator or discriminator in self.sessions:
             discriminator = _random32()
@@ -143,7 +144,7 @@ class Engine:
             sock = open_receiver(family, port)
         except OSError as error:
             operation = f"BFD: bind UDP port {port} (does another BFD daemon run here? stop it)"
-            raise DataplaneError(operation, error.errno or 0) from error
+            raise DataplaneError(operation, error.errno or errno.EIO) from error
         self._receivers[sock.fileno()] = _Receiver(sock, path.multihop)
 
     def _send(self) -> None:

@@ -74,7 +74,7 @@ NONE = Diagnostic.NONE
         (UP, UP, UP, NONE, None),
     ],
 )
-def test_the_state_table(
+def test_the_state_table(  # noqa: PLR0917 - as many as there are dimensions
     own: State, received: State, then: State, diagnostic: Diagnostic, told: type | None, remote_diagnostic: int
 ) -> None:
     session = session_in(own)
@@ -437,6 +437,14 @@ def test_a_stop_is_repeated_until_the_peer_knows_or_would_have_noticed() -> None
     link.run(0.2)
     assert link.ends[0].over
     assert None is link.ends[0].next_wakeup()
+
+
+def test_a_peer_cannot_draw_a_stop_out() -> None:
+    session = session_in(UP)
+    deliver(session, encode(said(UP, required_min_rx=0xFFFF_FFFF)), 13.1)
+    session.stop(13.2)
+    session.due(18.2)
+    assert session.over
 
 
 def test_where_nobody_listens_a_stop_is_over_at_once() -> None:
