@@ -81,8 +81,9 @@ class Session:
         self._sent_at = now
         self._next_transmission = now
         self._pace = self.transmit_interval
-        self._said = b""
-        """The last packet sent, without Poll, Final and authentication."""
+        self._said: tuple[int, ...] = ()
+        self._plain = b""
+        """The content of the last packet, and its octets without Poll, Final and authentication."""
         self._reported: tuple[int, int] | None = None
         self._farewell_until: float | None = None
 
@@ -325,7 +326,7 @@ class Session:
         """Send at once what differs from what was said last, keep pace with changed intervals, and report them."""
         if self.over:
             return
-        if self._message() != self._said and (self.remote_discriminator or not self.settings.passive):
+        if self._content() != self._said and (self.remote_discriminator or not self.settings.passive):
             self._transmit(now)
         if self.transmit_interval != self._pace:
             self._pace = self.transmit_interval
@@ -335,31 +336,43 @@ class Session:
             self._events.append(Up(*timers) if self._reported is None else ParametersChanged(*timers))
             self._reported = timers
 
-    def _message(self) -> bytes:
-        return encode(self._packet())
+    def _content(self) -> tuple[int, ...]:
+        """What our packets say, but for Poll and Final."""
+        return (
+            self.state,
+            self.diagnostic,
+            self.remote_discriminator,
+            self._desired_min_tx,
+            self._required_min_rx,
+            self.settings.detect_multiplier,
+        )
 
-    def _packet(self, *, poll: bool = False, final: bool = False) -> ControlPacket:
-        return ControlPacket(
-            my_discriminator=self.local_discriminator,
-            your_discriminator=self.remote_discriminator,
-            state=self.state,
-            detect_mult=self.settings.detect_multiplier,
-            desired_min_tx=self._desired_min_tx,
-            required_min_rx=self._required_min_rx,
-            diagnostic=self.diagnostic,
-            poll=poll,
-            final=final,
+    def _encode(self, *, poll: bool, final: bool) -> bytes:
+        return encode(
+            ControlPacket(
+                my_discriminator=self.local_discriminator,
+                your_discriminator=self.remote_discriminator,
+                state=self.state,
+                detect_mult=self.settings.detect_multiplier,
+                desired_min_tx=self._desired_min_tx,
+                required_min_rx=self._required_min_rx,
+                diagnostic=self.diagnostic,
+                poll=poll,
+                final=final,
+            )
         )
 
     def _transmit(self, now: float, *, final: bool = False) -> None:
         """Send a packet: the next periodic one ahead of its time, or, with `final`, one besides."""
         poll = self._polling and not final
-        octets = encode(self._packet(poll=poll, final=final))
+        content = self._content()
+        if content != self._said:
+            self._said, self._plain = content, self._encode(poll=False, final=False)
+        octets = self._encode(poll=poll, final=final) if poll or final else self._plain
         if self.settings.key is not None:
             self._sequence = self._sequence + 1 & _SEQUENCE_MASK
             octets = sign(octets, self.settings.key, self._sequence)
         self._packets.append(octets)
-        self._said = self._message()
         self.sent += 1
         if poll and self._polling_since is None:
             self._polling_since = now

@@ -190,7 +190,7 @@ def test_what_goes_out(pair: Pair, place: str) -> None:
 
     async def play(bfd: Bfd, _: list[tuple[Peer, Event]]) -> None:
         bfd.add(peer, SLOW)
-        data, ancillary, _, sender = await asyncio.to_thread(stranger.recvmsg, 100, 100)
+        data, ancillary, _flags, sender = await asyncio.to_thread(stranger.recvmsg, 100, 100)
         packet = decode(data)
         assert isinstance(packet, ControlPacket)
         status = bfd.status(peer)

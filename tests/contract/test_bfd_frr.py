@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -15,6 +15,7 @@ from netlb.bfd.settings import Settings
 from netlb.testing.lab import requirements
 from tests.support.frr import Frr, frr_on_a_segment, lacks
 
+Happened = TypeVar("Happened", Up, Down, AdminDown)
 MISSING = requirements() + lacks()
 pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(MISSING), reason="; ".join(MISSING))]
 
@@ -58,7 +59,7 @@ class Node:
         self.frr = frr
         self.events = events
 
-    def of(self, kind: type[Event], peer: Peer) -> list[Event]:
+    def of(self, kind: type[Happened], peer: Peer) -> list[Happened]:
         return [event for whose, event in self.events if whose == peer and isinstance(event, kind)]
 
     async def until(self, look: Callable[[], bool], what: str) -> None:
@@ -144,7 +145,7 @@ def test_a_cut_link_is_found_on_both_sides_and_mended(frr: Frr, peer: Peer) -> N
         await node.until(lambda: node.bfd.status(peer).state is State.DOWN, "our end notices")
         await node.until(lambda: node.bfd.status(peer).remote_discriminator == 0, "the peer is forgotten")
         assert 300_000 == node.bfd.status(peer).detection_time
-        assert Diagnostic.CONTROL_DETECTION_TIME_EXPIRED in {event[0] for event in node.of(Down, peer)}
+        assert Diagnostic.CONTROL_DETECTION_TIME_EXPIRED in {event.diagnostic for event in node.of(Down, peer)}
         await node.shown(peer, status="down", diagnostic="control detection time expired")
         ups = node.bfd.status(peer).ups
         node.frr.mend()

@@ -80,13 +80,13 @@ def test_a_cut_is_found_in_the_detection_time_and_by_the_other_end_soon_after(  
     link.run(0.0011 + bound + 0.001 + 1e-6)
     assert State.DOWN is deaf.state
     (fell,) = link.happened(1 - cut, Down)
-    assert Diagnostic.CONTROL_DETECTION_TIME_EXPIRED == fell[0]
+    assert Diagnostic.CONTROL_DETECTION_TIME_EXPIRED == fell.diagnostic
     found_at = next(when for when, end, event in link.events if end == 1 - cut and event is fell)
     assert at < found_at <= at + 0.001 + bound + 1e-6
     link.run(max(0.002, other_bound) + 1e-6)
     (told,) = link.happened(cut, Down)
     signalled = Diagnostic.NEIGHBOR_SIGNALED_SESSION_DOWN
-    assert told[0] in (
+    assert told.diagnostic in (
         {Diagnostic.CONTROL_DETECTION_TIME_EXPIRED}
         if wholly
         else {signalled, Diagnostic.CONTROL_DETECTION_TIME_EXPIRED}

@@ -111,9 +111,25 @@ class Frr:
         return inside(self.node, act)
 
     def _start(self, daemon: str) -> None:
-        common = ["-u", "frr", "-g", "frr", "--vty_socket", self._directory, "-f", self._directory / f"{daemon}.conf"]
-        sockets = ["-z", self._directory / "zserv.api", "-i", self._directory / f"{daemon}.pid", "-P", "0"]
-        control = ["--bfdctl", self._directory / "bfdd.sock"] if daemon == "bfdd" else []
+        common: list[str | Path] = [
+            "-u",
+            "frr",
+            "-g",
+            "frr",
+            "--vty_socket",
+            self._directory,
+            "-f",
+            self._directory / f"{daemon}.conf",
+        ]
+        sockets: list[str | Path] = [
+            "-z",
+            self._directory / "zserv.api",
+            "-i",
+            self._directory / f"{daemon}.pid",
+            "-P",
+            "0",
+        ]
+        control: list[str | Path] = ["--bfdctl", self._directory / "bfdd.sock"] if daemon == "bfdd" else []
         (self._directory / f"{daemon}.conf").touch()
         with (self._directory / f"{daemon}.log").open("w") as log:
             process = spawn(

@@ -4,12 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count, cycle
+from typing import TypeVar
 
-from netlb.bfd.events import Event
+from netlb.bfd.events import AdminDown, Down, Event, ParametersChanged, Up
 from netlb.bfd.packet import ControlPacket, decode
 from netlb.bfd.session import Session
 from netlb.bfd.settings import DEFAULTS, Settings
 from netlb.reasons import BfdVerdict
+
+Happened = TypeVar("Happened", Up, Down, AdminDown, ParametersChanged)
 
 __all__ = ["Link", "Sent", "deliver", "open_session"]
 
@@ -97,6 +100,6 @@ class Link:
                     heappush(self._under_way, (self.now + delay, next(self._numbers), 1 - number, data))
             self.events += [(self.now, number, event) for event in end.take_events()]
 
-    def happened(self, end: int, kind: type[Event]) -> list[Event]:
+    def happened(self, end: int, kind: type[Happened]) -> list[Happened]:
         """The events of one kind at one end."""
         return [event for _, number, event in self.events if number == end and isinstance(event, kind)]
