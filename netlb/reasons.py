@@ -7,7 +7,7 @@ string elsewhere. This module imports nothing but the standard library: the resp
 
 from enum import StrEnum
 
-__all__ = ["FrameVerdict", "ManifestProblem", "Refusal", "Silence"]
+__all__ = ["BfdVerdict", "FrameVerdict", "ManifestProblem", "Refusal", "Silence"]
 
 
 class ManifestProblem(StrEnum):
@@ -132,3 +132,48 @@ class FrameVerdict(StrEnum):
     """Asks for an address that is not held on this interface."""
     NOT_A_QUESTION = "NotAQuestion"
     """Well formed, concerns us, and wants no answer: replies, announcements of our own."""
+
+
+class BfdVerdict(StrEnum):
+    """What became of one BFD control packet (RFC 5880 section 6.8.6)."""
+
+    ACCEPTED = "Accepted"
+    """From the peer of a session, in order, and heeded."""
+    TOO_SHORT = "TooShort"
+    """Fewer than 24 octets."""
+    WRONG_VERSION = "WrongVersion"
+    """Not version 1."""
+    WRONG_LENGTH = "WrongLength"
+    """The Length field is too small for what the packet says it holds, or larger than the datagram."""
+    ZERO_DETECT_MULT = "ZeroDetectMult"
+    """Detect Mult is 0."""
+    MULTIPOINT = "Multipoint"
+    """The Multipoint bit is set (RFC 8562), which is not spoken here."""
+    ZERO_DISCRIMINATOR = "ZeroDiscriminator"
+    """My Discriminator is 0."""
+    UNEXPECTED_STATE = "UnexpectedState"
+    """Says Init or Up and does not name our session (Your Discriminator is 0)."""
+    MALFORMED_AUTHENTICATION = "MalformedAuthentication"
+    """The authentication section has a length that its type cannot have."""
+    UNKNOWN_DISCRIMINATOR = "UnknownDiscriminator"
+    """Names a session that does not exist here."""
+    UNKNOWN_PEER = "UnknownPeer"
+    """Names no session, and none is configured with its sender on that path."""
+    WRONG_PATH = "WrongPath"
+    """Names a session, and came from another address, to another address, over another interface or to another port."""
+    LOW_TTL = "LowTTL"
+    """Came from farther away than the session allows (TTL or hop limit; RFC 5881 section 5, RFC 5883 section 5)."""
+    UNAUTHENTICATED = "Unauthenticated"
+    """Carries no authentication, and the session has a key."""
+    UNEXPECTED_AUTHENTICATION = "UnexpectedAuthentication"
+    """Carries authentication, and the session has no key."""
+    WRONG_AUTHENTICATION_TYPE = "WrongAuthenticationType"
+    """Authenticated in another way than the session's key says."""
+    UNKNOWN_KEY = "UnknownKey"
+    """Authenticated with another key ID than the session's."""
+    REPLAYED = "Replayed"
+    """Its sequence number was seen already, or is too far ahead."""
+    WRONG_DIGEST = "WrongDigest"
+    """Not made with the session's secret."""
+    STOPPED = "Stopped"
+    """The session is administratively down on this side."""

@@ -1,0 +1,387 @@
+"""One session in asynchronous mode (RFC 5880 section 6), without sockets or clocks: the protocol and nothing else.
+
+Octets that came in go to `receive`, time that went by to `due`, which `next_wakeup` asks for; `take_packets` and
+`take_events` give what came of it. What is particular here:
+
+- Demand mode is never asked for; a peer that asks for it is spared periodic packets (section 6.6). Echo is not
+  offered.
+- Both sorts of SHA1 number every packet anew, which the plain sort allows. A number counts as seen only once the
+  digest is found right, so that nobody without the secret can move the window.
+- Poll sequences run while the session is up. In the other states a timer that an end announces is in force on both
+  ends with the packet that announces it, and there is nothing to wait for (section 6.8.3 delays changes in Up alone).
+- What a peer that has fallen silent asked of our sending is forgotten with its discriminator.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+
+from netlb.bfd.events import AdminDown, Down, Event, ParametersChanged, Up
+from netlb.bfd.packet import ControlPacket, Diagnostic, State, authentic, encode, sign
+from netlb.bfd.settings import Settings
+from netlb.reasons import BfdVerdict
+
+__all__ = ["SLOW", "Session"]
+
+SLOW = 1_000_000
+"""Microseconds: nobody sends faster than this until the session is up (section 6.8.3)."""
+_LONGEST_FAREWELL = 5.0
+"""Seconds in which a peer is told that the session was stopped, whatever intervals the two would have kept."""
+_SECOND = 1e6
+_SEQUENCE_MASK = 0xFFFF_FFFF
+
+
+class Session:
+    """One end of a session; every `now` is seconds of one clock that never goes back."""
+
+    def __init__(
+        self, discriminator: int, settings: Settings, *, sequence: int, lots: Callable[[], float], now: float
+    ) -> None:
+        """Begin in Down, the first packet due at once.
+
+        `discriminator`, not 0, is this end's alone; `sequence`, 32 random bits, begins its authenticated packets;
+        `lots` draws a number in [0, 1) for each interval's jitter.
+        """
+        self.local_discriminator = discriminator
+        self.remote_discriminator = 0
+        self.state = State.DOWN
+        self.remote_state = State.DOWN
+        self.diagnostic = Diagnostic.NONE
+        self.remote_diagnostic = 0
+        self.settings = settings
+        self.changed_at = now
+        """Since when the state is what it is."""
+        self.over = False
+        """The session was stopped, and the peer knows or has had the time to: nothing is sent any more."""
+        self.sent = 0
+        self.received = 0
+        self.dropped: Counter[BfdVerdict] = Counter()
+        self.ups = 0
+        self.downs = 0
+        """Failures: `Down` events."""
+        self._lots = lots
+        self._packets: list[bytes] = []
+        self._events: list[Event] = []
+        # What our packets say, and what counts until the peer has confirmed it, in microseconds.
+        self._desired_min_tx = self._tx_in_force = max(SLOW, settings.transmit_interval)
+        self._required_min_rx = self._rx_in_force = settings.receive_interval
+        # What the peer's last packet said.
+        self._remote_min_tx = 0
+        self._remote_min_rx = 1
+        self._remote_detect_mult = 0
+        self._remote_demand = False
+        # The poll sequence: under way since its first packet, then settling until one without Final.
+        self._polling = False
+        self._polling_since: float | None = None
+        self._settled_at: float | None = None
+        self._heard_at: float | None = None
+        self._expected = False
+        """The peer has been heard, and its silence is being timed."""
+        self._sequence = sequence & _SEQUENCE_MASK
+        self._remote_sequence: int | None = None
+        self._sent_at = now
+        self._next_transmission = now
+        self._pace = self.transmit_interval
+        self._said: tuple[int, ...] = ()
+        self._plain = b""
+        """The content of the last packet, and its octets without Poll, Final and authentication."""
+        self._reported: tuple[int, int] | None = None
+        self._farewell_until: float | None = None
+
+    # What is known
+
+    @property
+    def transmit_interval(self) -> int:
+        """Microseconds between our packets before jitter (section 6.8.2)."""
+        return max(self._tx_in_force, self._remote_min_rx)
+
+    @property
+    def detection_time(self) -> int:
+        """Microseconds of silence that mean failure (section 6.8.4); 0 until the peer was heard."""
+        return self._remote_detect_mult * max(self._rx_in_force, self._remote_min_tx)
+
+    @property
+    def polling(self) -> bool:
+        """A poll sequence is under way."""
+        return self._polling
+
+    def next_wakeup(self) -> float | None:
+        """Return when to call `due` next, or None while only a packet can change anything."""
+        if self.over:
+            return None
+        times = [self._next_transmission] if self._sends_periodically() else []
+        if self._expected and self._heard_at is not None:
+            times.append(self._heard_at + self.detection_time / _SECOND)
+        if self._farewell_until is not None:
+            times.append(self._farewell_until)
+        return min(times, default=None)
+
+    def take_packets(self) -> list[bytes]:
+        """Return what is to be sent now, in this order."""
+        packets, self._packets = self._packets, []
+        return packets
+
+    def take_events(self) -> list[Event]:
+        """Return what happened since the last call."""
+        events, self._events = self._events, []
+        return events
+
+    # What happens
+
+    def receive(self, packet: ControlPacket, data: bytes, ttl: int, now: float) -> BfdVerdict:
+        """Judge a packet that was selected for this session, and heed it if it is accepted (section 6.8.6).
+
+        `data` are the octets that it was decoded from, `ttl` the TTL or hop limit that it came with.
+        """
+        verdict = self._judge(packet, data, ttl, now)
+        if verdict is BfdVerdict.ACCEPTED or verdict is BfdVerdict.STOPPED:
+            self._learn(packet, now)
+        if verdict is not BfdVerdict.ACCEPTED:
+            self.dropped[verdict] += 1
+            return verdict
+        self.received += 1
+        self._follow(packet.state, now)
+        if packet.poll:
+            self._transmit(now, final=True)
+        self._catch_up(now)
+        return verdict
+
+    def due(self, now: float) -> None:
+        """Do what the time has come for."""
+        if self.over:
+            return
+        if self._farewell_until is not None and now >= self._farewell_until:
+            self.over = True
+            return
+        if self._expected and self._heard_at is not None and now >= self._heard_at + self.detection_time / _SECOND:
+            self._lose_peer(now)
+        if self._sends_periodically() and now >= self._next_transmission:
+            self._transmit(now)
+        self._catch_up(now)
+
+    def change(self, settings: Settings, now: float) -> None:
+        """Put other settings in force: timers by a poll sequence if the session is up, all else at once.
+
+        Another key is used at once; a session stays up if the peer's changes within the detection time.
+        """
+        if settings.key != self.settings.key:
+            self._remote_sequence = None
+        self.settings = settings
+        self._announce_timers()
+        self._catch_up(now)
+
+    def stop(self, now: float) -> None:
+        """Take the session down on purpose (section 6.8.16).
+
+        The peer is told for as long as it would take to detect a failure, but not for more than 5 seconds, or until it
+        says that it knows.
+        """
+        if self.state is State.ADMIN_DOWN:
+            return
+        before, known = self.state, self.remote_discriminator != 0
+        self._enter(State.ADMIN_DOWN, Diagnostic.ADMINISTRATIVELY_DOWN, now)
+        self._catch_up(now)
+        if known and (before is not State.DOWN or self.remote_state is State.UP):
+            noticed = self.settings.detect_multiplier * self.transmit_interval / _SECOND
+            self._farewell_until = now + min(noticed, _LONGEST_FAREWELL)
+        else:
+            self.over = True
+
+    # Receiving
+
+    def _judge(self, packet: ControlPacket, data: bytes, ttl: int, now: float) -> BfdVerdict:
+        if ttl < self.settings.minimum_ttl:
+            return BfdVerdict.LOW_TTL
+        key, authentication = self.settings.key, packet.authentication
+        if key is None:
+            if authentication is not None:
+                return BfdVerdict.UNEXPECTED_AUTHENTICATION
+        elif authentication is None:
+            return BfdVerdict.UNAUTHENTICATED
+        elif authentication.type != key.type:
+            return BfdVerdict.WRONG_AUTHENTICATION_TYPE
+        elif authentication.key_identifier != key.identifier:
+            return BfdVerdict.UNKNOWN_KEY
+        elif not self._in_window(authentication.sequence, packet.detect_mult, now):
+            return BfdVerdict.REPLAYED
+        elif not authentic(data, key):
+            return BfdVerdict.WRONG_DIGEST
+        return BfdVerdict.STOPPED if self.state is State.ADMIN_DOWN else BfdVerdict.ACCEPTED
+
+    def _in_window(self, sequence: int, detect_mult: int, now: float) -> bool:
+        """Say whether a sequence number may follow the last one (section 6.7.4).
+
+        After twice the detection time in silence any may: the peer has begun anew.
+        """
+        if self._remote_sequence is None or self._heard_at is None:
+            return True
+        if now >= self._heard_at + 2 * self.detection_time / _SECOND:
+            return True
+        key = self.settings.key
+        least = 1 if key is not None and key.meticulous else 0
+        return least <= (sequence - self._remote_sequence & _SEQUENCE_MASK) <= 3 * detect_mult
+
+    def _learn(self, packet: ControlPacket, now: float) -> None:
+        before = self.remote_state
+        self.remote_discriminator = packet.my_discriminator
+        self.remote_state = packet.state
+        self.remote_diagnostic = packet.diagnostic
+        self._remote_min_tx = packet.desired_min_tx
+        self._remote_min_rx = packet.required_min_rx
+        self._remote_detect_mult = packet.detect_mult
+        self._remote_demand = packet.demand
+        if packet.authentication is not None:
+            self._remote_sequence = packet.authentication.sequence
+        self._heard_at = now
+        self._expected = True
+        self._advance_poll(packet.final, now)
+        if self.state is State.ADMIN_DOWN:
+            # From Init the peer may not have been up yet: that it is down then says nothing about what it has heard.
+            self.over = self.over or (before > State.DOWN >= packet.state)
+        elif packet.state is State.ADMIN_DOWN and before is not State.ADMIN_DOWN:
+            self._events.append(AdminDown())
+
+    def _advance_poll(self, final: bool, now: float) -> None:
+        """End the poll sequence on Final; begin a waiting one when no Final of the last can be under way any more.
+
+        Section 6.8.3 asks for a packet without Final or for a round trip's time in between; this is both.
+        """
+        if final:
+            if self._polling and self._polling_since is not None:
+                self._settled_at = now + (now - self._polling_since)
+                self._polling, self._polling_since = False, None
+                self._tx_in_force, self._rx_in_force = self._desired_min_tx, self._required_min_rx
+        elif self._settled_at is not None and now >= self._settled_at:
+            self._settled_at = None
+            self._announce_timers()
+
+    def _follow(self, remote: State, now: float) -> None:
+        """Be led by the peer's state (section 6.2, and the table in section 6.8.6)."""
+        if remote is State.ADMIN_DOWN:
+            if self.state is not State.DOWN:
+                self._enter(State.DOWN, Diagnostic.NEIGHBOR_SIGNALED_SESSION_DOWN, now)
+        elif self.state is State.DOWN:
+            if remote is State.DOWN:
+                self._enter(State.INIT, self.diagnostic, now)
+            elif remote is State.INIT:
+                self._enter(State.UP, Diagnostic.NONE, now)
+        elif self.state is State.INIT:
+            if remote is not State.DOWN:
+                self._enter(State.UP, Diagnostic.NONE, now)
+        elif remote is State.DOWN:
+            self._fail(Diagnostic.NEIGHBOR_SIGNALED_SESSION_DOWN, now)
+
+    def _lose_peer(self, now: float) -> None:
+        self._expected = False
+        self.remote_discriminator = 0
+        self._remote_min_rx = 1
+        self._remote_demand = False
+        if self.state is State.UP:
+            self._fail(Diagnostic.CONTROL_DETECTION_TIME_EXPIRED, now)
+        elif self.state is State.INIT:
+            self._enter(State.DOWN, Diagnostic.CONTROL_DETECTION_TIME_EXPIRED, now)
+
+    def _fail(self, diagnostic: Diagnostic, now: float) -> None:
+        self._enter(State.DOWN, diagnostic, now)
+        self.downs += 1
+        self._events.append(Down(diagnostic, self.remote_diagnostic))
+
+    def _enter(self, state: State, diagnostic: Diagnostic, now: float) -> None:
+        self.state, self.diagnostic, self.changed_at = state, diagnostic, now
+        self._polling, self._polling_since, self._settled_at = False, None, None
+        if state is State.UP:
+            self.ups += 1
+        else:
+            self._reported = None
+        self._announce_timers()
+
+    # Timers and sending
+
+    def _announce_timers(self) -> None:
+        """Say in our packets what the settings ask for, and hold back what the peer must know of first.
+
+        While a poll sequence runs or settles nothing changes: its end calls again.
+        """
+        wanted_tx, wanted_rx = self.settings.transmit_interval, self.settings.receive_interval
+        if self.state is not State.UP:
+            self._desired_min_tx = self._tx_in_force = max(SLOW, wanted_tx)
+            self._required_min_rx = self._rx_in_force = wanted_rx
+            return
+        if self._polling or self._settled_at is not None:
+            return
+        if (wanted_tx, wanted_rx) != (self._desired_min_tx, self._required_min_rx):
+            self._desired_min_tx, self._required_min_rx = wanted_tx, wanted_rx
+            # The peer may go on counting by our old interval, and sending by our old wish, until it answers.
+            self._tx_in_force = min(self._tx_in_force, wanted_tx)
+            self._rx_in_force = max(self._rx_in_force, wanted_rx)
+            self._polling = True
+
+    def _sends_periodically(self) -> bool:
+        """Section 6.8.7, and section 6.6 for a peer in demand mode."""
+        if self.over or not self._remote_min_rx or (self.settings.passive and not self.remote_discriminator):
+            return False
+        spared = self._remote_demand and self.state is State.UP and self.remote_state is State.UP
+        return self._polling or not spared
+
+    def _catch_up(self, now: float) -> None:
+        """Send at once what differs from what was said last, keep pace with changed intervals, and report them."""
+        if self.over:
+            return
+        if self._content() != self._said and (self.remote_discriminator or not self.settings.passive):
+            self._transmit(now)
+        if self.transmit_interval != self._pace:
+            self._pace = self.transmit_interval
+            self._next_transmission = self._sent_at + self._jittered()
+        timers = (self.transmit_interval, self.detection_time)
+        if self.state is State.UP and timers != self._reported:
+            self._events.append(Up(*timers) if self._reported is None else ParametersChanged(*timers))
+            self._reported = timers
+
+    def _content(self) -> tuple[int, ...]:
+        """What our packets say, but for Poll and Final."""
+        return (
+            self.state,
+            self.diagnostic,
+            self.remote_discriminator,
+            self._desired_min_tx,
+            self._required_min_rx,
+            self.settings.detect_multiplier,
+        )
+
+    def _encode(self, *, poll: bool, final: bool) -> bytes:
+        return encode(
+            ControlPacket(
+                my_discriminator=self.local_discriminator,
+                your_discriminator=self.remote_discriminator,
+                state=self.state,
+                detect_mult=self.settings.detect_multiplier,
+                desired_min_tx=self._desired_min_tx,
+                required_min_rx=self._required_min_rx,
+                diagnostic=self.diagnostic,
+                poll=poll,
+                final=final,
+            )
+        )
+
+    def _transmit(self, now: float, *, final: bool = False) -> None:
+        """Send a packet: the next periodic one ahead of its time, or, with `final`, one besides."""
+        poll = self._polling and not final
+        content = self._content()
+        if content != self._said:
+            self._said, self._plain = content, self._encode(poll=False, final=False)
+        octets = self._encode(poll=poll, final=final) if poll or final else self._plain
+        if self.settings.key is not None:
+            self._sequence = self._sequence + 1 & _SEQUENCE_MASK
+            octets = sign(octets, self.settings.key, self._sequence)
+        self._packets.append(octets)
+        self.sent += 1
+        if poll and self._polling_since is None:
+            self._polling_since = now
+        if not final:
+            self._sent_at = now
+            self._pace = self.transmit_interval
+            self._next_transmission = now + self._jittered()
+
+    def _jittered(self) -> float:
+        """Seconds until the next packet (section 6.8.7): 75 to 100 % of the interval; to 90 % if none may be lost."""
+        most = 0.9 if self.settings.detect_multiplier == 1 else 1.0
+        return self._pace / _SECOND * (0.75 + self._lots() * (most - 0.75))
