@@ -1,6 +1,7 @@
 """Short ways to declare things in tests."""
 
 import textwrap
+from collections.abc import Iterable
 
 from netlb.api.documents import parse_documents
 from netlb.api.intake import Intake
@@ -62,12 +63,14 @@ endpoints: [{endpoints}]
 """
 
 
-def node(name: str, labels: str = "{}") -> str:
-    """A Node."""
+def node(name: str, labels: str = "{}", *, addresses: Iterable[object] = ()) -> str:
+    """A Node; its InternalIPs, where others are to watch it."""
+    listed = ", ".join(f"{{type: InternalIP, address: '{address}'}}" for address in addresses)
     return f"""
 apiVersion: v1
 kind: Node
 metadata: {{name: {name}, labels: {labels}}}
+status: {{addresses: [{listed}]}}
 """
 
 

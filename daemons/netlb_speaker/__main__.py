@@ -14,7 +14,7 @@ from netlb.runtime.config import CommonSettings, common_options, option, parse_c
 from netlb.runtime.log import configure
 from netlb.source.directory import DirectorySource
 from netlb.source.tree import status_directory
-from netlb_speaker.wiring import NAME, ConflictDetection, SpeakerSettings, build
+from netlb_speaker.wiring import NAME, ConflictDetection, LivenessMode, SpeakerSettings, build
 
 __all__ = ["main"]
 
@@ -39,6 +39,12 @@ __all__ = ["main"]
     metavar="MODE",
     default=ConflictDetection.OFF.value,
 )
+@option(
+    "--liveness",
+    "How it is found out which nodes are alive: by BFD between the speakers (bfd), or not at all (static).",
+    metavar="MODE",
+    default=LivenessMode.BFD.value,
+)
 @click.option("--print-plan", is_flag=True, help="Print what this node would announce now, as YAML, and exit.")
 @click.version_option(__version__, prog_name=NAME)
 def main(
@@ -47,6 +53,7 @@ def main(
     node_name: str | None,
     interfaces: tuple[str, ...],
     conflict_detection: str,
+    liveness: str,
     print_plan: bool,
     **common: Any,
 ) -> None:
@@ -59,6 +66,7 @@ def main(
             node=node_name or os.environ.get("NODE_NAME") or socket.gethostname(),
             interfaces=interfaces,
             conflict_detection=parse_choice("--conflict-detection", ConflictDetection, conflict_detection),
+            liveness=parse_choice("--liveness", LivenessMode, liveness),
         )
         if print_plan:
             source = DirectorySource(shared.source.path, settings.status_dir / "services", Intake(shared.compatibility))

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from prometheus_client import Metric
 
+from netlb.api.snapshot import Snapshot
 from netlb.errors import TransientError
 from netlb.findings import Finding
 from netlb.l2.adapter.operations import L2Operations, Where
@@ -32,6 +33,7 @@ from netlb.runtime.metrics import counter, gauge, reconciler_metrics
 from netlb.source.directory import DirectorySource
 from netlb.source.status import node_path, node_status, service_l2_statuses
 from netlb.source.tree import StatusTree
+from netlb_speaker.liveness import Liveness
 from netlb_speaker.prober import Prober
 from netlb_speaker.report import announcements, silence
 
@@ -88,6 +90,8 @@ class Speaker:
         tree: StatusTree,
         detects_conflicts: bool,
         timings: ProbeTimings,
+        watches: bool,
+        grace: float,
     ) -> None:
         self._log = get_logger(NAME).bind(node=node)
         self._node = node
@@ -106,6 +110,9 @@ class Speaker:
         self.l2: Reconciler[Address, Where] = Reconciler(
             "l2", L2Operations(self._announcer), on_bug=self._bug, on_status=self._settled
         )
+        self._snapshot: Snapshot | None = None
+        self._settled_once = not watches
+        self.liveness = Liveness(self._log, self._plan, grace=grace) if watches else None
         self.prober = Prober(self._announcer, timings, self._log, self._announce_what_may_be)
         self.status: Reconciler[str, str] = Reconciler("status", tree, on_bug=self._bug)
 
@@ -116,15 +123,22 @@ class Speaker:
         self._source.require()
         self._tree.open()
         async for snapshot in self._source.snapshots():
-            if self._stopping:
-                continue
-            plan = plan_node(snapshot, self._node)
-            self._tell(plan)
-            self.plan = plan
-            if self._detects_conflicts:
-                held = {address for holding in snapshot.holdings.values() for address in holding.addresses}
-                self.prober.planned(held, plan)
-            self._announce_what_may_be()
+            self._snapshot = snapshot
+            self._plan()
+
+    def _plan(self) -> None:
+        """Plan by what is declared and who is alive now."""
+        if self._snapshot is None or self._stopping:
+            return
+        plan = plan_node(self._snapshot, self._node, self.liveness.dead if self.liveness else frozenset())
+        self._tell(plan)
+        self.plan = plan
+        if self.liveness:
+            self.liveness.watch(plan.peers)
+        if self._detects_conflicts:
+            held = {address for holding in self._snapshot.holdings.values() for address in holding.addresses}
+            self.prober.planned(held, plan)
+        self._announce_what_may_be()
 
     async def announce(self) -> None:
         """Answer on the segments for as long as the speaker runs."""
@@ -153,8 +167,10 @@ class Speaker:
                 continue  # the responder is being restarted
 
     async def withdraw(self) -> None:
-        """Be silent for every address before anything else stops."""
+        """Be silent for every address before anything else stops, once the next owners have taken over."""
         self._stopping = True
+        if self.liveness:
+            await self.liveness.leave()
         if self._answering:
             self.l2.want({})
             await self.l2.settled()
@@ -175,6 +191,8 @@ class Speaker:
             return f"no interface {', '.join(sorted(missing))} that is up"
         if not self._announcer.interfaces():
             return "no interface to answer on"
+        if not self._settled_once:
+            return "not known yet which nodes are alive"
         return None if self.l2.is_settled() else "not all addresses are answered for"
 
     def metrics(self) -> Iterable[Metric]:
@@ -192,6 +210,13 @@ class Speaker:
                 for ref in announced[address].services
             },
         )
+        if self.liveness:
+            yield gauge(
+                "netlb_speaker_node_alive",
+                "1: this speaker hears the node's by BFD; 0: it does not.",
+                ("node",),
+                {(node,): float(state == "alive") for node, state in self.liveness.states().items()},
+            )
         yield gauge(
             "netlb_speaker_withheld",
             "Always 1: this node owns the address and does not announce it yet.",
@@ -251,8 +276,9 @@ class Speaker:
         self._news.set()
 
     def _announce_what_may_be(self) -> None:
-        """Want all that is planned but for what is withheld."""
-        if self.plan is not None and not self._stopping:
+        """Want all that is planned but for what is withheld; nothing before it is known which nodes are alive."""
+        self._settled_once = self._settled_once or (self.liveness is not None and self.liveness.settled)
+        if self.plan is not None and self._settled_once and not self._stopping:
             withheld = self.prober.withheld
             self.l2.want(
                 {address: each.interfaces for address, each in self.plan.l2.items() if address not in withheld}
@@ -272,6 +298,7 @@ class Speaker:
             plan,
             announcements=standing,
             interfaces={interface.name: format_mac(interface.mac) for interface in self._announcer.interfaces()},
+            nodes=self.liveness.states() if self.liveness else {},
             notes=[
                 *(f"no interface {name} that is up; create it, or correct --interface" for name in self._missing()),
                 *(

@@ -13,9 +13,10 @@ from netlb.runtime.metrics import StateCollector, new_registry
 from netlb.source.directory import DirectorySource
 from netlb.source.status import is_speakers, node_path
 from netlb.source.tree import StatusTree
+from netlb_speaker.liveness import GRACE
 from netlb_speaker.speaker import NAME, AnnouncerFactory, Speaker
 
-__all__ = ["NAME", "ConflictDetection", "SpeakerSettings", "build"]
+__all__ = ["NAME", "ConflictDetection", "LivenessMode", "SpeakerSettings", "build"]
 
 
 class ConflictDetection(StrEnum):
@@ -24,6 +25,15 @@ class ConflictDetection(StrEnum):
     OFF = "off"
     PROBE = "probe"
     """Ask whether another station has it (RFC 5227, RFC 4862)."""
+
+
+class LivenessMode(StrEnum):
+    """How it is found out which of the other nodes are alive."""
+
+    BFD = "bfd"
+    """By BFD between the speakers (UDP port 3784): a death is noticed within 0.3 s."""
+    STATIC = "static"
+    """Not at all: a node is alive for as long as it is declared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +46,14 @@ class SpeakerSettings:
     interfaces: tuple[str, ...] = ()
     """Names; none: every suitable interface."""
     conflict_detection: ConflictDetection = ConflictDetection.OFF
+    liveness: LivenessMode = LivenessMode.BFD
 
 
 def build(
-    settings: SpeakerSettings, announcer: AnnouncerFactory = Announcer, timings: ProbeTimings = RFC_TIMINGS
+    settings: SpeakerSettings,
+    announcer: AnnouncerFactory = Announcer,
+    timings: ProbeTimings = RFC_TIMINGS,
+    grace: float = GRACE,
 ) -> App:
     """Put the speaker together; nothing is read or opened before the App runs.
 
@@ -57,6 +71,8 @@ def build(
         tree=tree,
         detects_conflicts=settings.conflict_detection is ConflictDetection.PROBE,
         timings=timings,
+        watches=settings.liveness is LivenessMode.BFD,
+        grace=grace,
     )
     registry = new_registry(NAME)
     registry.register(StateCollector(speaker.metrics))
@@ -70,6 +86,7 @@ def build(
             "report": speaker.report,
             "status": speaker.status.run,
             "counters": speaker.count,
+            **({"liveness": speaker.liveness.run} if speaker.liveness else {}),
         },
         checks={
             "source": lambda: None if speaker.plan else "no snapshot yet",

@@ -2,7 +2,8 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from netlb.api.core import Service
 from netlb.api.keys import NODE_POOL_LABEL
@@ -12,6 +13,7 @@ from netlb.api.v1alpha1 import AddressPool, L2Advertisement
 from netlb.findings import Finding, ObjectRef
 from netlb.l2.election import owner
 from netlb.net import Address, AddressRange, family_of
+from netlb.plan.segment import segment_peers
 from netlb.plan.validate import advertises, validate
 from netlb.reasons import Silence
 from netlb.topology import candidates, eligible_nodes
@@ -45,10 +47,12 @@ class NodePlan:
     l2: Mapping[Address, AnnouncedAddress]
     silent: Mapping[ObjectRef, Mapping[Address, SilentAddress]]
     findings: tuple[Finding, ...]
+    peers: Mapping[str, Address] = field(default_factory=lambda: MappingProxyType({}))
+    """The other nodes that may own what this node may own, at their own addresses: whose life matters here."""
 
 
-def plan_node(snapshot: Snapshot, node: str) -> NodePlan:
-    """Plan one node. Pure: all nodes that see the same snapshot agree on every owner without a word."""
+def plan_node(snapshot: Snapshot, node: str, dead: frozenset[str] = frozenset()) -> NodePlan:
+    """Plan one node. Pure: nodes that see the same snapshot, and the same nodes dead, agree on every owner."""
     planner = _Planner(snapshot, node)
     holders: dict[Address, list[ObjectRef]] = {}
     for ref in sorted(snapshot.holdings):
@@ -58,18 +62,27 @@ def plan_node(snapshot: Snapshot, node: str) -> NodePlan:
                 holders.setdefault(address, []).append(ref)
     announced: dict[Address, AnnouncedAddress] = {}
     silent: dict[ObjectRef, dict[Address, SilentAddress]] = {}
+    rivals: set[str] = set()
     for address, refs in holders.items():
         verdicts = {ref: planner.judge(ref, address) for ref in refs}
         willing = {ref: verdict for ref, verdict in verdicts.items() if not isinstance(verdict, SilentAddress)}
-        elected = _owner(address, willing)
+        elected = _owner(address, willing, dead - {node})
+        rivals.update(*(one.nodes for one in willing.values() if node in one.nodes))
         for ref, verdict in verdicts.items():
             if isinstance(verdict, SilentAddress):
                 silent.setdefault(ref, {})[address] = verdict
             elif elected != node:
-                silent.setdefault(ref, {})[address] = SilentAddress(Silence.NOT_OWNER, elected)
+                reason = Silence.NOT_OWNER if elected else Silence.NO_CANDIDATE
+                silent.setdefault(ref, {})[address] = SilentAddress(reason, elected)
         if willing and elected == node:
             announced[address] = AnnouncedAddress(tuple(willing), planner.interfaces(willing.values()))
-    return NodePlan(node, announced, {ref: silent[ref] for ref in sorted(silent)}, validate(snapshot))
+    return NodePlan(
+        node,
+        announced,
+        {ref: silent[ref] for ref in sorted(silent)},
+        validate(snapshot),
+        segment_peers(snapshot, node, rivals - {node}),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +93,9 @@ class _Willing:
     advertisements: tuple[L2Advertisement, ...]
 
 
-def _owner(address: Address, willing: Mapping[ObjectRef, _Willing]) -> str | None:
-    """Elect one node for all Services that share an address: one that will do for each of them, if there is any."""
-    sets = [one.nodes for one in willing.values()]
+def _owner(address: Address, willing: Mapping[ObjectRef, _Willing], dead: frozenset[str]) -> str | None:
+    """Elect one living node for all Services that share an address: one that will do for each of them, if any will."""
+    sets = [one.nodes - dead for one in willing.values()]
     return owner(str(address), frozenset.intersection(*sets) or frozenset.union(*sets)) if sets else None
 
 

@@ -152,12 +152,14 @@ def node_status(
     *,
     announcements: Mapping[Address, Announcement],
     interfaces: Mapping[str, str],
+    nodes: Mapping[str, str],
     notes: Iterable[str] = (),
 ) -> str:
     """Return what a speaker reports.
 
     `announcements` says of every address in `plan.l2` how it stands, `interfaces` gives the MAC address of each
-    interface in use, and `notes` what the network told: conflicts with strangers, interfaces that are missing.
+    interface in use, `nodes` how the other nodes are, as far as they are watched, and `notes` what the network told:
+    conflicts with strangers, interfaces that are missing.
     """
     services: list[dict[str, Any]] = []
     for address, announced in sorted(plan.l2.items(), key=lambda item: (item[0].version, int(item[0]))):
@@ -176,6 +178,7 @@ def node_status(
         {
             "node": plan.node,
             "interfaces": dict(sorted(interfaces.items())),
+            "nodes": dict(sorted(nodes.items())),
             "announcing": services,
             "silent": silent_data(plan),
             "notes": list(notes),

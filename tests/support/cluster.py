@@ -39,10 +39,10 @@ class Cluster(Site):
         for name in names:
             self.write(name, (EDGEAPP / name).read_text())
 
-    def write_nodes(self) -> None:
-        """Declare the lab's nodes, one file each."""
-        for name in self.lab.nodes:
-            self.write(f"node-{name}.yaml", node(name))
+    def write_nodes(self, *, watched: bool = False) -> None:
+        """Declare the lab's nodes, one file each; with their addresses if they are to watch each other."""
+        for name, host in self.lab.nodes.items():
+            self.write(f"node-{name}.yaml", node(name, addresses=host.addresses if watched else ()))
 
     def write_endpoints(self, service: str, *pods: Pod, version: int = 4) -> None:
         """Declare which pods of the lab serve a Service in a family; all of them if none is named."""

@@ -115,6 +115,7 @@ def test_a_node_says_what_it_announces_and_why_not_the_rest() -> None:
         plan_node(taken, "n1"),
         announcements={address: Announcement(("eth0",))},
         interfaces={"eth0": "02:00:00:00:00:01"},
+        nodes={"n2": "alive"},
         notes=["a note"],
     )
     assert (
@@ -124,6 +125,8 @@ def test_a_node_says_what_it_announces_and_why_not_the_rest() -> None:
 node: n1
 interfaces:
   eth0: 02:00:00:00:00:01
+nodes:
+  n2: alive
 announcing:
 - address: 192.0.2.1
   services:
@@ -206,7 +209,7 @@ def test_a_node_has_files_for_the_services_that_it_owns_an_address_of_alone() ->
 
 
 def test_what_a_node_does_not_announce_is_pending_or_an_error() -> None:
-    text = node_status(plan_node(BOTH, "n1"), announcements={FOUR: PENDING, SIX: TAKEN}, interfaces={})
+    text = node_status(plan_node(BOTH, "n1"), announcements={FOUR: PENDING, SIX: TAKEN}, interfaces={}, nodes={})
     four, six = yaml.safe_load(text)["announcing"]
     assert ("it is asked for", [], "error" in four) == (four["pending"], four["interfaces"], False)
     assert ("AddressConflict: somebody has it", []) == (six["error"], six["interfaces"])

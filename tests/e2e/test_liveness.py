@@ -1,0 +1,113 @@
+"""Ownership follows life: a speaker, a node or a link dies, and another node answers though nothing is declared anew."""
+
+from collections.abc import Callable
+
+import pytest
+
+from netlb.testing.lab import Host
+from tests.manifests import advertisement, pool, service
+from tests.support.cluster import Cluster
+from tests.support.daemons import Daemon
+from tests.support.frames import asks
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.root
+
+ADDRESS = "192.168.122.90"
+
+
+@pytest.fixture
+def begun(cluster: Cluster) -> tuple[dict[str, Daemon], Host]:
+    """Have a Service that the client uses, on nodes that hear each other; return the daemons and the owner."""
+    cluster.write_nodes(watched=True)
+    cluster.write("pool.yaml", pool("one", ADDRESS), advertisement())
+    cluster.write("web.yaml", service("web"))
+    cluster.write_endpoints("web")
+    daemons = cluster.start()
+    owner = cluster.await_owner(ADDRESS)
+    names = list(cluster.lab.nodes)
+    eventually(lambda: all({"alive"} == set(watched(cluster, name).values()) for name in names), "all are heard")
+    cluster.serve()
+    assert 200 == cluster.client.http_get(ADDRESS).status
+    return daemons, owner
+
+
+def watched(cluster: Cluster, name: str) -> dict[str, str]:
+    """Return how the other nodes are, as a node's speaker says."""
+    nodes: dict[str, str] = cluster.status.node(name).get("nodes", {"": "not said"})
+    return nodes
+
+
+def successor(cluster: Cluster, owner: Host) -> Host:
+    """Wait until another node, and no other, answers, and the client has heard of it without asking."""
+    others = [host for name, host in cluster.lab.nodes.items() if name != owner.name]
+    with cluster.client.capture(asks(cluster.client, ADDRESS), outgoing=True) as questions:
+        macs = [host.mac for host in others]
+        eventually(lambda: cluster.client.neighbor(ADDRESS) in macs, "the client has heard of another node")
+        assert [] == questions.frames()
+    new = next(host for host in others if host.mac == cluster.client.neighbor(ADDRESS))
+    assert [new.mac] == cluster.answerers(ADDRESS)
+    return new
+
+
+def kill(cluster: Cluster, daemons: dict[str, Daemon], owner: Host) -> None:
+    daemons[owner.name].kill()
+
+
+def cut(cluster: Cluster, daemons: dict[str, Daemon], owner: Host) -> None:
+    owner.run(["ip", "link", "set", "eth0", "down"])
+
+
+@pytest.mark.parametrize("fault", [kill, cut], ids=["killed", "cut off"])
+def test_another_node_takes_over_from_a_dead_one(
+    cluster: Cluster,
+    begun: tuple[dict[str, Daemon], Host],
+    fault: Callable[[Cluster, dict[str, Daemon], Host], None],
+) -> None:
+    daemons, owner = begun
+    fault(cluster, daemons, owner)
+    new = successor(cluster, owner)
+    assert 200 == cluster.client.http_get(ADDRESS).status
+    assert "dead" == watched(cluster, new.name)[owner.name]
+
+
+def test_a_node_that_was_cut_off_and_returns_is_the_only_owner_again(
+    cluster: Cluster, begun: tuple[dict[str, Daemon], Host]
+) -> None:
+    daemons, owner = begun
+    cut(cluster, daemons, owner)
+    successor(cluster, owner)
+    owner.run(["ip", "link", "set", "eth0", "up"])
+    eventually(lambda: [owner.mac] == cluster.answerers(ADDRESS), "it answers alone")
+    eventually(lambda: cluster.client.neighbor(ADDRESS) == owner.mac, "the client has heard of it")
+
+
+def test_a_speaker_that_starts_again_is_the_only_owner_again(
+    cluster: Cluster, begun: tuple[dict[str, Daemon], Host]
+) -> None:
+    daemons, owner = begun
+    kill(cluster, daemons, owner)
+    successor(cluster, owner)
+    cluster.await_ready(cluster.speaker(owner.name))
+    eventually(lambda: [owner.mac] == cluster.answerers(ADDRESS), "it answers alone")
+
+
+def test_who_stops_in_order_hands_over_first(cluster: Cluster, begun: tuple[dict[str, Daemon], Host]) -> None:
+    daemons, owner = begun
+    assert 0 == daemons[owner.name].stop()
+    successor(cluster, owner)
+    assert 200 == cluster.client.http_get(ADDRESS).status
+
+
+def test_with_static_liveness_a_node_is_alive_as_long_as_it_is_declared(cluster: Cluster) -> None:
+    cluster.write_nodes(watched=True)
+    cluster.write("pool.yaml", pool("one", ADDRESS), advertisement())
+    cluster.write("web.yaml", service("web"))
+    cluster.write_endpoints("web")
+    cluster.await_ready(cluster.controller())
+    speakers = {name: cluster.speaker(name, "--liveness", "static") for name in cluster.lab.nodes}
+    for daemon in speakers.values():
+        cluster.await_ready(daemon)
+    owner = cluster.await_owner(ADDRESS)
+    speakers[owner.name].kill()
+    assert [] == cluster.answerers(ADDRESS, 1.0)
