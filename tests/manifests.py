@@ -66,12 +66,12 @@ endpoints: [{endpoints}]
 def node(name: str, labels: str = "{}", *, addresses: Iterable[object] = ()) -> str:
     """A Node; its InternalIPs, where others are to watch it."""
     listed = ", ".join(f"{{type: InternalIP, address: '{address}'}}" for address in addresses)
+    status = f"status: {{addresses: [{listed}]}}\n" if listed else ""
     return f"""
 apiVersion: v1
 kind: Node
 metadata: {{name: {name}, labels: {labels}}}
-status: {{addresses: [{listed}]}}
-"""
+{status}"""
 
 
 def metallb(config: str) -> str:

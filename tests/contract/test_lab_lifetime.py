@@ -65,7 +65,11 @@ def is_running(pid: int) -> bool:
 
 def owner(*arguments: str) -> "subprocess.Popen[str]":
     command = [sys.executable, "-W", "error", "-c", OWNER, *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    was = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, and inherited so, if we run under `&`
+    try:
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    finally:
+        signal.signal(signal.SIGINT, was)
 
 
 def read_owner(process: "subprocess.Popen[str]") -> tuple[str, int]:

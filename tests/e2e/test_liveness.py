@@ -52,6 +52,7 @@ def successor(cluster: Cluster, owner: Host) -> Host:
 
 def kill(cluster: Cluster, daemons: dict[str, Daemon], owner: Host) -> None:
     daemons[owner.name].kill()
+    daemons[owner.name].http.unlink()
 
 
 def cut(cluster: Cluster, daemons: dict[str, Daemon], owner: Host) -> None:
@@ -109,5 +110,5 @@ def test_with_static_liveness_a_node_is_alive_as_long_as_it_is_declared(cluster:
     for daemon in speakers.values():
         cluster.await_ready(daemon)
     owner = cluster.await_owner(ADDRESS)
-    speakers[owner.name].kill()
+    kill(cluster, speakers, owner)
     assert [] == cluster.answerers(ADDRESS, 1.0)
