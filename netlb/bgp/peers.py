@@ -48,12 +48,11 @@ class SessionState(IntEnum):
 class Session:
     """How far a session is."""
 
-    key: Key
-    """The peer it belongs to; of a dynamic neighbour, its prefix."""
+    key: Key | None
+    """The peer of ours that it belongs to, of a dynamic neighbour its prefix; None: it is somebody else's."""
     address: str
     """The router's."""
     state: SessionState
-    ours: bool
     admin_down: bool = False
     reason: str = ""
     """Why it was last ended; GoBGP 3 does not tell."""
@@ -133,14 +132,12 @@ def group_key(owner: Owner, name: str) -> Key:
     return Key(Kind.PEER, str(ip_network(name.removeprefix(owner.group_prefix))))
 
 
-def session(dialect: Dialect, owner: Owner, peer: Message) -> Session:
+def session(dialect: Dialect, key: Key | None, peer: Message) -> Session:
     """Return how far a peer's session is."""
-    dynamic = peer.conf.peer_group.startswith(owner.group_prefix)
     return Session(
-        key=peer_key(owner, peer),
+        key=key,
         address=peer.state.neighbor_address or peer.conf.neighbor_address,
         state=SessionState(peer.state.session_state),
-        ours=dynamic or owner.description(peer.conf.description) is not None,
         admin_down=peer.state.admin_state == dialect.admin_down,
         reason=peer.state.disconnect_message,
         accepted=sum(family.state.accepted for family in peer.afi_safis),

@@ -12,7 +12,7 @@ import signal
 import stat
 import subprocess
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Final, Self
 
@@ -77,8 +77,8 @@ class Gobgpd:
         program = await asyncio.to_thread(check_version, self._program)
         async with AsyncExitStack() as stack:
             stack.callback(os.close, _own_directory(self._directory))
-            await self._start(program)
             stack.push_async_callback(self._stop)
+            await self._start(program)
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             stack.callback(tasks.create_task(self._supervise(program)).cancel)
             self._exit = stack.pop_all()
@@ -102,6 +102,8 @@ class Gobgpd:
         command = [program, f"--api-hosts=unix://{self._socket.absolute()}", "--pprof-disable", "--log-plain"]
         self._keeper = await Keeper.start(command, self._on_log)
         self._emit(ProcessStarted(self._keeper.pid))
+        while not self._socket.exists() and not self._keeper.ended.done():  # noqa: ASYNC110 - another process makes it
+            await asyncio.sleep(0.005)
 
     async def _supervise(self, program: str) -> None:
         loop = asyncio.get_running_loop()
@@ -158,19 +160,18 @@ def check_version(program: str) -> str:
 def _own_directory(directory: Path) -> int:
     """Make the directory, or see that it is ours alone; return a lock on it, which ends when it is closed."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
+    with ExitStack() as undo:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        undo.callback(os.close, descriptor)
         found = os.fstat(descriptor)
         if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
             raise GobgpdError(
                 f"{directory}: whoever may write there may announce routes; "
                 f"chown it to user {os.geteuid()} and chmod it to 0700"
             )
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise GobgpdError(f"{directory}: another netlb runs a gobgpd there; give each a directory of its own") from None
-    except BaseException:
-        os.close(descriptor)
-        raise
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise GobgpdError(f"{directory}: another netlb runs a gobgpd there; give each its own directory") from None
+        undo.pop_all()
     return descriptor

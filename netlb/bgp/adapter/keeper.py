@@ -1,9 +1,9 @@
 """A child process that cannot outlive us, and the thread that keeps it.
 
-The kernel can kill a child with its parent (PR_SET_PDEATHSIG), and by parent it means the thread that made the child. So
-one thread makes it, reads what it says and waits for it, and lives exactly as long. A child that is asked to run Python
-between fork and exec would do so with the locks of our other threads, gRPC's among them; so an interpreter of its own
-asks the kernel, sees that we are still there, and becomes the program.
+The kernel can kill a child with its parent (PR_SET_PDEATHSIG), and by parent it means the thread that made the child.
+So one thread makes it, reads what it says and waits for it, and lives exactly as long. Python that ran in the child
+between fork and exec would find locks of our other threads, gRPC's among them; so an interpreter of its own asks the
+kernel, sees that we are still there, and becomes the program.
 """
 
 import asyncio
@@ -14,7 +14,8 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final, Self
+from contextlib import suppress
+from typing import Final, Self, TypeVarTuple, Unpack
 
 __all__ = ["Keeper"]
 
@@ -29,14 +30,18 @@ _LAST_LINES: Final = 3
 """Lines of its log that are told when it ends: the reason is usually the last of them."""
 
 
+_Arguments = TypeVarTuple("_Arguments")
+
+
 class Keeper:
     """One running child. Made by `start`; it belongs to the event loop that it was started in."""
 
     def __init__(self, on_log: Callable[[str], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_log = on_log
-        self._started: asyncio.Future[subprocess.Popen[str]] = self._loop.create_future()
-        self._process: subprocess.Popen[str] | None = None
+        self._pidfd = -1
+        self._started: asyncio.Future[int] = self._loop.create_future()
+        self.pid = 0
         self.ended: asyncio.Future[str] = self._loop.create_future()
         """Done when the child has ended and is reaped; the result says how."""
 
@@ -45,19 +50,16 @@ class Keeper:
         """Start the child in a session of its own, without our environment; OSError if that is not possible."""
         self = cls(on_log)
         threading.Thread(target=self._keep, args=(list(command),), name="keeper", daemon=True).start()
-        self._process = await self._started
+        self.pid = await self._started
         return self
-
-    @property
-    def pid(self) -> int:
-        """The child's process id."""
-        assert self._process is not None
-        return self._process.pid
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal; a child that has ended is spared."""
-        if self._process is not None:
-            self._process.send_signal(number)
+        if self._pidfd >= 0:
+            with suppress(ProcessLookupError):  # it has ended, and that is on its way to us
+                signal.pidfd_send_signal(self._pidfd, number)
+
+    # In the thread
 
     def _keep(self, command: list[str]) -> None:
         try:
@@ -73,9 +75,9 @@ class Keeper:
                 start_new_session=True,  # or the terminal's Ctrl-C would end it before anything is withdrawn
             )
         except OSError as error:
-            self._tell(self._started.set_exception, error)
+            self._tell(self._failed, error)
             return
-        self._tell(self._started.set_result, process)
+        self._tell(self._spawned, process.pid, os.pidfd_open(process.pid))
         last: deque[str] = deque(maxlen=_LAST_LINES)
         assert process.stdout is not None
         with process.stdout as lines:
@@ -83,15 +85,28 @@ class Keeper:
                 last.append(line.rstrip())
                 self._tell(self._on_log, line.rstrip())
         status = process.wait()
-        how = signal.Signals(-status).name if status < 0 else f"status {status}"
-        self._tell(self._report, ": ".join([f"ended with {how}", *(["; ".join(last)] if status > 0 and last else [])]))
+        how = f"ended with {signal.Signals(-status).name if status < 0 else f'status {status}'}"
+        self._tell(self._report, f"{how}: {'; '.join(last)}" if status > 0 and last else how)
+
+    def _tell(self, callback: Callable[[Unpack[_Arguments]], object], *arguments: *_Arguments) -> None:
+        with suppress(RuntimeError):  # the loop is closed, and nobody listens any more
+            self._loop.call_soon_threadsafe(callback, *arguments)
+
+    # Back in the event loop
+
+    def _failed(self, error: OSError) -> None:
+        if not self._started.done():
+            self._started.set_exception(error)
+
+    def _spawned(self, pid: int, pidfd: int) -> None:
+        self._pidfd = pidfd
+        if self._started.done():
+            self.signal(signal.SIGKILL)  # whoever wanted it was cancelled
+        else:
+            self._started.set_result(pid)
 
     def _report(self, how: str) -> None:
+        os.close(self._pidfd)
+        self._pidfd = -1
         if not self.ended.done():
             self.ended.set_result(how)
-
-    def _tell(self, callback: Callable[..., object], argument: object) -> None:
-        try:
-            self._loop.call_soon_threadsafe(callback, argument)
-        except RuntimeError:
-            return  # the loop is closed, and nobody listens any more

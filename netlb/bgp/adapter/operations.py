@@ -6,6 +6,7 @@ up before the routes are there is told End-of-RIB without them, and drops what i
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from enum import StrEnum
+from ipaddress import ip_address
 
 from netlb.bgp.adapter.client import GobgpClient
 from netlb.bgp.adapter.errors import ForeignDaemonError
@@ -119,6 +120,19 @@ class BgpOperations:
         """Whether a path that gobgpd tells of means that somebody else changed a route that is wanted."""
         asked = self._asked.get(path.key)
         return asked is not None and path.local and (withdrawn or asked != path.record)
+
+    def peer_at(self, address: str, interface: str) -> Key | None:
+        """Return the wanted peer that a router is, by its address (which may have a zone); None for a stranger."""
+        bare, _, zone = address.partition("%")
+        for name in (interface, zone, bare):
+            if name and isinstance(self._asked.get(Key(Kind.PEER, name)), Peer):
+                return Key(Kind.PEER, name)
+        prefixes = [one.prefix for one in self._asked.values() if isinstance(one, Peer) and one.prefix is not None]
+        try:
+            around = [prefix for prefix in prefixes if ip_address(bare) in prefix]
+        except ValueError:
+            return None
+        return Key(Kind.PEER, str(max(around, key=lambda prefix: prefix.prefixlen))) if around else None
 
     def owner(self) -> Owner | None:
         """Return under which mark we are known in this gobgpd; None until the speaker is started."""

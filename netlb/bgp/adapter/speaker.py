@@ -9,7 +9,6 @@ from netlb.bgp.adapter.operations import BgpOperations, Tenancy
 from netlb.bgp.adapter.target import Target
 from netlb.bgp.events import Drifted, Event, SessionChanged
 from netlb.bgp.messages import Message
-from netlb.bgp.owner import Owner
 from netlb.bgp.paths import decode_path
 from netlb.bgp.peers import Session, session
 
@@ -39,7 +38,6 @@ class GobgpSpeaker:
     ) -> None:
         """Use the gobgpd at `target`; see `Tenancy`, `Owner` and `GobgpLink` for the other arguments."""
         self._emit = on_event
-        self._instance = instance
         self._link = GobgpLink(target, on_event=on_event, on_message=self._hear, interval=interval, patience=patience)
         self.operations = BgpOperations(
             self._link.client, tenancy=tenancy, instance=instance, on_drift=lambda what: on_event(Drifted(what))
@@ -56,14 +54,15 @@ class GobgpSpeaker:
         return {one.address: one for one in found}
 
     def _session(self, client: GobgpClient, peer: Message) -> Session:
-        # The mark of peers does not depend on the AS number.
-        return session(client.dialect, Owner(0, self._instance), peer)
+        address = peer.state.neighbor_address or peer.conf.neighbor_address
+        key = self.operations.peer_at(address, peer.conf.neighbor_interface)
+        return session(client.dialect, key, peer)
 
     def _hear(self, client: GobgpClient, message: Message) -> None:
         match message.WhichOneof("event"):
             case "peer" if message.peer.type in (_PEER_INIT, _PEER_STATE):
                 heard = self._session(client, message.peer.peer)
-                if heard.address not in _NOBODY or heard.key.name not in _NOBODY:
+                if heard.address not in _NOBODY:
                     self._emit(SessionChanged(heard))
             case "table":
                 self._compare(client, message.table.paths)
