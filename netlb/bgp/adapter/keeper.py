@@ -24,7 +24,7 @@ _BOOTSTRAP: Final = (
     "libc = ctypes.CDLL(None, use_errno=True)\n"
     f"assert libc.prctl(1, {int(signal.SIGKILL)}, 0, 0, 0) == 0, 'PR_SET_PDEATHSIG'\n"
     "signal.signal(signal.SIGPIPE, signal.SIG_DFL)\n"  # an interpreter ignores it, and exec would keep that
-    "if os.getppid() == int(sys.argv[1]): os.execv(sys.argv[2], sys.argv[2:])\n"
+    "if os.getppid() == int(sys.argv[1]): os.execve(sys.argv[2], sys.argv[2:], {})\n"
 )
 _LAST_LINES: Final = 3
 """Lines of its log that are told when it ends: the reason is usually the last of them."""
