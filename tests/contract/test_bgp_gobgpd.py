@@ -42,6 +42,7 @@ from tests.support.bgp import (
     SPEAKER,
     STATE,
     FakeRig,
+    Relay,
     Rig,
     connected,
     eventually,
@@ -349,6 +350,27 @@ def test_a_gobgpd_that_hangs_is_lost_and_found_again_as_it_was(rig: Rig) -> None
             await eventually(lambda: one.count(DaemonBack) == 2)
             await one.settled()
             assert STATE.records() == await one.speaker.operations.observe()
+
+    rig.run(scenario)
+
+
+def test_a_connection_that_is_cut_is_made_again_and_nothing_was_lost(rig: Rig, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with rig.daemon() as daemon, connected(daemon.target) as client:
+            relay = Relay(daemon.target, tmp_path / "relay.sock")
+            await relay.mend()
+            async with kept(relay.target) as one:
+                await one.settle(STATE)
+                await relay.cut()
+                await eventually(lambda: one.count(DaemonLost) == 1)
+                assert 1 == len(await client.list_paths(Family.IPV4))  # gobgpd keeps no lease
+                one.reconciler.want(withdrawn(STATE).records())
+                await relay.mend()
+                await eventually(lambda: one.count(DaemonBack) == 2)
+                await one.settled()
+                assert [] == await client.list_paths(Family.IPV4)
+                assert 1 == len(await client.list_peers())
+            await relay.cut()
 
     rig.run(scenario)
 

@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from ipaddress import IPv4Address, ip_address, ip_network
 from pathlib import Path
 from typing import Any, Protocol
@@ -213,3 +213,41 @@ async def connected(target: Target) -> AsyncIterator[GobgpClient]:
         yield client
     finally:
         await client.close()
+
+
+class Relay:
+    """The way to a gobgpd's socket, which can be cut while the gobgpd itself goes on."""
+
+    def __init__(self, target: Target, path: Path) -> None:
+        self.target = Target.unix(path)
+        self._path = path
+        self._behind = target.address.removeprefix("unix:")
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    async def mend(self) -> None:
+        """Let connections through."""
+        self._server = await asyncio.start_unix_server(self._serve, self._path)
+
+    async def cut(self) -> None:
+        """Break every connection, and let no more through."""
+        assert self._server is not None
+        self._server.close()
+        self._path.unlink()
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        behind_reader, behind_writer = await asyncio.open_unix_connection(self._behind)
+        pair = {writer, behind_writer}
+        self._writers |= pair
+        await asyncio.gather(_pump(reader, behind_writer), _pump(behind_reader, writer))
+        self._writers -= pair
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()

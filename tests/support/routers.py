@@ -64,14 +64,14 @@ def frr(router: Host, nodes: Sequence[Host], asn: int, password: str) -> Iterato
         (folder / "zebra.conf").write_text("hostname router\n")
         (folder / "bgpd.conf").write_text(
             f"router bgp {ASN}\n bgp router-id {router.ipv4}\n no bgp ebgp-requires-policy\n"
-            f" no bgp default ipv4-unicast\n{neighbors}"
+            f" no bgp default ipv4-unicast\n bgp graceful-restart\n{neighbors}"
             f" address-family ipv4 unicast\n  maximum-paths 8\n{activate} exit-address-family\n"
             f" address-family ipv6 unicast\n  maximum-paths 8\n{activate} exit-address-family\n"
         )
         for path in (folder, *folder.iterdir()):
             os.chown(path, user.pw_uid, user.pw_gid)
         zebra_api = folder / "zserv.api"
-        common = [
+        common: list[str | Path] = [
             "-u",
             "frr",
             "-g",
@@ -86,7 +86,7 @@ def frr(router: Host, nodes: Sequence[Host], asn: int, password: str) -> Iterato
             "stdout",
         ]
         for daemon in ("zebra", "bgpd"):
-            files = ["-f", folder / f"{daemon}.conf", "-i", folder / f"{daemon}.pid"]
+            files: list[str | Path] = ["-f", folder / f"{daemon}.conf", "-i", folder / f"{daemon}.pid"]
             router.popen([_FRR / daemon, *common, *files], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         yield Frr(router, folder)
     finally:
