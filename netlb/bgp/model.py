@@ -79,7 +79,10 @@ class GracefulRestart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Global:
-    """The speaker itself: what StartBgp is told. A change of it means a restart of the speaker."""
+    """The speaker itself: what StartBgp is told. A change of it means a restart of the speaker.
+
+    Graceful restart is each peer's: gobgpd takes one for the speaker, too, and makes no use of it.
+    """
 
     asn: int
     router_id: IPv4Address
@@ -88,7 +91,6 @@ class Global:
     listen_addresses: tuple[Address, ...] = ()
     """None: all of the node's."""
     use_multiple_paths: bool = False
-    graceful_restart: GracefulRestart | None = None
 
     def __post_init__(self) -> None:
         _within("asn", self.asn, 1, _U32)

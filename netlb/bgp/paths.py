@@ -65,16 +65,21 @@ def encode_path(dialect: Dialect, owner: Owner, route: Route) -> Message:
         attributes["communities"] = message("CommunitiesAttribute")(communities=sorted(route.communities))
     large = sorted({*route.large_communities, owner.community})
     attributes["large_communities"] = message("LargeCommunitiesAttribute")(communities=map(_large_message, large))
-    return _Path(
-        nlri=nlri,
-        pattrs=[dialect.wrap_attribute(name, attribute) for name, attribute in attributes.items()],
-        family=family,
-    )
+    return _path(dialect, family, nlri, attributes, withdraw=False)
 
 
 def encode_withdrawal(dialect: Dialect, prefix: Prefix) -> Message:
-    """Return the path that takes back the route to a prefix, whatever its attributes were."""
-    return _Path(nlri=_nlri(dialect, prefix), family=_family(prefix), is_withdraw=True)
+    """Return the path that takes back the route to a prefix, whatever its attributes were.
+
+    gobgpd compares the prefix only, and yet wants the attributes that every path must have.
+    """
+    family, nlri = _family(prefix), _nlri(dialect, prefix)
+    attributes: dict[str, Message] = {"origin": message("OriginAttribute")(origin=Origin.IGP)}
+    if prefix.version == 4:
+        attributes["next_hop"] = message("NextHopAttribute")(next_hop="0.0.0.0")  # noqa: S104 - no address to bind to
+    else:
+        attributes["mp_reach"] = message("MpReachNLRIAttribute")(family=family, next_hops=["::"], nlris=[nlri])
+    return _path(dialect, family, nlri, attributes, withdraw=True)
 
 
 def decode_path(dialect: Dialect, owner: Owner, path: Message) -> Found | None:
@@ -144,6 +149,11 @@ def _prefix(nlri: Message | None) -> IPv4Network | IPv6Network | None:
         return ip_network(f"{nlri.prefix}/{nlri.prefix_len}")
     except ValueError:
         return None
+
+
+def _path(dialect: Dialect, family: Message, nlri: bytes, attributes: dict[str, Message], *, withdraw: bool) -> Message:
+    wrapped = [dialect.wrap_attribute(name, attribute) for name, attribute in attributes.items()]
+    return _Path(nlri=nlri, pattrs=wrapped, family=family, is_withdraw=withdraw)
 
 
 def _family(prefix: Prefix) -> Message:

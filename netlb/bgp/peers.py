@@ -25,10 +25,13 @@ __all__ = [
     "group_key",
     "group_name",
     "peer_key",
+    "router_address",
     "session",
     "speaks_as",
 ]
 
+_NO_ADDRESS: Final = frozenset({"", "<nil>", "invalid IP"})
+"""How GoBGP 3 and 4 spell that there is none."""
 _PRIVATE: Final = {PrivateAsns.KEEP: 0, PrivateAsns.REMOVE: 1, PrivateAsns.REPLACE: 2}
 
 
@@ -70,7 +73,6 @@ def encode_global(speaker: Global) -> Message:
         listen_port=speaker.listen_port,
         listen_addresses=[str(address) for address in speaker.listen_addresses],
         use_multiple_paths=speaker.use_multiple_paths,
-        graceful_restart=_restart(speaker.graceful_restart),
     )
 
 
@@ -82,7 +84,6 @@ def speaks_as(speaker: Global, running: Message) -> bool:
         (wanted.asn, wanted.router_id, wanted.listen_port) == (running.asn, running.router_id, running.listen_port)
         and addresses == list(running.listen_addresses)
         and wanted.use_multiple_paths == running.use_multiple_paths
-        and _essence_of_restart(wanted) == _essence_of_restart(running)
     )
 
 
@@ -119,7 +120,13 @@ def peer_key(owner: Owner, peer: Message) -> Key:
     group = peer.conf.peer_group
     if group.startswith(owner.group_prefix):
         return group_key(owner, group)
-    return Key(Kind.PEER, peer.conf.neighbor_interface or peer.conf.neighbor_address or peer.state.neighbor_address)
+    return Key(Kind.PEER, peer.conf.neighbor_interface or router_address(peer))
+
+
+def router_address(peer: Message) -> str:
+    """Return the router's address, with its zone if it is link-local; empty if gobgpd knows none."""
+    told = (peer.conf.neighbor_address, peer.state.neighbor_address)
+    return next((address for address in told if address not in _NO_ADDRESS), "")
 
 
 def group_name(owner: Owner, prefix: str) -> str:
@@ -136,7 +143,7 @@ def session(dialect: Dialect, key: Key | None, peer: Message) -> Session:
     """Return how far a peer's session is."""
     return Session(
         key=key,
-        address=peer.state.neighbor_address or peer.conf.neighbor_address,
+        address=router_address(peer),
         state=SessionState(peer.state.session_state),
         admin_down=peer.state.admin_state == dialect.admin_down,
         reason=peer.state.disconnect_message,
@@ -224,7 +231,6 @@ _CONF: Final = (
     "description",
     "local_asn",
     "peer_asn",
-    "neighbor_address",
     "neighbor_interface",
     "allow_own_asn",
     "remove_private",
@@ -242,8 +248,10 @@ def _essence(peer: Message) -> tuple[object, ...]:
         for each in peer.afi_safis
         if each.config.enabled
     }
+    address = getattr(peer.conf, "neighbor_address", "")
     return (
         *(getattr(peer.conf, name, None) for name in _CONF),
+        "" if address in _NO_ADDRESS else address,
         hops.multihop_ttl if hops.enabled else None,
         ttl.ttl_min if ttl.enabled else None,
         (timers.connect_retry, timers.hold_time, timers.keepalive_interval),

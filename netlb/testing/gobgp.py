@@ -11,7 +11,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, NoReturn, Self
 
 import grpc
 
@@ -255,7 +255,11 @@ class FakeGobgpd:
         self._put(name, peer)
 
     def _put(self, name: str, peer: Message) -> None:
-        peer.state.neighbor_address = peer.conf.neighbor_address or "invalid IP"
+        if peer.conf.neighbor_address in ("", "invalid IP"):
+            peer.conf.neighbor_address = "invalid IP"
+            peer.state.neighbor_address = f"fe80::1%{name}"  # whom it found there
+        else:
+            peer.state.neighbor_address = peer.conf.neighbor_address
         down = peer.conf.admin_down
         peer.state.session_state = SessionState.IDLE if down else SessionState.ACTIVE
         peer.state.admin_state = self._dialect.admin_down - (0 if down else 1)
@@ -265,10 +269,12 @@ class FakeGobgpd:
 
     def _do_UpdatePeer(self, request: Message) -> Message:  # noqa: N802
         peer = request.peer
-        name = peer.conf.neighbor_address or peer.conf.neighbor_interface
+        named = peer.conf.neighbor_address.removeprefix("invalid IP")  # as it was told back
+        name = named or peer.conf.neighbor_interface
         before = self._peers.get(name)
         if before is None:
             raise RefusedError(f"neighbor that has {name} doesn't exist")
+        before.conf.neighbor_address = before.conf.neighbor_address.removeprefix("invalid IP")
         if self._dialect is V4 and (before.conf, before.transport.passive_mode) == (
             peer.conf,
             peer.transport.passive_mode,
@@ -279,9 +285,13 @@ class FakeGobgpd:
         return message("UpdatePeerResponse")()
 
     def _do_DeletePeer(self, request: Message) -> None:  # noqa: N802
-        name = request.address or request.interface
-        if self._peers.pop(name, None) is None:
-            raise RefusedError(f"can't delete a peer configuration for {name}")
+        address = request.address
+        if self._dialect is V4 and not address:
+            self._crash()
+        name = next((name for name, peer in self._peers.items() if peer.state.neighbor_address == address), None)
+        if name is None:
+            raise RefusedError(f"can't delete a peer configuration for {address}")
+        del self._peers[name]
 
     def _do_ListPeerGroup(self, _: Message) -> Iterable[Message]:  # noqa: N802
         return [message("ListPeerGroupResponse")(peer_group=group) for group in self._groups.values()]
@@ -311,9 +321,12 @@ class FakeGobgpd:
 
     def _crash_without(self, group: str) -> str:
         if group not in self._groups:
-            self._forget()
-            raise RefusedError("invalid memory address or nil pointer dereference", grpc.StatusCode.UNAVAILABLE)
+            self._crash()
         return group
+
+    def _crash(self) -> NoReturn:
+        self._forget()
+        raise RefusedError("panic: the process is gone", grpc.StatusCode.UNAVAILABLE)
 
     # Events
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from netlb.bgp.adapter.gobgpd import Gobgpd, GobgpdError, check_version
+from netlb.bgp.adapter.errors import BgpError
+from netlb.bgp.adapter.gobgpd import Gobgpd, check_version
 from netlb.bgp.adapter.operations import Tenancy
 from netlb.bgp.adapter.target import Target
 from netlb.bgp.events import Event, ProcessEnded, ProcessStarted
@@ -69,12 +70,12 @@ def ended(pid: int) -> bool:
     ],
 )
 def test_what_is_too_old_or_something_else_is_refused(tmp_path: Path, script: str, problem: str) -> None:
-    with pytest.raises(GobgpdError, match=problem):
+    with pytest.raises(BgpError, match=problem):
         check_version(program(tmp_path, script))
 
 
 def test_what_is_not_there_is_refused_with_the_remedy() -> None:
-    with pytest.raises(GobgpdError, match="not found on PATH; install it"):
+    with pytest.raises(BgpError, match="not found on PATH; install it"):
         check_version("no-such-gobgpd")
 
 
@@ -94,7 +95,7 @@ def test_a_directory_that_others_may_enter_is_refused(tmp_path: Path) -> None:
         async with Gobgpd(directory=shared, program=path):
             pass
 
-    with pytest.raises(GobgpdError, match="chmod it to 0700"):
+    with pytest.raises(BgpError, match="chmod it to 0700"):
         asyncio.run(scenario())
 
 
@@ -173,7 +174,7 @@ def test_one_that_hangs_ends_with_the_context(rig: RealRig, tmp_path: Path) -> N
 def test_two_in_one_directory_would_take_each_others_socket(rig: RealRig, tmp_path: Path) -> None:
     async def scenario() -> None:
         async with Gobgpd(directory=tmp_path / "own") as first:
-            with pytest.raises(GobgpdError, match="another netlb runs a gobgpd there"):
+            with pytest.raises(BgpError, match="another netlb runs a gobgpd there"):
                 async with Gobgpd(directory=tmp_path / "own"):
                     pass
             async with connected(first.target) as client:

@@ -141,7 +141,7 @@ def test_frr_sends_traffic_to_both_nodes_and_to_none_that_drains(lab: Lab, tmp_p
 
 
 def test_with_graceful_restart_a_gobgpd_that_is_killed_costs_no_route(lab: Lab, tmp_path: Path) -> None:
-    """It is told the routes before the peers, or the router would forget them at the first End-of-RIB."""
+    """The router keeps them, and is told the same ones again before End-of-RIB."""
     if missing := routers.missing_frr():
         pytest.skip("; ".join(missing))
     router = lab.routers["router-1"]

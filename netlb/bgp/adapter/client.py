@@ -6,6 +6,7 @@ AddPathStream), and `start_bgp` starts nothing that runs.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from ipaddress import ip_address
 from typing import Any, Final, Self, TypeVar
 
 import grpc
@@ -117,9 +118,10 @@ class GobgpClient:
         """Change a peer; its session may begin anew, and some changes are not taken: see what came of it."""
         await self._unary("UpdatePeer", message("UpdatePeerRequest")(peer=peer), "UpdatePeerResponse")
 
-    async def delete_peer(self, *, address: str, interface: str = "") -> None:
+    async def delete_peer(self, address: str) -> None:
         """Remove a peer that is there. Its password stays with the listening socket: `update_peer` it away first."""
-        await self._unary("DeletePeer", message("DeletePeerRequest")(address=address, interface=interface), "Empty")
+        ip_address(address)  # over what is none GoBGP 4 crashes
+        await self._unary("DeletePeer", message("DeletePeerRequest")(address=address), "Empty")
 
     async def list_groups(self) -> list[Message]:
         """Return the groups of peers."""

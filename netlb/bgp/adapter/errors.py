@@ -5,26 +5,34 @@ from typing import Final
 import grpc
 
 from netlb.errors import NetlbError, TransientError
+from netlb.reasons import BgpRefusal
 
-__all__ = ["ApiError", "ForeignDaemonError", "translated"]
+__all__ = ["ApiError", "BgpError", "ForeignDaemonError", "translated"]
 
 _AWAY: Final = frozenset(
     {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED},
 )
 
 
-class ApiError(NetlbError):
-    """gobgpd refused a call. GoBGP has hardly any codes: the reason is in its words."""
+class BgpError(NetlbError):
+    """gobgpd cannot be brought to what is wanted; `reason` names why."""
+
+    def __init__(self, reason: BgpRefusal, message: str) -> None:
+        super().__init__(f"{message} ({reason})")
+        self.reason = reason
+
+
+class ApiError(BgpError):
+    """gobgpd refused a call. GoBGP has hardly any codes: what is wrong is in its words."""
 
     def __init__(self, call: str, code: str, details: str) -> None:
-        super().__init__(f"gobgpd: {call}: {details or code}")
+        super().__init__(BgpRefusal.REFUSED, f"gobgpd: {call}: {details or code}")
         self.call = call
         self.code = code
-        self.details = details
 
 
-class ForeignDaemonError(NetlbError):
-    """Somebody else configured this gobgpd; nothing in it is touched."""
+class ForeignDaemonError(BgpError):
+    """Somebody else configured this gobgpd, or this part of it; it is not touched."""
 
 
 def translated(call: str, error: grpc.RpcError) -> NetlbError:

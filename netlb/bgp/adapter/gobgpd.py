@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 from collections.abc import Callable
@@ -16,12 +17,13 @@ from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Final, Self
 
+from netlb.bgp.adapter.errors import BgpError
 from netlb.bgp.adapter.keeper import Keeper
 from netlb.bgp.adapter.target import Target
 from netlb.bgp.events import Event, ProcessEnded, ProcessStarted
-from netlb.errors import NetlbError
+from netlb.reasons import BgpRefusal
 
-__all__ = ["Gobgpd", "GobgpdError", "check_version"]
+__all__ = ["Gobgpd", "check_version"]
 
 _OLDEST: Final = (3, 0)
 _SETTLED: Final = 60.0
@@ -29,10 +31,6 @@ _SETTLED: Final = 60.0
 _LONGEST_PAUSE: Final = 5.0
 _PATIENCE: Final = 5.0
 """Seconds that it has for an orderly end."""
-
-
-class GobgpdError(NetlbError):
-    """There is no gobgpd that could be started; trying again does not help until somebody changes that."""
 
 
 class Gobgpd:
@@ -73,7 +71,7 @@ class Gobgpd:
         return None if self._keeper is None or self._keeper.ended.done() else self._keeper.pid
 
     async def __aenter__(self) -> Self:
-        """Start it. GobgpdError: it is not installed, too old, or the directory is not ours alone."""
+        """Start it. BgpError: it is not installed, too old, or the directory is not ours alone."""
         program = await asyncio.to_thread(check_version, self._program)
         async with AsyncExitStack() as stack:
             stack.callback(os.close, _own_directory(self._directory))
@@ -102,7 +100,7 @@ class Gobgpd:
         command = [program, f"--api-hosts=unix://{self._socket.absolute()}", "--pprof-disable", "--log-plain"]
         self._keeper = await Keeper.start(command, self._on_log)
         self._emit(ProcessStarted(self._keeper.pid))
-        while not self._socket.exists() and not self._keeper.ended.done():  # noqa: ASYNC110 - another process makes it
+        while not (_listens(self._socket) or self._keeper.ended.done()):  # noqa: ASYNC110 - nobody here makes it true
             await asyncio.sleep(0.005)
 
     async def _supervise(self, program: str) -> None:
@@ -136,24 +134,34 @@ class Gobgpd:
         self._socket.unlink(missing_ok=True)
 
 
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
 def check_version(program: str) -> str:
-    """Return the path of a gobgpd that is new enough; GobgpdError if there is none."""
+    """Return the path of a gobgpd that is new enough; BgpError if there is none."""
     path = shutil.which(program)
     if path is None:
-        raise GobgpdError(
-            f"{program}: not found on PATH; install it (Debian: apt-get install gobgpd), or name a running one"
+        raise BgpError(
+            BgpRefusal.NO_GOBGPD,
+            f"{program}: not found on PATH; install it (Debian: apt-get install gobgpd), or name a running one",
         )
     try:
         ran = subprocess.run([path, "--version"], capture_output=True, text=True, check=False, timeout=_PATIENCE)  # noqa: S603
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise GobgpdError(f"{path} --version: {error}; it is no gobgpd that works here") from None
+        raise BgpError(BgpRefusal.NO_GOBGPD, f"{path} --version: {error}; it is no gobgpd that works here") from None
     said = (ran.stdout + ran.stderr).strip()
     match = re.match(r"gobgpd version (\d+)\.(\d+)", said)
     if match is None:
-        raise GobgpdError(f"{path} --version: {said[:80]!r}; it is no gobgpd")
+        raise BgpError(BgpRefusal.NO_GOBGPD, f"{path} --version: {said[:80]!r}; it is no gobgpd")
     version = int(match[1]), int(match[2])
     if version < _OLDEST:
-        raise GobgpdError(f"{path}: {said} speaks an API of its own; install GoBGP 3 or 4")
+        raise BgpError(BgpRefusal.NO_GOBGPD, f"{path}: {said} speaks an API of its own; install GoBGP 3 or 4")
     return path
 
 
@@ -165,13 +173,17 @@ def _own_directory(directory: Path) -> int:
         undo.callback(os.close, descriptor)
         found = os.fstat(descriptor)
         if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
-            raise GobgpdError(
+            raise BgpError(
+                BgpRefusal.DIRECTORY_NOT_PRIVATE,
                 f"{directory}: whoever may write there may announce routes; "
-                f"chown it to user {os.geteuid()} and chmod it to 0700"
+                f"chown it to user {os.geteuid()} and chmod it to 0700",
             )
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise GobgpdError(f"{directory}: another netlb runs a gobgpd there; give each its own directory") from None
+            raise BgpError(
+                BgpRefusal.DIRECTORY_NOT_PRIVATE,
+                f"{directory}: another netlb runs a gobgpd there; give each its own directory",
+            ) from None
         undo.pop_all()
     return descriptor

@@ -6,12 +6,12 @@ from ipaddress import ip_network
 from typing import Self
 
 from netlb.bgp.adapter.client import GobgpClient
-from netlb.bgp.adapter.errors import ApiError, ForeignDaemonError
+from netlb.bgp.adapter.errors import BgpError, ForeignDaemonError
 from netlb.bgp.messages import Message, message
 from netlb.bgp.model import Global, Key, Peer
 from netlb.bgp.owner import Owner
-from netlb.bgp.peers import agree, encode_group, encode_peer, group_key, group_name, peer_key
-from netlb.errors import NetlbError
+from netlb.bgp.peers import agree, encode_group, encode_peer, group_key, group_name, peer_key, router_address
+from netlb.reasons import BgpRefusal
 
 __all__ = ["Neighbors"]
 
@@ -80,7 +80,7 @@ class Neighbors:
             try:
                 if not self.agrees(speaker, peer):
                     await (self._set_peer if peer.prefix is None else self._set_group)(speaker, peer)
-            except (ApiError, ForeignDaemonError, UnsupportedError) as error:
+            except BgpError as error:
                 failures[peer.key] = error
         return failures
 
@@ -93,16 +93,19 @@ class Neighbors:
                     await self._remove_group(key)
                 elif key in self._peers:
                     await self._remove_peer(self._peers[key])
-            except ApiError as error:
+            except BgpError as error:
                 failures[key] = error
         return failures
 
     async def _set_peer(self, speaker: Global, peer: Peer) -> None:
         if peer.key in self._strangers:
-            raise ForeignDaemonError(f"somebody else has configured the peer {peer.key.name}; it is left alone")
+            raise ForeignDaemonError(
+                BgpRefusal.TAKEN, f"somebody else has configured the peer {peer.key.name}; it is left alone"
+            )
         if peer.address is None and not self._client.dialect.bare_interfaces:
-            raise UnsupportedError(
-                f"peer {peer.key.name}: GoBGP 3 needs the router's link-local address beside the interface; give both"
+            raise BgpError(
+                BgpRefusal.NOT_SUPPORTED,
+                f"peer {peer.key.name}: GoBGP 3 needs the router's link-local address beside the interface; give both",
             )
         wanted = encode_peer(self._owner, speaker, peer)
         if peer.key not in self._peers:
@@ -117,8 +120,9 @@ class Neighbors:
 
     async def _set_group(self, speaker: Global, peer: Peer) -> None:
         if peer.password and not self._client.dialect.dynamic_passwords:
-            raise UnsupportedError(
-                f"peer {peer.key.name}: GoBGP 3 has no password for dynamic neighbours; give each router's address"
+            raise BgpError(
+                BgpRefusal.NOT_SUPPORTED,
+                f"peer {peer.key.name}: GoBGP 3 has no password for dynamic neighbours; give each router's address",
             )
         if peer.key in self._groups:
             await self._remove_group(peer.key)
@@ -130,17 +134,12 @@ class Neighbors:
             without = message("Peer").FromString(found.SerializeToString())
             without.conf.auth_password = ""
             await self._client.update_peer(without)
-        address, interface = found.conf.neighbor_address, found.conf.neighbor_interface
-        await self._client.delete_peer(address=address, interface="" if address else interface)
+        await self._client.delete_peer(router_address(found))
 
     async def _remove_group(self, key: Key) -> None:
         name = self._groups[key].conf.peer_group_name
         prefixes = self._prefixes[name]
         await self._client.delete_dynamic(name, prefixes)
         for member in self._members[name]:
-            await self._client.delete_peer(address=member.state.neighbor_address)
+            await self._client.delete_peer(router_address(member))
         await self._client.delete_group(name)
-
-
-class UnsupportedError(NetlbError):
-    """This generation of GoBGP cannot do what a peer asks for."""

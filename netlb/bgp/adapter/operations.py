@@ -18,6 +18,7 @@ from netlb.bgp.owner import Owner
 from netlb.bgp.paths import Found
 from netlb.bgp.peers import encode_global, speaks_as
 from netlb.errors import TransientError
+from netlb.reasons import BgpRefusal
 
 __all__ = ["BgpOperations", "Tenancy"]
 
@@ -184,8 +185,9 @@ def _refuse_strangers(local: Iterable[Found], neighbors: Neighbors) -> None:
     if strangers:
         more = f" and {len(strangers) - 1} more" if len(strangers) > 1 else ""
         raise ForeignDaemonError(
+            BgpRefusal.FOREIGN_CONTENT,
             f"gobgpd has what netlb did not configure: {strangers[0]}{more}; remove it, "
-            "give netlb a gobgpd of its own, or declare this one shared"
+            "give netlb a gobgpd of its own, or declare this one shared",
         )
 
 
@@ -196,6 +198,7 @@ def _another_speaker(wanted: Global, running: Message, *, shared: bool) -> Forei
         else "restart that gobgpd without a configuration, give netlb one of its own, or declare this one shared"
     )
     return ForeignDaemonError(
+        BgpRefusal.FOREIGN_SPEAKER,
         f"gobgpd runs as AS {running.asn} with router id {running.router_id} and port {running.listen_port}, and AS "
-        f"{wanted.asn} with router id {wanted.router_id} and port {wanted.listen_port} is wanted; {remedy}"
+        f"{wanted.asn} with router id {wanted.router_id} and port {wanted.listen_port} is wanted; {remedy}",
     )

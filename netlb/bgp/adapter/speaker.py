@@ -10,13 +10,12 @@ from netlb.bgp.adapter.target import Target
 from netlb.bgp.events import Drifted, Event, SessionChanged
 from netlb.bgp.messages import Message
 from netlb.bgp.paths import decode_path
-from netlb.bgp.peers import Session, session
+from netlb.bgp.peers import Session, router_address, session
 
 __all__ = ["GobgpSpeaker"]
 
 _PEER_INIT: Final = 1
 _PEER_STATE: Final = 3
-_NOBODY: Final = frozenset({"", "<nil>", "invalid IP"})
 
 
 class GobgpSpeaker:
@@ -54,15 +53,14 @@ class GobgpSpeaker:
         return {one.address: one for one in found}
 
     def _session(self, client: GobgpClient, peer: Message) -> Session:
-        address = peer.state.neighbor_address or peer.conf.neighbor_address
-        key = self.operations.peer_at(address, peer.conf.neighbor_interface)
+        key = self.operations.peer_at(router_address(peer), peer.conf.neighbor_interface)
         return session(client.dialect, key, peer)
 
     def _hear(self, client: GobgpClient, message: Message) -> None:
         match message.WhichOneof("event"):
             case "peer" if message.peer.type in (_PEER_INIT, _PEER_STATE):
                 heard = self._session(client, message.peer.peer)
-                if heard.address not in _NOBODY:
+                if heard.address:  # the end of the first ones is told as a peer without
                     self._emit(SessionChanged(heard))
             case "table":
                 self._compare(client, message.table.paths)

@@ -6,12 +6,13 @@ from ipaddress import ip_network
 from typing import Final
 
 from netlb.bgp.adapter.client import GobgpClient
-from netlb.bgp.adapter.errors import ApiError, ForeignDaemonError
+from netlb.bgp.adapter.errors import ApiError, BgpError, ForeignDaemonError
 from netlb.bgp.messages import Message
 from netlb.bgp.model import Key, Prefix, Route
 from netlb.bgp.owner import Owner, is_local
 from netlb.bgp.paths import Found, decode_path, encode_path, encode_withdrawal
 from netlb.net import Family
+from netlb.reasons import BgpRefusal
 
 __all__ = ["Table"]
 
@@ -76,8 +77,9 @@ class Table:
             found.key: found.record for found in await self.local([route.prefix for route in routes]) if found.ours
         }
         return {
-            route.key: ApiError(
-                "AddPath", "", f"{route.prefix} was taken and is not in the table: does an import policy reject it?"
+            route.key: BgpError(
+                BgpRefusal.NOT_IN_TABLE,
+                f"gobgpd took {route.prefix} and does not have it: remove the import policy that rejects it",
             )
             for route in routes
             if there.get(route.key) != route
@@ -95,7 +97,9 @@ class Table:
 
 
 def _taken(key: Key) -> ForeignDaemonError:
-    return ForeignDaemonError(f"somebody else announces {key.name} through this gobgpd; it is left alone")
+    return ForeignDaemonError(
+        BgpRefusal.TAKEN, f"somebody else announces {key.name} through this gobgpd; it is left alone"
+    )
 
 
 def _slices(items: Sequence[Message]) -> Iterable[Sequence[Message]]:

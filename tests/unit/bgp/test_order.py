@@ -83,7 +83,7 @@ def test_a_route_that_is_taken_and_dropped_is_a_failure(run: Callable[[Scenario]
         gobgpd.rejects_imports = True
         failures = await operations.apply(BgpState(SPEAKER, routes=(FOUR,)).records())
         assert {FOUR.key} == failures.keys()
-        assert "is not in the table: does an import policy reject it?" in str(failures[FOUR.key])
+        assert "does not have it: remove the import policy that rejects it (NotInTable)" in str(failures[FOUR.key])
 
     run(scenario)
 
