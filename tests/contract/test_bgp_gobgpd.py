@@ -11,6 +11,7 @@ import pytest
 
 from netlb.bgp.adapter.client import GobgpClient
 from netlb.bgp.adapter.errors import ApiError, ForeignDaemonError
+from netlb.bgp.adapter.leave import leave
 from netlb.bgp.adapter.operations import BgpOperations, Tenancy
 from netlb.bgp.adapter.target import Target
 from netlb.bgp.dialect import V3, V4
@@ -568,6 +569,23 @@ def test_leaving_passes_through_graceful_shutdown_to_silence(rig: Rig) -> None:
                 assert state.records() == await one.speaker.operations.observe()
             assert (await one.speaker.sessions())["192.0.2.254"].admin_down
             assert [] == [*await client.list_paths(Family.IPV4), *await client.list_paths(Family.IPV6)]
+
+    rig.run(scenario)
+
+
+def test_leaving_ends_in_silence_and_does_not_wait_for_one_that_is_gone(rig: Rig) -> None:
+    async def scenario() -> None:
+        async with rig.daemon() as daemon, connected(daemon.target) as client, kept(daemon.target) as one:
+            await one.settle(STATE)
+            assert await leave(one.reconciler, STATE, pause=0.0, patience=PATIENCE)
+            assert [] == [*await client.list_paths(Family.IPV4), *await client.list_paths(Family.IPV6)]
+            assert [True] == [peer.conf.admin_down for peer in await client.list_peers()]
+            await one.settle(STATE)
+            daemon.freeze()
+            try:
+                assert not await leave(one.reconciler, STATE, pause=PATIENCE, patience=0.05)
+            finally:
+                daemon.thaw()
 
     rig.run(scenario)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import signal
 import stat
@@ -266,3 +267,21 @@ def test_tls_where_the_server_has_it(rig: RealRig, tmp_path: Path) -> None:
                 process.kill()
 
     rig.run(scenario)
+
+
+@pytest.mark.root
+def test_the_documentations_program_runs(rig: RealRig, tmp_path: Path) -> None:
+    [block] = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "bgp.md").read_text(), re.DOTALL)
+    file = tmp_path / "program.py"
+    file.write_text(block.replace("/run/netlb/bgp", str(tmp_path / "own")))
+    processes: list[subprocess.Popen[str]] = []
+
+    async def scenario() -> None:
+        processes.append(spawn([sys.executable, "-W", "error", str(file)]))
+
+    rig.run(scenario)
+    [process] = processes
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert 0 == process.returncode
+    assert "192.0.2.254" in output
+    assert not (tmp_path / "own" / "api.sock").exists()
