@@ -19,6 +19,7 @@ from netlb.bgp.adapter.target import Target
 from netlb.bgp.dialect import Dialect
 from netlb.bgp.events import DaemonBack, DaemonLost, Drifted, Event
 from netlb.bgp.model import BgpState, Global, Key, Peer, Record, Route
+from netlb.bgp.peers import encode_global
 from netlb.reconcile import Reconciler
 from netlb.testing.gobgp import FakeGobgpd
 from netlb.testing.lab import Lab
@@ -213,6 +214,11 @@ async def connected(target: Target) -> AsyncIterator[GobgpClient]:
         yield client
     finally:
         await client.close()
+
+
+async def start(client: GobgpClient) -> None:
+    """Start the speaker, as somebody else."""
+    await client.start_bgp(encode_global(SPEAKER))
 
 
 class Relay:

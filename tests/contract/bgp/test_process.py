@@ -23,7 +23,7 @@ from netlb.bgp.events import Event, ProcessEnded, ProcessStarted
 from netlb.testing.lab import requirements
 from tests.support.bgp import PATIENCE, STATE, RealRig, connected, eventually, kept, real_rig, without_gobgpd
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
