@@ -7,7 +7,7 @@ string elsewhere. This module imports nothing but the standard library: the resp
 
 from enum import StrEnum
 
-__all__ = ["BfdVerdict", "FrameVerdict", "ManifestProblem", "Refusal", "Silence"]
+__all__ = ["BfdVerdict", "BgpRefusal", "FrameVerdict", "ManifestProblem", "Refusal", "Silence"]
 
 
 class ManifestProblem(StrEnum):
@@ -113,6 +113,27 @@ class Silence(StrEnum):
     """Another station has the address (RFC 5227 section 2.1, RFC 4862 section 5.4); it is probed again every minute."""
     ANNOUNCE_FAILED = "AnnounceFailed"
     """This node owns the address and could not be made to answer for it; it is tried again."""
+
+
+class BgpRefusal(StrEnum):
+    """Why a gobgpd does not have a route or a peer as it is wanted, or is not used at all."""
+
+    NO_GOBGPD = "NoGobgpd"
+    """No gobgpd that could be started: it is not installed, or not GoBGP 3 or 4."""
+    DIRECTORY_NOT_PRIVATE = "DirectoryNotPrivate"
+    """The directory of gobgpd's socket is open to others, or another netlb uses it."""
+    FOREIGN_SPEAKER = "ForeignSpeaker"
+    """gobgpd runs with another AS number, router id or port, and is not ours to restart."""
+    FOREIGN_CONTENT = "ForeignContent"
+    """gobgpd should be ours alone, and has paths or peers that netlb did not make."""
+    TAKEN = "TakenByAnother"
+    """Somebody else announces the prefix, or has configured the peer, through the same gobgpd."""
+    NOT_SUPPORTED = "NotSupportedByGoBGP"
+    """This generation of GoBGP cannot do what the peer asks for."""
+    NOT_IN_TABLE = "NotInTable"
+    """gobgpd took the route and does not have it: an import policy rejects it."""
+    REFUSED = "RefusedByGoBGP"
+    """gobgpd refused a call; its words say why."""
 
 
 class FrameVerdict(StrEnum):

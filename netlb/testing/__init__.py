@@ -1,1 +1,1 @@
-"""Public helpers for tests: an in-memory announcer, and a network lab of namespaces."""
+"""Public helpers for tests: an announcer and a gobgpd in memory, and a network lab of namespaces."""
