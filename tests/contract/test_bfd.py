@@ -253,24 +253,28 @@ def test_a_packet_for_another_interface_is_not_the_sessions(pair: Pair) -> None:
 
 
 def test_a_process_that_stood_still_takes_nobody_for_dead_whose_packets_wait(pair: Pair) -> None:
-    peer = Peer(ip_address("192.0.0.2"), "n0")
-    quick = Settings(transmit_interval=1_000_000, receive_interval=10_000, detect_multiplier=3)
+    path = SessionPath(ip_address("192.0.0.2").packed, ip_address("192.0.0.1").packed, 0, multihop=False)
 
-    async def play(bfd: Bfd, events: list[tuple[Peer, Event]]) -> None:
-        bfd.add(peer, quick)
-        status = bfd.status(peer)
-        up = ControlPacket(9, status.local_discriminator, State.INIT, 3, 100_000, 100_000)
-        stranger.sendto(encode(up), ("192.0.0.1", 3784))
-        await until(lambda: bfd.status(peer).state is State.UP, "up")
-        last = asyncio.get_running_loop().time()
-        while asyncio.get_running_loop().time() < last + 0.4:  # nothing else runs meanwhile
-            pass
-        stranger.sendto(encode(up._replace(state=State.UP)), ("192.0.0.1", 3784))
-        await until(lambda: bfd.status(peer).received == 2, "the packet that waited is taken in")
-        assert [] == [event for _, event in events if isinstance(event, Down)]
+    def play() -> None:
+        engine = Engine()
+        try:
+            discriminator = engine.add(path, Settings(receive_interval=10_000), 100.0)
+            (fileno,) = engine.filenos()
+            session = engine.sessions[discriminator]
+            packet = ControlPacket(9, discriminator, State.INIT, 3, 10_000, 10_000)
+            for at, state in ((100.0, State.INIT), (100.5, State.UP)):
+                stranger.sendto(encode(packet._replace(state=state)), ("192.0.0.1", 3784))
+                assert ([fileno], [], []) == select.select([fileno], [], [], _PATIENCE)
+                engine.run_due(at)
+            assert (State.UP, 2) == (session.state, session.received)
+            assert not [event for _, event in engine.take_events() if isinstance(event, Down)]
+            engine.run_due(102.0)
+            assert [Down] == [type(event) for _, event in engine.take_events()]
+        finally:
+            engine.close()
 
     with pair.stranger("192.0.0.2", 50_000) as stranger:
-        pair.run(play)
+        inside(pair.node, play)
 
 
 def test_what_the_kernel_refuses_is_told_and_leaves_nothing(pair: Pair) -> None:

@@ -7,14 +7,17 @@ from itertools import count, cycle
 from typing import TypeVar
 
 from netlb.bfd.events import AdminDown, Down, Event, ParametersChanged, Up
-from netlb.bfd.packet import ControlPacket, decode
+from netlb.bfd.packet import ControlPacket, State, decode, encode
 from netlb.bfd.session import Session
 from netlb.bfd.settings import DEFAULTS, Settings
 from netlb.reasons import BfdVerdict
 
 Happened = TypeVar("Happened", Up, Down, AdminDown, ParametersChanged)
 
-__all__ = ["Link", "Sent", "deliver", "open_session"]
+__all__ = ["FAST", "MINE", "PEER", "Link", "Sent", "deliver", "last", "open_session", "said", "session_in"]
+
+FAST = Settings(transmit_interval=100_000, receive_interval=100_000)
+MINE, PEER = 1, 0x55
 
 
 def open_session(discriminator: int = 1, settings: Settings = DEFAULTS, now: float = 0.0, lot: float = 0.0) -> Session:
@@ -26,6 +29,41 @@ def deliver(session: Session, data: bytes, now: float, ttl: int = 255) -> BfdVer
     """Give a session octets as Sessions does."""
     packet = decode(data)
     return packet if isinstance(packet, BfdVerdict) else session.receive(packet, data, ttl, now)
+
+
+def said(state: State, **fields: object) -> ControlPacket:
+    """A packet of the peer's."""
+    packet = ControlPacket(PEER, MINE, state, 3, 100_000, 100_000)
+    return packet._replace(**fields)  # type: ignore[arg-type]
+
+
+def last(session: Session) -> ControlPacket:
+    packet = decode(session.take_packets()[-1])
+    assert isinstance(packet, ControlPacket)
+    return packet
+
+
+def session_in(state: State, settings: Settings = FAST, now: float = 10.0) -> Session:
+    """A session in that state, with nothing left to send or to tell."""
+    session = open_session(MINE, settings, now)
+    session.due(now)
+    for step in {State.ADMIN_DOWN: [], State.DOWN: [], State.INIT: [State.DOWN], State.UP: [State.DOWN, State.UP]}[
+        state
+    ]:
+        assert BfdVerdict.ACCEPTED == deliver(session, encode(said(step)), now)
+    if state is State.ADMIN_DOWN:
+        session.stop(now)
+    if state is State.UP:
+        deliver(session, encode(said(State.UP, final=True)), now)
+        deliver(session, encode(said(State.UP)), now)
+        session.due(session.next_wakeup() or 0.0)
+        deliver(session, encode(said(State.UP, final=True)), now + 1)
+        deliver(session, encode(said(State.UP)), now + 3)
+        assert not session.polling
+    assert state is session.state
+    session.take_packets()
+    session.take_events()
+    return session
 
 
 @dataclass(frozen=True)

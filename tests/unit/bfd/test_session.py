@@ -5,52 +5,14 @@ from dataclasses import replace
 import pytest
 
 from netlb.bfd.events import AdminDown, Down, ParametersChanged, Up
-from netlb.bfd.packet import ControlPacket, Diagnostic, Key, State, decode, encode, sign
+from netlb.bfd.packet import Diagnostic, Key, State, decode, encode
 from netlb.bfd.session import Session
-from netlb.bfd.settings import Settings
 from netlb.errors import SettingError
 from netlb.reasons import BfdVerdict
-from tests.unit.bfd.link import Link, deliver, open_session
+from tests.unit.bfd.link import FAST, MINE, PEER, Link, deliver, last, open_session, said, session_in
 
-FAST = Settings(transmit_interval=100_000, receive_interval=100_000)
 KEY = Key(3, b"secret")
-MINE, PEER = 1, 0x55
 ADMIN, DOWN, INIT, UP = State
-
-
-def said(state: State, **fields: object) -> ControlPacket:
-    """A packet of the peer's."""
-    packet = ControlPacket(PEER, MINE, state, 3, 100_000, 100_000)
-    return packet._replace(**fields)  # type: ignore[arg-type]
-
-
-def last(session: Session) -> ControlPacket:
-    packet = decode(session.take_packets()[-1])
-    assert isinstance(packet, ControlPacket)
-    return packet
-
-
-def session_in(state: State, settings: Settings = FAST, now: float = 10.0) -> Session:
-    """A session in that state, with nothing left to send or to tell."""
-    session = open_session(MINE, settings, now)
-    session.due(now)
-    for step in {ADMIN: [], DOWN: [], INIT: [DOWN], UP: [DOWN, UP]}[state]:
-        assert BfdVerdict.ACCEPTED == deliver(session, encode(said(step)), now)
-    if state is ADMIN:
-        session.stop(now)
-    if state is UP:
-        deliver(session, encode(said(UP, final=True)), now)
-        deliver(session, encode(said(UP)), now)
-        session.due(session.next_wakeup() or 0.0)
-        deliver(session, encode(said(UP, final=True)), now + 1)
-        deliver(session, encode(said(UP)), now + 3)
-        assert not session.polling
-    assert state is session.state
-    session.take_packets()
-    session.take_events()
-    return session
-
-
 EXPIRED = Diagnostic.CONTROL_DETECTION_TIME_EXPIRED
 SIGNALED = Diagnostic.NEIGHBOR_SIGNALED_SESSION_DOWN
 NONE = Diagnostic.NONE
@@ -248,6 +210,14 @@ def test_the_peer_decides_how_often_we_may_send() -> None:
     assert 13.06 + 180 == pytest.approx(session.next_wakeup() or 0.0)
 
 
+def test_what_a_peer_asked_for_is_forgotten_with_it() -> None:
+    session = session_in(UP)
+    deliver(session, encode(said(UP, required_min_rx=30_000_000, demand=True)), 13.05)
+    session.due(13.4)
+    assert (DOWN, 1_000_000) == (session.state, session.transmit_interval)
+    assert 13.4 + 0.75 == pytest.approx(session.next_wakeup() or 0.0)
+
+
 def test_a_peer_in_demand_mode_is_spared_periodic_packets_and_polled_all_the_same() -> None:
     session = session_in(UP)
     deliver(session, encode(said(UP, demand=True)), 13.05)
@@ -287,126 +257,6 @@ def test_two_passive_ends_never_meet_and_one_is_enough() -> None:
     link = Link((passive, FAST))
     link.run(5.0)
     assert [UP, UP] == [end.state for end in link.ends]
-
-
-# Authentication
-
-
-def authenticated(now: float = 10.0, key: Key = KEY) -> Session:
-    session = open_session(MINE, replace(FAST, key=key), now)
-    session.due(now)
-    assert BfdVerdict.ACCEPTED == deliver(session, sign(encode(said(DOWN)), key, 100), now)
-    assert BfdVerdict.ACCEPTED == deliver(session, sign(encode(said(UP)), key, 101), now)
-    assert UP is session.state
-    session.take_packets()
-    session.take_events()
-    return session
-
-
-def snapshot(session: Session) -> object:
-    return {name: value for name, value in vars(session).items() if name != "dropped"}
-
-
-SIMPLE = bytes((0x20, 0xC4, 3, 33)) + encode(said(UP))[4:] + b"\x01\x09\x03secret"
-
-
-@pytest.mark.parametrize(
-    ("octets", "verdict"),
-    [
-        (encode(said(DOWN)), BfdVerdict.UNAUTHENTICATED),
-        (SIMPLE, BfdVerdict.WRONG_AUTHENTICATION_TYPE),
-        (sign(encode(said(DOWN)), replace(KEY, meticulous=False), 102), BfdVerdict.WRONG_AUTHENTICATION_TYPE),
-        (sign(encode(said(DOWN)), replace(KEY, identifier=4), 102), BfdVerdict.UNKNOWN_KEY),
-        (sign(encode(said(DOWN)), KEY, 101), BfdVerdict.REPLAYED),
-        (sign(encode(said(DOWN)), KEY, 100), BfdVerdict.REPLAYED),
-        (sign(encode(said(DOWN)), KEY, 101 + 10), BfdVerdict.REPLAYED),
-        (sign(encode(said(DOWN)), replace(KEY, secret=b"guess"), 102), BfdVerdict.WRONG_DIGEST),
-    ],
-)
-def test_what_is_not_the_peers_changes_nothing_and_is_counted(octets: bytes, verdict: BfdVerdict) -> None:
-    session = authenticated()
-    before = snapshot(session)
-    assert verdict == deliver(session, octets, 10.1)
-    assert before == snapshot(session)
-    assert {verdict: 1} == session.dropped
-    session.due(10.3)
-    assert DOWN is session.state  # nor was it a sign of life
-
-
-def test_authentication_where_there_is_no_key() -> None:
-    session = session_in(UP)
-    before = snapshot(session)
-    assert BfdVerdict.UNEXPECTED_AUTHENTICATION == deliver(session, sign(encode(said(DOWN)), KEY, 1), 13.01)
-    assert before == snapshot(session)
-
-
-@pytest.mark.parametrize(
-    ("ttl", "verdict"), [(255, BfdVerdict.ACCEPTED), (254, BfdVerdict.LOW_TTL), (0, BfdVerdict.LOW_TTL)]
-)
-def test_what_came_from_afar(ttl: int, verdict: BfdVerdict) -> None:
-    session = session_in(UP)
-    before = snapshot(session)
-    assert verdict == deliver(session, encode(said(UP)), 13.01, ttl)
-    assert (before == snapshot(session)) is (verdict is BfdVerdict.LOW_TTL)
-
-
-def test_over_several_hops_the_ttl_may_be_lower() -> None:
-    session = session_in(UP, replace(FAST, minimum_ttl=250))
-    assert BfdVerdict.ACCEPTED == deliver(session, encode(said(UP)), 13.01, 250)
-    assert BfdVerdict.LOW_TTL == deliver(session, encode(said(UP)), 13.02, 249)
-
-
-def test_packets_of_the_window_may_be_missing() -> None:
-    session = authenticated()
-    assert BfdVerdict.ACCEPTED == deliver(session, sign(encode(said(UP)), KEY, 101 + 9), 10.1)
-    assert BfdVerdict.REPLAYED == deliver(session, sign(encode(said(UP)), KEY, 102), 10.2)
-
-
-def test_the_plain_sort_may_repeat_a_number() -> None:
-    plain = replace(KEY, meticulous=False)
-    session = authenticated(key=plain)
-    assert BfdVerdict.ACCEPTED == deliver(session, sign(encode(said(UP)), plain, 101), 10.1)
-    assert BfdVerdict.REPLAYED == deliver(session, sign(encode(said(UP)), plain, 100), 10.1)
-
-
-def test_a_peer_that_begins_anew_is_believed_after_twice_the_detection_time() -> None:
-    session = authenticated()
-    session.due(10.3)
-    assert DOWN is session.state
-    fresh = sign(encode(said(DOWN)), KEY, 1_000_000)
-    assert BfdVerdict.REPLAYED == deliver(session, fresh, 10.59)
-    assert BfdVerdict.ACCEPTED == deliver(session, fresh, 10.61)
-
-
-@pytest.mark.parametrize("meticulous", [True, False])
-def test_two_ends_with_a_key_stay_up_across_the_end_of_the_numbers(meticulous: bool) -> None:
-    settings = replace(FAST, key=replace(KEY, meticulous=meticulous))
-    link = Link((settings, settings))
-    link.run(60.0)
-    assert [(UP, 0), (UP, 0)] == [(end.state, end.downs) for end in link.ends]
-    numbers = [
-        sent.packet.authentication.sequence for sent in link.sent if sent.packet.authentication and not sent.sender
-    ]
-    assert len(set(numbers)) == len(numbers)
-    assert {} == link.ends[0].dropped
-
-
-def test_two_ends_with_different_keys_never_meet() -> None:
-    link = Link((replace(FAST, key=KEY), replace(FAST, key=replace(KEY, secret=b"other"))))
-    link.run(10.0)
-    assert [DOWN, DOWN] == [end.state for end in link.ends]
-    assert {BfdVerdict.WRONG_DIGEST} == set(link.ends[0].dropped)
-
-
-def test_a_key_is_changed_without_a_failure_if_both_ends_are_quick() -> None:
-    other = replace(FAST, key=Key(4, b"new"))
-    link = Link((replace(FAST, key=KEY), replace(FAST, key=KEY)))
-    link.run(5.0)
-    link.change(0, other)
-    link.run(0.15)
-    link.change(1, other)
-    link.run(20.0)
-    assert [(UP, 0), (UP, 0)] == [(end.state, end.downs) for end in link.ends]
 
 
 # Leaving
