@@ -54,6 +54,10 @@ def test_the_house_as_it_stands_keeps_its_contracts(copy: Path) -> None:
         ("netlb/l2/responder.py", "import netlb.api", "the responder's process"),
         ("netlb/ipam/space.py", "import netaddr", "netaddr is used in one place"),
         ("netlb/cli/main.py", "import scapy", "scapy, which is GPL-2.0-only"),
+        ("netlb/bgp/peers.py", "import asyncio", "a room has one door"),
+        ("netlb/bgp/model.py", "import netlb.reconcile", "data flows one way"),
+        ("netlb/cli/main.py", "import grpc", "gobgpd's API is known in one room"),
+        ("netlb/bgp/adapter/client.py", "import google.protobuf", "gobgpd's API is known in one room"),
     ],
 )
 def test_a_forbidden_import_is_caught(copy: Path, module: str, cheat: str, broken: str) -> None:
