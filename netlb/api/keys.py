@@ -14,6 +14,7 @@ __all__ = [
     "OPENELB_MARK",
     "POOL",
     "PURELB_CLASSES",
+    "RACK_LABEL",
     "SERVICE_NAME_LABEL",
     "SHARE_KEY",
     "annotation",
@@ -71,6 +72,9 @@ PURELB_CLASSES = ("purelb.io/purelb", "purelb.io/purelbv2")
 
 NODE_POOL_LABEL = "apps.openyurt.io/nodepool"
 """On a Node: the node pool that it is in (OpenYurt)."""
+
+RACK_LABEL = "openelb.kubesphere.io/rack"
+"""On a Node: the rack that it is in (OpenELB), by which `asnPerRack` finds its number."""
 
 EXCLUDE_NODE_LABEL = "node.kubernetes.io/exclude-from-external-load-balancers"
 """A node that carries this label, with any value, announces nothing."""

@@ -1,22 +1,20 @@
 """Snapshot to NodePlan: what one node announces, and why it does not announce the rest."""
 
-from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from netlb.api.core import Service
-from netlb.api.keys import NODE_POOL_LABEL
 from netlb.api.meta import selects
 from netlb.api.snapshot import Snapshot
 from netlb.api.v1alpha1 import AddressPool, L2Advertisement
 from netlb.findings import Finding, ObjectRef
 from netlb.l2.election import owner
-from netlb.net import Address, AddressRange, family_of
+from netlb.net import Address
+from netlb.plan.places import Places
 from netlb.plan.segment import segment_peers
 from netlb.plan.validate import advertises, validate
 from netlb.reasons import Silence
-from netlb.topology import candidates, eligible_nodes
 
 __all__ = ["AnnouncedAddress", "NodePlan", "SilentAddress", "plan_node"]
 
@@ -105,23 +103,19 @@ class _Planner:
     def __init__(self, snapshot: Snapshot, node: str) -> None:
         self._snapshot = snapshot
         self._node = node
-        self._eligible = eligible_nodes(snapshot.nodes)
-        self._ranges = sorted((span, name) for name, pool in snapshot.pools.items() for span in pool.spec.spans)
+        self._places = Places(snapshot)
         self._covered: dict[str, frozenset[str]] = {}
-        self._members: dict[str, frozenset[str]] = {}
 
     def judge(self, ref: ObjectRef, address: Address) -> _Willing | SilentAddress:
         """Return the nodes that may announce an address for a Service, or why none may."""
-        service, pool = self._snapshot.services[ref], self._pool_of(address)
+        service, pool = self._snapshot.services[ref], self._places.pool_of(address)
         advertisements = self._advertisements(service, pool) if pool else ()
         if not pool or not advertisements:
             return SilentAddress(Silence.NO_ADVERTISEMENT)
-        nodes = candidates(service, self._snapshot.endpoint_slices.get(ref, ()), self._eligible)
+        nodes = self._places.nodes(service, pool)
         if isinstance(nodes, Silence):
             return SilentAddress(nodes)
         nodes &= frozenset().union(*(self._nodes(record) for record in advertisements))
-        if pool.spec.node_pools:
-            nodes &= self._in_node_pools(pool)
         return _Willing(nodes, advertisements) if nodes else SilentAddress(Silence.NO_CANDIDATE)
 
     def interfaces(self, willing: Iterable[_Willing]) -> frozenset[str] | None:
@@ -138,25 +132,6 @@ class _Planner:
             if advertises(record, pool) and selects(record.spec.service_selectors, service.metadata.labels)
         )
 
-    def _in_node_pools(self, pool: AddressPool) -> frozenset[str]:
-        """Return the nodes of the node pools that a pool of addresses is bound to."""
-        name = pool.metadata.name
-        if name not in self._members:
-            self._members[name] = frozenset(
-                node
-                for node, record in self._snapshot.nodes.items()
-                if record.metadata.labels.get(NODE_POOL_LABEL) in pool.spec.node_pools
-            )
-        return self._members[name]
-
-    def _pool_of(self, address: Address) -> AddressPool | None:
-        """Find the pool by the address itself: a pool that was renamed must not interrupt anybody."""
-        value = AddressRange(family_of(address), int(address), _ABOVE_ALL)
-        index = bisect_right(self._ranges, (value, "")) - 1
-        if index < 0 or address not in self._ranges[index][0]:
-            return None
-        return self._snapshot.pools[self._ranges[index][1]]
-
     def _nodes(self, advertisement: L2Advertisement) -> frozenset[str]:
         """Return the nodes that an advertisement selects."""
         name = advertisement.metadata.name
@@ -167,7 +142,3 @@ class _Planner:
                 if selects(advertisement.spec.node_selectors, record.metadata.labels)
             )
         return self._covered[name]
-
-
-# Above the last address of any range: a range that begins at the wanted address sorts before the search key.
-_ABOVE_ALL = 1 << 128

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from netlb.api.meta import selects
 from netlb.api.snapshot import Snapshot
-from netlb.api.v1alpha1 import AddressPool, L2Advertisement
+from netlb.api.v1alpha1 import AddressPool, BGPAdvertisement, L2Advertisement
 from netlb.findings import Finding, ObjectRef, Severity
 from netlb.reasons import ManifestProblem
 
@@ -23,7 +23,7 @@ def validate(snapshot: Snapshot) -> tuple[Finding, ...]:
     )
 
 
-def advertises(advertisement: L2Advertisement, pool: AddressPool) -> bool:
+def advertises(advertisement: L2Advertisement | BGPAdvertisement, pool: AddressPool) -> bool:
     """Say whether an advertisement selects a pool: by name or by label; without either, every pool."""
     spec = advertisement.spec
     if not spec.ip_address_pools and not spec.ip_address_pool_selectors:

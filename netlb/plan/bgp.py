@@ -1,0 +1,375 @@
+"""Snapshot to BgpPlan: what one node's gobgpd should have, and why an address is not announced by it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from ipaddress import IPv4Address, ip_network
+from types import MappingProxyType
+from typing import Any
+
+from netlb.api.core import Node
+from netlb.api.keys import RACK_LABEL
+from netlb.api.meta import Record, selects
+from netlb.api.snapshot import Snapshot
+from netlb.api.v1alpha1 import BGPAdvertisement, BGPConfiguration, BGPConfigurationSpec
+from netlb.bgp.drain import shutting_down
+from netlb.bgp.model import BgpState, Global, LargeCommunity, Peer, Prefix, Route
+from netlb.findings import Finding, ObjectRef, Severity
+from netlb.net import Address, Family, family_of, parse_address
+from netlb.plan.peers import Passwords, peer, unhonoured
+from netlb.plan.places import Places
+from netlb.plan.validate import advertises
+from netlb.reasons import ManifestProblem, Silence
+from netlb.topology import eligible_nodes
+
+__all__ = ["BgpPlan", "SilentRoute", "plan_bgp"]
+
+_NOTHING: Mapping[Any, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class SilentRoute:
+    """Why an address that a Service holds is not announced by BGP from this node."""
+
+    reason: Silence
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BgpPlan:
+    """What one node tells its routers: the whole of what its gobgpd should have."""
+
+    node: str
+    state: BgpState | None = None
+    """None: the node speaks no BGP."""
+    announced: Mapping[Address, frozenset[Prefix]] = field(default_factory=lambda: _NOTHING)
+    """Addresses, and the prefixes in which they are announced."""
+    silent: Mapping[ObjectRef, Mapping[Address, SilentRoute]] = field(default_factory=lambda: _NOTHING)
+    draining: bool = False
+    """True where the node takes no more traffic: routers are asked to prefer others, before all is withdrawn."""
+    peers: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    """The BGPPeer behind each of the state's peers, by the name in its key."""
+    findings: tuple[Finding, ...] = ()
+
+
+def plan_bgp(snapshot: Snapshot, node: str, passwords: Passwords = _NOTHING) -> BgpPlan:
+    """Plan one node. Pure: the same snapshot gives the same plan."""
+    record = snapshot.nodes.get(node)
+    if record is None or not snapshot.bgp_peers:
+        return BgpPlan(node)
+    return _Planner(snapshot, record, passwords).plan()
+
+
+class _Planner:
+    """Plans for one node and one snapshot."""
+
+    def __init__(self, snapshot: Snapshot, node: Node, passwords: Passwords) -> None:
+        self._snapshot = snapshot
+        self._node = node
+        self._name = node.metadata.name
+        self._passwords = passwords
+        self._findings: list[Finding] = []
+        self._draining = self._name not in eligible_nodes(snapshot.nodes)
+        self._places = Places(snapshot, also=frozenset({self._name}))
+        self._internal = {
+            family_of(address): address for address in reversed([*_internal_addresses(node, self._findings)])
+        }
+        self._aliases = {
+            alias.name: alias.value for record in snapshot.communities.values() for alias in record.spec.communities
+        }
+
+    def plan(self) -> BgpPlan:
+        """Return the plan."""
+        configuration = self._configuration()
+        speaker = self._speaker(configuration)
+        if speaker is None:
+            return BgpPlan(self._name, silent=self._all_silent(Silence.NO_SPEAKER), findings=tuple(self._findings))
+        peers, names = self._peers(speaker, configuration)
+        announced: dict[Address, frozenset[Prefix]] = {}
+        silent: dict[ObjectRef, dict[Address, SilentRoute]] = {}
+        routes: dict[Prefix, Route | SilentRoute] = {}
+        for ref, address in self._held():
+            found = self._routes(ref, address, speaker.asn) if peers else SilentRoute(Silence.NO_PEER)
+            if isinstance(found, SilentRoute):
+                silent.setdefault(ref, {})[address] = found
+                continue
+            for route in found:
+                other = routes.get(route.prefix)
+                routes[route.prefix] = route if other is None else _united(other, route)
+        for ref, address in self._held():
+            if address in silent.get(ref, ()):
+                continue
+            prefixes = [prefix for prefix in routes if address in prefix]
+            conflicts = [one for prefix in prefixes if isinstance(one := routes[prefix], SilentRoute)]
+            if conflicts:
+                silent.setdefault(ref, {})[address] = conflicts[0]
+            announced[address] = frozenset(one for one in prefixes if isinstance(routes[one], Route))
+        state = BgpState(speaker, peers, tuple(route for route in routes.values() if isinstance(route, Route)))
+        return BgpPlan(
+            self._name,
+            shutting_down(state) if self._draining else state,
+            {address: prefixes for address, prefixes in announced.items() if prefixes},
+            silent,
+            self._draining,
+            names,
+            tuple(self._findings),
+        )
+
+    # The speaker and its peers
+
+    def _configuration(self) -> BGPConfiguration | None:
+        labels = self._node.metadata.labels
+        chosen = [
+            record
+            for _, record in sorted(self._snapshot.bgp_configurations.items())
+            if selects(record.spec.node_selectors, labels)
+        ]
+        for further in chosen[1:]:
+            self._warn(further, "", f"node {self._name} has {chosen[0].ref} already", "let each node be selected once")
+        return chosen[0] if chosen else None
+
+    def _speaker(self, configuration: BGPConfiguration | None) -> Global | None:
+        spec = configuration.spec if configuration else BGPConfigurationSpec()
+        labels = self._node.metadata.labels
+        asn = spec.asn_per_rack.get(labels.get(RACK_LABEL, "")) or spec.asn or self._asn_of_peers()
+        if asn is None:
+            return None
+        router_id = spec.router_id or next(
+            (one.spec.router_id for one in self._declared_peers() if one.spec.router_id), ""
+        )
+        return Global(
+            asn=asn,
+            router_id=IPv4Address(router_id) if router_id else self._router_id(),
+            listen_port=spec.listen_port,
+            listen_addresses=tuple(map(parse_address, spec.listen_addresses)),
+            use_multiple_paths=spec.use_multiple_paths,
+        )
+
+    def _asn_of_peers(self) -> int | None:
+        """Return the number that the peers of this node name as ours; of several the smallest, and a warning."""
+        found = sorted({one.spec.my_asn for one in self._declared_peers() if one.spec.my_asn})
+        if len(found) > 1:
+            for one in self._declared_peers():
+                if one.spec.my_asn not in (None, found[0]):
+                    self._warn(
+                        one,
+                        "spec.myASN",
+                        f"another peer of node {self._name} has {found[0]}, which is the node's; this one is told "
+                        f"{one.spec.my_asn} (local AS)",
+                        "declare the node's number by a BGPConfiguration",
+                    )
+        return found[0] if found else None
+
+    def _router_id(self) -> IPv4Address:
+        """Return the node's own IPv4 address, or one made of its name where it has none (RFC 6286: any will do)."""
+        address = self._internal.get(Family.IPV4)
+        if isinstance(address, IPv4Address):
+            return address
+        return IPv4Address(int.from_bytes(sha256(self._name.encode()).digest()[:4], "big") | 1)
+
+    def _declared_peers(self) -> list[Any]:
+        labels = self._node.metadata.labels
+        return [
+            record
+            for _, record in sorted(self._snapshot.bgp_peers.items())
+            if selects(record.spec.node_selectors, labels)
+        ]
+
+    def _peers(
+        self, speaker: Global, configuration: BGPConfiguration | None
+    ) -> tuple[tuple[Peer, ...], Mapping[str, str]]:
+        restart = configuration.spec.graceful_restart if configuration else None
+        peers: dict[str, Peer] = {}
+        names: dict[str, str] = {}
+        for declared in self._declared_peers():
+            for name, instead in unhonoured(declared):
+                self._warn(declared, f"spec.{name}", f"it has no effect: {instead}", "leave it out")
+            try:
+                record = peer(declared, speaker.asn, self._passwords, restart)
+            except LookupError as error:
+                reason = ManifestProblem.UNKNOWN_REFERENCE
+                self._warn(declared, "spec.passwordSecret", str(error), "create it", reason=reason)
+                continue
+            except ValueError as error:
+                name, _, problem = str(error).partition(": ")
+                self._warn(declared, f"spec.{name}", problem, "correct the field; until then the peer is left out")
+                continue
+            if record.address is not None and record.address in self._internal.values():
+                self._warn(declared, "spec.peerAddress", f"it is node {self._name}'s own", "name the router's address")
+                continue
+            if record.key.name in peers:
+                other = names[record.key.name]
+                self._warn(declared, "", f"BGPPeer {other} is the same router on node {self._name}", "remove one")
+                continue
+            peers[record.key.name], names[record.key.name] = record, declared.metadata.name
+        return tuple(peers.values()), names
+
+    # Routes
+
+    def _held(self) -> Iterable[tuple[ObjectRef, Address]]:
+        for ref in sorted(self._snapshot.holdings):
+            service = self._snapshot.services.get(ref)
+            if service and service.spec.type == "LoadBalancer":
+                for address in self._snapshot.holdings[ref].addresses:
+                    yield ref, address
+
+    def _all_silent(self, reason: Silence) -> dict[ObjectRef, dict[Address, SilentRoute]]:
+        silent: dict[ObjectRef, dict[Address, SilentRoute]] = {}
+        for ref, address in self._held():
+            silent.setdefault(ref, {})[address] = SilentRoute(reason)
+        return silent
+
+    def _routes(self, ref: ObjectRef, address: Address, asn: int) -> list[Route] | SilentRoute:
+        """Return the routes that announce an address for a Service from this node, or why there are none."""
+        service, pool = self._snapshot.services[ref], self._places.pool_of(address)
+        advertisements = [
+            record
+            for _, record in sorted(self._snapshot.bgp_advertisements.items())
+            if pool is not None
+            and advertises(record, pool)
+            and selects(record.spec.service_selectors, service.metadata.labels)
+        ]
+        if pool is None or not advertisements:
+            return SilentRoute(Silence.NO_ADVERTISEMENT)
+        nodes = self._places.nodes(service, pool)
+        if isinstance(nodes, Silence):
+            return SilentRoute(nodes)
+        labels = self._node.metadata.labels
+        mine = [record for record in advertisements if selects(record.spec.node_selectors, labels)]
+        if self._name not in nodes or not mine:
+            return SilentRoute(Silence.NO_CANDIDATE)
+        routes: dict[Prefix, Route] = {}
+        for record in mine:
+            route = self._route(record, address, asn)
+            if isinstance(route, SilentRoute):
+                return route
+            united = _united(routes[route.prefix], route) if route.prefix in routes else route
+            if isinstance(united, SilentRoute):
+                return united
+            routes[route.prefix] = united
+        return list(routes.values())
+
+    def _route(self, record: BGPAdvertisement, address: Address, asn: int) -> Route | SilentRoute:
+        spec, family = record.spec, family_of(address)
+        length = spec.aggregation_length if family is Family.IPV4 else spec.aggregation_length_v6
+        next_hop = parse_address(spec.next_hop) if spec.next_hop else self._internal.get(family)
+        if next_hop is None and family is Family.IPV4:
+            next_hop = self._internal.get(Family.IPV6)  # RFC 8950
+        if next_hop is None or (family is Family.IPV6 and next_hop.version == 4):
+            return SilentRoute(Silence.NO_NEXT_HOP, f"node {self._name} has no InternalIP of {family}")
+        communities, large = self._communities(record)
+        self._check_peers(record)
+        return Route(
+            prefix=ip_network(f"{address}/{length}", strict=False),
+            next_hop=next_hop,
+            local_pref=spec.local_pref,
+            med=spec.med,
+            communities=communities,
+            large_communities=large,
+            as_path=(asn,) * spec.as_path_prepend,
+        )
+
+    def _check_peers(self, record: BGPAdvertisement) -> None:
+        declared = {one.metadata.name for one in self._declared_peers()}
+        for index, name in enumerate(record.spec.peers):
+            if name not in self._snapshot.bgp_peers:
+                problem, reason = f"there is no BGPPeer {name!r}", ManifestProblem.UNKNOWN_REFERENCE
+                self._warn(record, f"spec.peers[{index}]", problem, "declare it, or correct the name", reason=reason)
+        if record.spec.peers and declared - set(record.spec.peers):
+            self._warn(
+                record,
+                "spec.peers",
+                f"the other peers of node {self._name} are told, too",
+                "select nodes that have no other peers, or filter at the routers by a community",
+            )
+
+    def _communities(self, record: BGPAdvertisement) -> tuple[frozenset[int], frozenset[LargeCommunity]]:
+        plain: set[int] = set()
+        large: set[LargeCommunity] = set()
+        for index, text in enumerate(record.spec.communities):
+            value = text if ":" in text else self._aliases.get(text) or _WELL_KNOWN.get(text)
+            if value is None:
+                problem, reason = f"there is no Community that names {text!r}", ManifestProblem.UNKNOWN_REFERENCE
+                field_name = f"spec.communities[{index}]"
+                self._warn(record, field_name, problem, "declare it, or write the numbers", reason=reason)
+            elif value.startswith("large:"):
+                large.add(LargeCommunity(*map(int, value.split(":")[1:])))
+            else:
+                high, low = map(int, value.split(":"))
+                plain.add(high << 16 | low)
+        return frozenset(plain), frozenset(large)
+
+    def _warn(
+        self,
+        record: Record,
+        field_name: str,
+        problem: str,
+        remedy: str,
+        *,
+        reason: ManifestProblem = ManifestProblem.NOT_HONOURED,
+    ) -> None:
+        finding = Finding(
+            subject=record.ref,
+            field=field_name,
+            reason=reason,
+            problem=problem,
+            remedy=remedy,
+            severity=Severity.WARNING,
+        )
+        if finding not in self._findings:
+            self._findings.append(finding)
+
+
+# Names of RFC 1997, RFC 8326, RFC 7999 and the registry of well-known communities.
+_WELL_KNOWN = {
+    "graceful-shutdown": "65535:0",
+    "accept-own": "65535:1",
+    "llgr-stale": "65535:6",
+    "no-llgr": "65535:7",
+    "blackhole": "65535:666",
+    "no-export": "65535:65281",
+    "no-advertise": "65535:65282",
+    "no-export-subconfed": "65535:65283",
+    "no-peer": "65535:65284",
+}
+
+
+def _united(one: Route | SilentRoute, other: Route) -> Route | SilentRoute:
+    """Unite two routes to one prefix: communities are added, all else must agree (MetalLB's rule)."""
+    if isinstance(one, SilentRoute):
+        return one
+    if (one.local_pref, one.med, one.next_hop, one.as_path) != (
+        other.local_pref,
+        other.med,
+        other.next_hop,
+        other.as_path,
+    ):
+        detail = f"{one.prefix} has several localPrefs, MEDs, next hops or lengths of its path"
+        return SilentRoute(Silence.CONFLICTING_ADVERTISEMENTS, detail)
+    return Route(
+        prefix=one.prefix,
+        next_hop=one.next_hop,
+        local_pref=one.local_pref,
+        med=one.med,
+        communities=one.communities | other.communities,
+        large_communities=one.large_communities | other.large_communities,
+        as_path=one.as_path,
+    )
+
+
+def _internal_addresses(node: Node, findings: list[Finding]) -> Iterable[Address]:
+    for address in node.status.addresses:
+        if address.type == "InternalIP":
+            try:
+                yield parse_address(address.address)
+            except ValueError as error:
+                findings.append(
+                    Finding(
+                        subject=node.ref,
+                        field="status.addresses",
+                        reason=ManifestProblem.INVALID_OBJECT,
+                        problem=str(error),
+                        remedy="correct the address",
+                        severity=Severity.WARNING,
+                    )
+                )
