@@ -14,7 +14,7 @@ from netlb.runtime.config import CommonSettings, common_options, option, parse_c
 from netlb.runtime.log import configure
 from netlb.source.directory import DirectorySource
 from netlb.source.tree import status_directory
-from netlb_speaker.wiring import NAME, ConflictDetection, LivenessMode, SpeakerSettings, build
+from netlb_speaker.wiring import NAME, ConflictDetection, LivenessMode, SpeakerSettings, build, parse_gobgp
 
 __all__ = ["main"]
 
@@ -45,6 +45,19 @@ __all__ = ["main"]
     metavar="MODE",
     default=LivenessMode.BFD.value,
 )
+@option(
+    "--gobgp",
+    "The gobgpd to speak BGP through: one of our own (managed), unix:PATH, HOST:PORT, or none (off).",
+    metavar="WHERE",
+    default="managed",
+)
+@option(
+    "--gobgp-tenancy",
+    "Whether a gobgpd that is not our own is for us alone (sole), or others use it too (shared).",
+    metavar="WORD",
+    default="sole",
+)
+@option("--gobgp-dir", "Where our own gobgpd has its socket; /run/netlb/bgp-NODE if not set.", metavar="PATH")
 @click.option("--print-plan", is_flag=True, help="Print what this node would announce now, as YAML, and exit.")
 @click.version_option(__version__, prog_name=NAME)
 def main(
@@ -54,19 +67,24 @@ def main(
     interfaces: tuple[str, ...],
     conflict_detection: str,
     liveness: str,
+    gobgp: str,
+    gobgp_tenancy: str,
+    gobgp_dir: str | None,
     print_plan: bool,
     **common: Any,
 ) -> None:
     """Announce addresses of Services from this node: by ARP and NDP, to the segments that it is on."""
     with reporting(NAME):
         shared = CommonSettings.parse(**common)
+        node = node_name or os.environ.get("NODE_NAME") or socket.gethostname()
         settings = SpeakerSettings(
             common=shared,
             status_dir=status_directory(shared.source.path, status_dir),
-            node=node_name or os.environ.get("NODE_NAME") or socket.gethostname(),
+            node=node,
             interfaces=interfaces,
             conflict_detection=parse_choice("--conflict-detection", ConflictDetection, conflict_detection),
             liveness=parse_choice("--liveness", LivenessMode, liveness),
+            gobgp=parse_gobgp(gobgp, gobgp_tenancy, gobgp_dir or f"/run/netlb/bgp-{node}"),
         )
         if print_plan:
             source = DirectorySource(shared.source.path, settings.status_dir / "services", Intake(shared.compatibility))

@@ -1,16 +1,20 @@
 """How it stands with each address that this node owns: what the status tree says of it. Pure."""
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
+from netlb.bgp.peers import Session
 from netlb.l2.probe import ProbeTimings
 from netlb.net import Address
 from netlb.plan import NodePlan
+from netlb.plan.bgp import BgpPlan
+from netlb.plan.render import findings_data, service_name
 from netlb.reasons import Silence
 from netlb.reconcile import Status, StatusKind
 from netlb.source.status import Announcement
 from netlb_speaker.guard import Withheld
 
-__all__ = ["announcements", "silence"]
+__all__ = ["announcements", "bgp_data", "silence"]
 
 
 def announcements(
@@ -60,3 +64,33 @@ def _withheld(withheld: Withheld, timings: ProbeTimings) -> Announcement:
     else:
         message = "it is being asked whether another station has this new address"
     return Announcement((), silence(withheld), message)
+
+
+def bgp_data(plan: BgpPlan, sessions: Mapping[str, Session], problem: str) -> dict[str, Any]:
+    """Return what routers are told, and how the sessions with them are, as plain data; nothing without peers."""
+    if plan.state is None and not plan.silent:
+        return {}
+    states = {session.key.name: session.state for session in sessions.values() if session.key is not None}
+    return {
+        "problem": problem,
+        "draining": plan.draining,
+        "peers": [
+            {"name": name, "router": router, "state": states[router].name if router in states else "UNKNOWN"}
+            for router, name in plan.peers.items()
+        ],
+        "announcing": [
+            {"address": str(address), "prefixes": sorted(map(str, prefixes))}
+            for address, prefixes in sorted(plan.announced.items(), key=lambda item: (item[0].version, int(item[0])))
+        ],
+        "silent": [
+            {
+                "address": str(address),
+                "service": service_name(ref),
+                "reason": str(silent.reason),
+                **({"detail": silent.detail} if silent.detail else {}),
+            }
+            for ref, addresses in plan.silent.items()
+            for address, silent in addresses.items()
+        ],
+        "findings": findings_data(plan.findings),
+    }

@@ -27,6 +27,7 @@ from netlb.l2.ethernet import format_mac
 from netlb.l2.probe import ProbeTimings
 from netlb.net import Address
 from netlb.plan import NodePlan, plan_node
+from netlb.plan.bgp import BgpPlan, plan_bgp
 from netlb.reconcile import Reconciler, Status
 from netlb.runtime.log import get_logger
 from netlb.runtime.metrics import counter, gauge, reconciler_metrics
@@ -35,7 +36,8 @@ from netlb.source.status import node_path, node_status, service_l2_statuses
 from netlb.source.tree import StatusTree
 from netlb_speaker.liveness import Liveness
 from netlb_speaker.prober import Prober
-from netlb_speaker.report import announcements, silence
+from netlb_speaker.report import announcements, bgp_data, silence
+from netlb_speaker.routers import GobgpSettings, Routers
 
 __all__ = ["NAME", "AnnouncerFactory", "Speaker"]
 
@@ -92,6 +94,7 @@ class Speaker:
         timings: ProbeTimings,
         watches: bool,
         grace: float,
+        gobgp: GobgpSettings | None,
     ) -> None:
         self._log = get_logger(NAME).bind(node=node)
         self._node = node
@@ -113,6 +116,10 @@ class Speaker:
         self._snapshot: Snapshot | None = None
         self._settled_once = not watches
         self.liveness = Liveness(self._log, self._plan, grace=grace) if watches else None
+        self.routers = (
+            Routers(self._log, gobgp, on_change=self._news.set, on_bug=self._bug) if gobgp is not None else None
+        )
+        self.bgp: BgpPlan | None = None
         self.prober = Prober(self._announcer, timings, self._log, self._announce_what_may_be)
         self.status: Reconciler[str, str] = Reconciler("status", tree, on_bug=self._bug)
 
@@ -125,6 +132,9 @@ class Speaker:
         async for snapshot in self._source.snapshots():
             self._snapshot = snapshot
             self._plan()
+            if self.routers and not self._stopping:
+                self.bgp = plan_bgp(snapshot, self._node)
+                self.routers.want(self.bgp)
 
     def _plan(self) -> None:
         """Plan by what is declared and who is alive now."""
@@ -169,8 +179,8 @@ class Speaker:
     async def withdraw(self) -> None:
         """Be silent for every address before anything else stops, once the next owners have taken over."""
         self._stopping = True
-        if self.liveness:
-            await self.liveness.leave()
+        leaving = [part.leave() for part in (self.liveness, self.routers) if part]
+        await asyncio.gather(*leaving)
         if self._answering:
             self.l2.want({})
             await self.l2.settled()
@@ -193,7 +203,9 @@ class Speaker:
             return "no interface to answer on"
         if not self._settled_once:
             return "not known yet which nodes are alive"
-        return None if self.l2.is_settled() else "not all addresses are answered for"
+        if not self.l2.is_settled():
+            return "not all addresses are answered for"
+        return self.routers.why_not_ready() if self.routers else None
 
     def metrics(self) -> Iterable[Metric]:
         """Show what is announced, and what came in and went out."""
@@ -299,6 +311,7 @@ class Speaker:
             announcements=standing,
             interfaces={interface.name: format_mac(interface.mac) for interface in self._announcer.interfaces()},
             nodes=self.liveness.states() if self.liveness else {},
+            bgp=bgp_data(self.bgp, self.routers.sessions, self.routers.problem) if self.bgp and self.routers else None,
             notes=[
                 *(f"no interface {name} that is up; create it, or correct --interface" for name in self._missing()),
                 *(

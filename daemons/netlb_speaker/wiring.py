@@ -5,6 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from netlb.api.intake import Intake
+from netlb.errors import SettingError
 from netlb.l2.adapter.announcer import Announcer
 from netlb.l2.probe import RFC_TIMINGS, ProbeTimings
 from netlb.runtime.app import App
@@ -14,9 +15,10 @@ from netlb.source.directory import DirectorySource
 from netlb.source.status import is_speakers, node_path
 from netlb.source.tree import StatusTree
 from netlb_speaker.liveness import GRACE
+from netlb_speaker.routers import GobgpSettings
 from netlb_speaker.speaker import NAME, AnnouncerFactory, Speaker
 
-__all__ = ["NAME", "ConflictDetection", "LivenessMode", "SpeakerSettings", "build"]
+__all__ = ["NAME", "ConflictDetection", "LivenessMode", "SpeakerSettings", "build", "parse_gobgp"]
 
 
 class ConflictDetection(StrEnum):
@@ -47,6 +49,22 @@ class SpeakerSettings:
     """Names; none: every suitable interface."""
     conflict_detection: ConflictDetection = ConflictDetection.OFF
     liveness: LivenessMode = LivenessMode.BFD
+    gobgp: GobgpSettings | None = None
+    """None: no BGP."""
+
+
+def parse_gobgp(where: str, tenancy: str, directory: str) -> GobgpSettings | None:
+    """Read the values of --gobgp, --gobgp-tenancy and --gobgp-dir. Raises `SettingError`."""
+    if tenancy not in ("sole", "shared"):
+        raise SettingError("--gobgp-tenancy", f"{tenancy!r} is not a choice", "choose one of: sole, shared")
+    if where == "off":
+        return None
+    if where == "managed":
+        return GobgpSettings(directory=Path(directory))
+    host, colon, port = where.rpartition(":")
+    if not where.startswith("unix:/") and not (colon and host and port.isdecimal()):
+        raise SettingError("--gobgp", f"{where!r} names no gobgpd", "write managed, unix:/PATH, HOST:PORT or off")
+    return GobgpSettings(target=where, shared=tenancy == "shared", directory=Path(directory))
 
 
 def build(
@@ -73,6 +91,7 @@ def build(
         timings=timings,
         watches=settings.liveness is LivenessMode.BFD,
         grace=grace,
+        gobgp=settings.gobgp,
     )
     registry = new_registry(NAME)
     registry.register(StateCollector(speaker.metrics))
@@ -87,6 +106,7 @@ def build(
             "status": speaker.status.run,
             "counters": speaker.count,
             **({"liveness": speaker.liveness.run} if speaker.liveness else {}),
+            **({"bgp": speaker.routers.run} if speaker.routers else {}),
         },
         checks={
             "source": lambda: None if speaker.plan else "no snapshot yet",

@@ -1,5 +1,6 @@
 """Kubernetes' own kinds, narrowed to the fields that netlb reads; other fields are ignored."""
 
+from base64 import b64decode
 from typing import ClassVar, Literal
 
 import msgspec
@@ -18,6 +19,7 @@ __all__ = [
     "NodeCondition",
     "NodeSpec",
     "NodeStatus",
+    "Secret",
     "Service",
     "ServicePort",
     "ServiceSpec",
@@ -131,6 +133,27 @@ class Namespace(Record, frozen=True, kw_only=True):
     """`v1.Namespace`: read for its labels."""
 
     NAMESPACED: ClassVar[bool] = False
+
+
+class Secret(Record, frozen=True, kw_only=True):
+    """`v1.Secret` of type kubernetes.io/basic-auth: read for its password, which no `repr` shows."""
+
+    type: str = "Opaque"
+    data: dict[str, str] = {}
+    string_data: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"Secret({self.metadata.namespace}/{self.metadata.name})"
+
+    @property
+    def password(self) -> str | None:
+        """The value under `password`; None if there is none, or it cannot be read."""
+        if "password" in self.string_data:
+            return self.string_data["password"]
+        try:
+            return b64decode(self.data["password"], validate=True).decode()
+        except (KeyError, ValueError):
+            return None
 
 
 class ConfigMap(Record, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from typing import Any
 
 from netlb.api import dialects
 from netlb.api.convert import convert, without_nulls
-from netlb.api.core import ConfigMap, EndpointSlice, Namespace, Node, Service
+from netlb.api.core import ConfigMap, EndpointSlice, Namespace, Node, Secret, Service
 from netlb.api.documents import Document
 from netlb.api.meta import Record
 from netlb.api.v1alpha1 import API_VERSION, KINDS
@@ -20,6 +20,7 @@ __all__ = ["decode", "identify"]
 _KINDS: Mapping[tuple[str, str], type[Record]] = {
     ("v1", "Service"): Service,
     ("v1", "ConfigMap"): ConfigMap,
+    ("v1", "Secret"): Secret,
     ("v1", "Node"): Node,
     ("v1", "Namespace"): Namespace,
     ("discovery.k8s.io/v1", "EndpointSlice"): EndpointSlice,

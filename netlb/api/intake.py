@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from netlb.api import keys
 from netlb.api.admission import Candidate, admit_pools
-from netlb.api.core import EndpointSlice, Namespace, Node, Service
+from netlb.api.core import EndpointSlice, Namespace, Node, Secret, Service
 from netlb.api.decode import decode, identify
 from netlb.api.dialects import DEFAULT, DIALECTS, FOREIGN, KINDS, KINDS_OF, Compatibility, Foreign
 from netlb.api.documents import Document
@@ -109,7 +109,9 @@ class Intake:
         self._holdings.pop(origin, None)
 
     def _concerns_us(self, document: Document) -> bool:
-        """ConfigMaps hold anything; only the one with MetalLB's configuration is read."""
+        """ConfigMaps and Secrets hold anything; only MetalLB's configuration, and passwords, are read."""
+        if document.body.get("kind") == "Secret" and document.body.get("type") != "kubernetes.io/basic-auth":
+            return False
         if (document.body.get("apiVersion"), document.body.get("kind")) in self._passed_over:
             return False
         ref = identify(document)
@@ -158,6 +160,11 @@ class Intake:
             bgp_advertisements=_by_name(_of(BGPAdvertisement, records)),
             communities=_by_name(_of(Community, records)),
             bfd_profiles=_by_name(_of(BFDProfile, records)),
+            passwords={
+                (secret.metadata.namespace, secret.metadata.name): secret.password
+                for secret in _of(Secret, records)
+                if secret.password is not None
+            },
             holdings=holdings,
             serving=self._serving,
             findings=tuple(findings),

@@ -71,6 +71,8 @@ class Snapshot:
     bgp_advertisements: Mapping[str, BGPAdvertisement] = field(default_factory=lambda: _NOTHING)
     communities: Mapping[str, Community] = field(default_factory=lambda: _NOTHING)
     bfd_profiles: Mapping[str, BFDProfile] = field(default_factory=lambda: _NOTHING)
+    passwords: Mapping[tuple[str, str], str] = field(default_factory=lambda: _NOTHING, repr=False)
+    """What Secrets of type kubernetes.io/basic-auth hold, by namespace and name."""
     holdings: Mapping[ObjectRef, Holding] = field(default_factory=lambda: _NOTHING)
     """By Service, also of Services that are not declared (any more)."""
     serving: Serving = EVERYTHING

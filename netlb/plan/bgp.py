@@ -16,7 +16,7 @@ from netlb.bgp.drain import shutting_down
 from netlb.bgp.model import BgpState, Global, LargeCommunity, Peer, Prefix, Route
 from netlb.findings import Finding, ObjectRef, Severity
 from netlb.net import Address, Family, family_of, parse_address
-from netlb.plan.peers import Passwords, peer, unhonoured
+from netlb.plan.peers import peer, unhonoured
 from netlb.plan.places import Places
 from netlb.plan.validate import advertises
 from netlb.reasons import ManifestProblem, Silence
@@ -52,22 +52,21 @@ class BgpPlan:
     findings: tuple[Finding, ...] = ()
 
 
-def plan_bgp(snapshot: Snapshot, node: str, passwords: Passwords = _NOTHING) -> BgpPlan:
+def plan_bgp(snapshot: Snapshot, node: str) -> BgpPlan:
     """Plan one node. Pure: the same snapshot gives the same plan."""
     record = snapshot.nodes.get(node)
     if record is None or not snapshot.bgp_peers:
         return BgpPlan(node)
-    return _Planner(snapshot, record, passwords).plan()
+    return _Planner(snapshot, record).plan()
 
 
 class _Planner:
     """Plans for one node and one snapshot."""
 
-    def __init__(self, snapshot: Snapshot, node: Node, passwords: Passwords) -> None:
+    def __init__(self, snapshot: Snapshot, node: Node) -> None:
         self._snapshot = snapshot
         self._node = node
         self._name = node.metadata.name
-        self._passwords = passwords
         self._findings: list[Finding] = []
         self._draining = self._name not in eligible_nodes(snapshot.nodes)
         self._places = Places(snapshot, also=frozenset({self._name}))
@@ -185,7 +184,7 @@ class _Planner:
             for name, instead in unhonoured(declared):
                 self._warn(declared, f"spec.{name}", f"it has no effect: {instead}", "leave it out")
             try:
-                record = peer(declared, speaker.asn, self._passwords, restart)
+                record = peer(declared, speaker.asn, self._snapshot.passwords, restart)
             except LookupError as error:
                 reason = ManifestProblem.UNKNOWN_REFERENCE
                 self._warn(declared, "spec.passwordSecret", str(error), "create it", reason=reason)

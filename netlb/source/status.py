@@ -153,13 +153,14 @@ def node_status(
     announcements: Mapping[Address, Announcement],
     interfaces: Mapping[str, str],
     nodes: Mapping[str, str],
+    bgp: Mapping[str, Any] | None = None,
     notes: Iterable[str] = (),
 ) -> str:
     """Return what a speaker reports.
 
     `announcements` says of every address in `plan.l2` how it stands, `interfaces` gives the MAC address of each
-    interface in use, `nodes` how the other nodes are, as far as they are watched, and `notes` what the network told:
-    conflicts with strangers, interfaces that are missing.
+    interface in use, `nodes` how the other nodes are, as far as they are watched, `bgp` what routers are told, and
+    `notes` what the network told: conflicts with strangers, interfaces that are missing.
     """
     services: list[dict[str, Any]] = []
     for address, announced in sorted(plan.l2.items(), key=lambda item: (item[0].version, int(item[0]))):
@@ -181,6 +182,7 @@ def node_status(
             "nodes": dict(sorted(nodes.items())),
             "announcing": services,
             "silent": silent_data(plan),
+            **({"bgp": bgp} if bgp else {}),
             "notes": list(notes),
             "findings": findings_data(plan.findings),
         }

@@ -37,10 +37,10 @@ def node(name: str = "n1", *addresses: str, labels: dict[str, str] | None = None
     return yaml.safe_dump({"apiVersion": "v1", "kind": "Node", "metadata": metadata, "status": {"addresses": listed}})
 
 
-def plan(*manifests: str, node_name: str = "n1", passwords: dict[tuple[str, str], str] | None = None) -> BgpPlan:
+def plan(*manifests: str, node_name: str = "n1") -> BgpPlan:
     taken = snapshot("---\n".join(manifests))
     assert [] == [str(finding) for finding in taken.findings]
-    return plan_bgp(replace(taken, holdings=plan_cluster(taken).holdings), node_name, passwords or {})
+    return plan_bgp(replace(taken, holdings=plan_cluster(taken).holdings), node_name)
 
 
 def state(*manifests: str, **options: Any) -> BgpState:
@@ -174,15 +174,23 @@ def test_an_excluded_node_asks_routers_to_prefer_others() -> None:
     assert [frozenset({GRACEFUL_SHUTDOWN})] == [route.communities for route in found.state.routes]
 
 
+MD5 = """
+apiVersion: v1
+kind: Secret
+metadata: {namespace: metallb-system, name: md5}
+type: kubernetes.io/basic-auth
+data: {password: c2VjcmV0}
+"""
+
+
 def peer_of(**spec: Any) -> Peer:
-    passwords = {("", "md5"): "secret"}
-    (found,) = state(*ALL[:4], router(**spec), advertisement(), passwords=passwords).peers
+    (found,) = state(*ALL[:4], router(**spec), advertisement(), MD5).peers
     return found
 
 
 def test_everything_that_a_peer_says() -> None:
     found = peer_of(
-        peerPort=1179, holdTime="9s", connectTime="7s", sourceAddress="10.0.0.12", passwordSecret={"name": "md5"},
+        peerPort=1179, holdTime="9s", connectTime="7s", sourceAddress="10.0.0.12", passwordSecret={"name": "md5", "namespace": "metallb-system"},
         ebgpMultiHop=True, multiHopTTL=3, passive=True, gracefulRestart={"restartTime": 30},
         addressFamilies=["ipv4", "ipv6"], disabled=True,
     )  # fmt: skip

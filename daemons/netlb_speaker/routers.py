@@ -1,0 +1,174 @@
+"""What this node tells routers by BGP: a gobgpd, started or found, is kept as the plan says."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from netlb.bgp.adapter.gobgpd import Gobgpd
+from netlb.bgp.adapter.leave import leave
+from netlb.bgp.adapter.operations import Tenancy
+from netlb.bgp.adapter.speaker import GobgpSpeaker
+from netlb.bgp.adapter.target import Target
+from netlb.bgp.drain import withdrawn
+from netlb.bgp.events import DaemonBack, DaemonLost, Drifted, Event, ProcessEnded, ProcessStarted, SessionChanged
+from netlb.bgp.model import Key, Record
+from netlb.bgp.peers import Session
+from netlb.errors import NetlbError
+from netlb.plan.bgp import BgpPlan
+from netlb.reconcile import Reconciler
+
+__all__ = ["GobgpSettings", "Routers"]
+
+_AGAIN: Final = 10.0
+"""Seconds until a gobgpd that could not be started is tried again."""
+_DRAIN: Final = 5.0
+"""Seconds that routers have to prefer others before a node that takes no more traffic withdraws its routes."""
+_PAUSE, _PATIENCE = 1.0, 2.0  # at an orderly end; all of it has 10 s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GobgpSettings:
+    """Whose gobgpd is used."""
+
+    target: str = ""
+    """Where its API is; empty: one of our own, started when a peer is declared."""
+    shared: bool = False
+    """Whether somebody else speaks through it too."""
+    directory: Path
+    """Where the socket of our own is."""
+
+
+class Routers:
+    """Follows the plans. Nothing is started before a plan has something for routers."""
+
+    def __init__(
+        self,
+        log: Any,
+        settings: GobgpSettings,
+        *,
+        on_change: Callable[[], None],
+        on_bug: Callable[[str, Exception], None],
+    ) -> None:
+        self._log = log
+        self._settings = settings
+        self._on_change = on_change
+        self._on_bug = on_bug
+        self._needed = asyncio.Event()
+        self._plan: BgpPlan | None = None
+        self._drained: asyncio.TimerHandle | None = None
+        self._withdrawn = False
+        self._gobgpd: Gobgpd | None = None
+        self.problem = ""
+        """Why routers hear nothing at present; empty if they do, or need not."""
+        self.sessions: dict[str, Session] = {}
+        self.reconciler: Reconciler[Key, Record] | None = None
+
+    def want(self, plan: BgpPlan) -> None:
+        """Set the plan."""
+        self._plan = plan
+        if plan.state is not None:
+            self._needed.set()
+        if not plan.draining:
+            self._withdrawn = False
+            if self._drained:
+                self._drained.cancel()
+                self._drained = None
+        elif self._drained is None and not self._withdrawn:
+            self._drained = asyncio.get_running_loop().call_later(_DRAIN, self._drain_over)
+        self._apply()
+
+    async def run(self) -> None:
+        """Keep a gobgpd until cancelled; one that cannot be had is tried again, and nothing else suffers."""
+        while True:
+            await self._needed.wait()
+            try:
+                await self._speak()
+            except NetlbError as error:
+                self._tell(str(error))
+                self._log.error("no BGP", problem=str(error))
+                await asyncio.sleep(_AGAIN)
+            finally:
+                self.reconciler = None
+
+    async def leave(self) -> None:
+        """Let routers prefer others, withdraw, and end the sessions."""
+        if self.reconciler is not None and self._plan is not None and self._plan.state is not None:
+            await leave(self.reconciler, self._plan.state, pause=_PAUSE, patience=_PATIENCE)
+
+    def why_not_ready(self) -> str | None:
+        """Return why routers do not hear all they should, or None."""
+        if self._plan is None or self._plan.state is None:
+            return None
+        if self.problem or self.reconciler is None:
+            return self.problem or "gobgpd is being started"
+        return None if self.reconciler.is_settled() else "not everything is told to gobgpd"
+
+    async def _speak(self) -> None:
+        async with AsyncExitStack() as stack:
+            tenancy = Tenancy.SHARED if self._settings.shared else Tenancy.SOLE
+            target = Target(address=self._settings.target)
+            if not self._settings.target:
+                self._gobgpd = Gobgpd(directory=self._settings.directory, on_event=self._hear)
+                await stack.enter_async_context(self._gobgpd)
+                target, tenancy = self._gobgpd.target, Tenancy.OWN
+            speaker = GobgpSpeaker(target, on_event=self._hear, tenancy=tenancy)
+            self.reconciler = Reconciler(
+                "bgp", speaker.operations, on_bug=self._on_bug, on_status=lambda _: self._on_change()
+            )
+            self._tell("")
+            tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            tasks.create_task(speaker.run())
+            tasks.create_task(self.reconciler.run())
+            self._apply()
+            await asyncio.Event().wait()
+
+    def _apply(self) -> None:
+        if self.reconciler is None or self._plan is None:
+            return
+        state = self._plan.state
+        records: Mapping[Key, Record] = {}
+        if state is not None:
+            records = (withdrawn(state) if self._withdrawn else state).records()
+        self.reconciler.want(records)
+
+    def _drain_over(self) -> None:
+        self._drained = None
+        self._withdrawn = True
+        self._apply()
+
+    def _hear(self, event: Event) -> None:
+        match event:
+            case DaemonLost(problem):
+                self._log.warning("gobgpd lost", problem=problem)
+                self._tell(problem)
+                self.sessions.clear()
+                if self.reconciler is not None:
+                    self.reconciler.lost()
+                if self._gobgpd is not None and self._gobgpd.pid is not None:
+                    self._gobgpd.kill()  # it hangs; another one is started in its place
+            case DaemonBack(service):
+                self._log.info("gobgpd answers", api=service)
+                self._tell("")
+                if self.reconciler is not None:
+                    self.reconciler.refresh()
+            case Drifted(what):
+                self._log.warning("gobgpd drifted", what=what)
+                if self.reconciler is not None:
+                    self.reconciler.refresh()
+            case SessionChanged(session):
+                before = self.sessions.get(session.address)
+                self.sessions[session.address] = session
+                if before is None or before.state != session.state:
+                    self._log.info("BGP session", router=session.address, state=str(session.state))
+                self._on_change()
+            case ProcessStarted(pid):
+                self._log.info("gobgpd started", pid=pid)
+            case ProcessEnded(problem):
+                self._log.error("gobgpd ended", problem=problem)
+
+    def _tell(self, problem: str) -> None:
+        self.problem = problem
+        self._on_change()
