@@ -1,0 +1,144 @@
+"""Whole daemons and a router: what the manifests say about BGP is in the router's kernel."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from netlb.testing.lab import Host, Lab, requirements
+from tests.manifests import pool, service, slice_of
+from tests.support import routers
+from tests.support.bgp import without_gobgpd
+from tests.support.cluster import Cluster
+from tests.support.daemons import Daemon
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(180)]
+
+FOUR, SIX = "203.0.113.10", "2001:db8:cafe::10"
+PASSWORD = "correct-horse"
+NODES = ("node-1", "node-2")
+SECRET = f"""
+apiVersion: v1
+kind: Secret
+metadata: {{namespace: netlb-system, name: tor}}
+type: kubernetes.io/basic-auth
+stringData: {{password: {PASSWORD}}}
+"""
+
+
+def native(kind: str, name: str, **spec: Any) -> str:
+    return yaml.safe_dump({"apiVersion": "netlb.io/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
+
+
+@pytest.fixture
+def bgp(tmp_path: Path) -> Iterator[Cluster]:
+    """Two nodes, a router with FRR, and a Service of both families; no daemon runs yet."""
+    if missing := [*requirements(), *without_gobgpd(), *routers.missing_frr()]:
+        pytest.skip("; ".join(missing))
+    (tmp_path / "site").mkdir()
+    with Lab(nodes=2, routers=1, clients=0, pods_per_node=0, name="bgp") as lab:
+        cluster = Cluster(tmp_path / "site", lab)
+        cluster.write_nodes(watched=True)
+        peer = {
+            "myASN": 65001,
+            "peerASN": routers.ASN,
+            "peerAddress": str(router(cluster).ipv4),
+            "holdTime": "9s",
+            "addressFamilies": ["ipv4", "ipv6"],
+            "passwordSecret": {"namespace": "netlb-system", "name": "tor"},
+        }
+        cluster.write("bgp.yaml", native("BGPPeer", "tor", **peer), native("BGPAdvertisement", "all"), SECRET)
+        cluster.write("pool.yaml", pool("routed", FOUR, SIX, protocol="bgp"))
+        cluster.write("web.yaml", service("web", ipFamilyPolicy="RequireDualStack"))
+        cluster.write("endpoints.yaml", slice_of("web", *NODES))
+        with routers.frr(router(cluster), [lab.nodes[name] for name in NODES], 65001, PASSWORD):
+            try:
+                yield cluster
+                cluster.stop()
+            finally:
+                cluster.kill()
+                cluster.show_logs()
+
+
+def router(cluster: Cluster) -> Host:
+    return cluster.lab.routers["router-1"]
+
+
+def start(cluster: Cluster) -> dict[str, Daemon]:
+    cluster.await_ready(cluster.controller())
+    return {name: cluster.speaker(name, "--gobgp-dir", str(cluster.root.parent / f"gobgp-{name}")) for name in NODES}
+
+
+def reached_by(cluster: Cluster, *names: str) -> None:
+    """Wait until the router's kernel sends both addresses to exactly these nodes."""
+    hosts = [cluster.lab.nodes[name] for name in names]
+    expected = [{str(host.ipv4) for host in hosts}, {str(host.ipv6) for host in hosts}]
+    eventually(
+        lambda: expected == [routers.next_hops(router(cluster), prefix) for prefix in (FOUR, SIX)],
+        f"the router sends to {names}",
+        within=60,
+    )
+
+
+def test_addresses_reach_the_routers_kernel_and_leave_it_with_what_they_stand_for(bgp: Cluster) -> None:
+    speakers = start(bgp)
+    reached_by(bgp, *NODES)
+    [told] = bgp.status.node("node-1")["bgp"]["peers"]
+    assert ("tor", "ESTABLISHED") == (told["name"], told["state"])
+
+    bgp.write("web.yaml", service("web", ipFamilyPolicy="RequireDualStack", externalTrafficPolicy="Local"))
+    bgp.write("endpoints.yaml", slice_of("web", "node-2"))
+    reached_by(bgp, "node-2")
+
+    bgp.write("endpoints.yaml", slice_of("web", *NODES, ready=False))
+    reached_by(bgp)
+    bgp.write("endpoints.yaml", slice_of("web", *NODES))
+    reached_by(bgp, *NODES)
+
+    assert 0 == speakers["node-1"].stop()
+    assert {str(bgp.lab.nodes["node-2"].ipv4)} == routers.next_hops(router(bgp), FOUR)
+    assert [] == bgp.responders("node-1")
+    bgp.remove("web.yaml")
+    reached_by(bgp)
+
+
+def test_a_speaker_that_is_killed_takes_its_routes_with_it(bgp: Cluster) -> None:
+    speakers = start(bgp)
+    reached_by(bgp, *NODES)
+    speakers["node-1"].kill()
+    speakers["node-1"].http.unlink()
+    reached_by(bgp, "node-2")
+    assert [] == bgp.responders("node-1")
+
+
+def test_an_excluded_node_is_left_to_others(bgp: Cluster) -> None:
+    start(bgp)
+    reached_by(bgp, *NODES)
+    host = bgp.lab.nodes["node-1"]
+    labels = {"node.kubernetes.io/exclude-from-external-load-balancers": ""}
+    addresses = [{"type": "InternalIP", "address": str(address)} for address in host.addresses]
+    document = {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": "node-1", "labels": labels},
+        "status": {"addresses": addresses},
+    }
+    bgp.write("node-node-1.yaml", yaml.safe_dump(document))
+    reached_by(bgp, "node-2")
+    assert bgp.status.node("node-1")["bgp"]["draining"]
+    bgp.write_nodes(watched=True)
+    reached_by(bgp, *NODES)
+
+
+def test_no_password_is_in_any_file_or_argument(bgp: Cluster) -> None:
+    start(bgp)
+    reached_by(bgp, *NODES)
+    for path in (*bgp.status.root.rglob("*.yaml"), *bgp.root.glob("*.log")):
+        assert PASSWORD not in path.read_text(), path
+    for name in NODES:
+        for pid in bgp.responders(name):
+            for part in ("cmdline", "environ"):
+                assert PASSWORD.encode() not in Path(f"/proc/{pid}/{part}").read_bytes()
