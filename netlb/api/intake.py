@@ -141,7 +141,15 @@ class Intake:
         pools = admit_pools(native, self._in_force)
         findings.extend(pools.findings)
         unread |= pools.unread
-        records = [one.record for one in native if not isinstance(one.record, AddressPool)]
+        missing = {one.record.metadata.name for one in native if isinstance(one.record, AddressPool)} - {
+            pool.metadata.name for pool in pools.admitted
+        }
+        records = [
+            one.record
+            for one in native
+            if not isinstance(one.record, AddressPool)
+            and not (one.subject != one.record.ref and _names_only(one.record, missing))
+        ]
         foreign = [record for record in admitted.values() if isinstance(record, FOREIGN)]
         self._counterparts = tuple(
             Counterpart(chosen[record.ref].origin, record.ref, tuple(translated.get(record.ref, ())))

@@ -19,7 +19,7 @@ from netlb.reasons import ManifestProblem
 __all__ = ["Translation", "render_translation"]
 
 _WIDTH = 110
-_DIFFERS = frozenset({ManifestProblem.NOT_HONOURED, ManifestProblem.PROTOCOL_NOT_SERVED})
+_DIFFERS = frozenset({ManifestProblem.NOT_HONOURED})
 _CLEAR_TEXT = (
     "the password stands here in clear text; put it into a Secret of type kubernetes.io/basic-auth, "
     "and write passwordSecret instead"

@@ -8,10 +8,7 @@ from netlb.api.v1alpha1 import AddressPool, BGPAdvertisement, L2Advertisement
 from netlb.findings import Finding, ObjectRef, Severity
 from netlb.reasons import ManifestProblem
 
-__all__ = ["SERVED_PROTOCOLS", "advertises", "unreadable_request", "validate"]
-
-SERVED_PROTOCOLS = frozenset({"layer2"})
-"""The protocols by which this version announces addresses."""
+__all__ = ["advertises", "unreadable_request", "validate"]
 
 
 def validate(snapshot: Snapshot) -> tuple[Finding, ...]:
@@ -34,7 +31,7 @@ def advertises(advertisement: L2Advertisement | BGPAdvertisement, pool: AddressP
 
 
 def _advertisements_of_unknown_pools(snapshot: Snapshot) -> Iterator[Finding]:
-    for advertisement in snapshot.l2_advertisements.values():
+    for advertisement in _advertisements(snapshot):
         for index, name in enumerate(advertisement.spec.ip_address_pools):
             if name not in snapshot.pools:
                 yield Finding(
@@ -49,24 +46,19 @@ def _advertisements_of_unknown_pools(snapshot: Snapshot) -> Iterator[Finding]:
 
 def _pools_nobody_announces(snapshot: Snapshot) -> Iterator[Finding]:
     for pool in snapshot.pools.values():
-        protocol = pool.spec.protocol
-        if protocol is not None and protocol not in SERVED_PROTOCOLS:
-            yield Finding(
-                subject=pool.ref,
-                field="spec.protocol",
-                reason=ManifestProblem.PROTOCOL_NOT_SERVED,
-                problem=f"protocol {protocol} is not served by this version, so nobody announces the pool's addresses",
-                remedy=f"use {' or '.join(sorted(SERVED_PROTOCOLS))}",
-                severity=Severity.WARNING,
-            )
-        elif not any(advertises(record, pool) for record in snapshot.l2_advertisements.values()):
+        if not any(advertises(record, pool) for record in _advertisements(snapshot)):
             yield Finding(
                 subject=pool.ref,
                 reason=ManifestProblem.UNADVERTISED_POOL,
-                problem="no L2Advertisement selects the pool, so nobody would announce its addresses",
-                remedy="declare an L2Advertisement; without any field it selects every pool",
+                problem="no L2Advertisement or BGPAdvertisement selects the pool, so nobody announces its addresses",
+                remedy="declare one; without any field it selects every pool",
                 severity=Severity.WARNING,
             )
+
+
+def _advertisements(snapshot: Snapshot) -> Iterator[L2Advertisement | BGPAdvertisement]:
+    yield from snapshot.l2_advertisements.values()
+    yield from snapshot.bgp_advertisements.values()
 
 
 def unreadable_request(service: ObjectRef, problem: str) -> Finding:

@@ -19,16 +19,7 @@ __all__ = [
     "BGPPeerV1Beta1",
     "Community",
     "LegacyBGPAdvertisement",
-    "unserved_sessions",
 ]
-
-
-def unserved_sessions() -> tuple[str, str]:
-    """Return the problem and the remedy of whatever needs BGP sessions, which this version does not have."""
-    return (
-        "BGP peers are read and not served by this version",
-        "keep them for a version that speaks BGP, or remove them",
-    )
 
 
 class SecretReference(Spec, frozen=True, kw_only=True):
@@ -107,11 +98,9 @@ class BGPPeer(MetalLBRecord, frozen=True, kw_only=True):
         return (v1alpha1.BGPPeer(metadata=self.cluster_wide, spec=self.spec.native(self.metadata.namespace)),)
 
     def unhonoured(self) -> tuple[tuple[str, str, str], ...]:
-        found = [("", *unserved_sessions())]
+        found = []
         if self.spec.vrf:
             found.append(("spec.vrf", "sessions are made in the default routing table", "remove it"))
-        if self.spec.interface:
-            found.append(("spec.interface", "unnumbered sessions are not made", "name the router by its peerAddress"))
         if self.spec.disable_mp:
             problem = "a session carries the other family's prefixes only where dualStackAddressFamily is true"
             found.append(("spec.disableMP", problem, "remove it"))
@@ -239,9 +228,6 @@ class BGPAdvertisement(MetalLBRecord, frozen=True, kw_only=True):
 
     def native(self) -> tuple[Record, ...]:
         return (v1alpha1.BGPAdvertisement(metadata=self.cluster_wide, spec=self.spec.native()),)
-
-    def unhonoured(self) -> tuple[tuple[str, str, str], ...]:
-        return (("", *unserved_sessions()),)
 
 
 class Community(MetalLBRecord, frozen=True, kw_only=True):

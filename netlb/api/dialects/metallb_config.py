@@ -11,7 +11,6 @@ from dataclasses import replace
 from netlb.api.convert import convert, without_nulls
 from netlb.api.core import ConfigMap
 from netlb.api.dialects.base import Compatibility, Foreign, Translated, Translation
-from netlb.api.dialects.metallb_bgp import unserved_sessions
 from netlb.api.dialects.metallb_grammar import Config, as_meant
 from netlb.api.documents import parse_value
 from netlb.api.meta import ObjectMeta, Record
@@ -73,7 +72,6 @@ def _translate(config_map: ConfigMap, origin: str) -> Translation:
         records=tuple(
             Translated(record, subject) for record in _native(config, config_map.metadata.creation_timestamp)
         ),
-        findings=(Foreign(origin, config_map).warning(f"{field}.peers", *unserved_sessions()),) if config.peers else (),
     )
 
 

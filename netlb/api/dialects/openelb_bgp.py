@@ -109,7 +109,7 @@ def _native_record(foreign: Foreign, record: BgpConf | BgpPeer) -> tuple[Record,
 
 
 def _configuration(foreign: Foreign, spec: BgpConfSpec) -> tuple[BGPConfiguration, list[Finding]]:
-    findings = [_unserved(foreign)]
+    findings: list[Finding] = []
     router_id = spec.router_id
     if router_id and spec.as_per_rack:
         router_id = ""
@@ -186,7 +186,7 @@ def _peer(foreign: Foreign, spec: BgpPeerSpec) -> tuple[BGPPeer, list[Finding]]:
             description=conf.description,
         ),
     )
-    warnings = [_unserved(foreign)]
+    warnings: list[Finding] = []
     if conf.auth_password:
         warnings.append(
             foreign.warning(
@@ -280,14 +280,6 @@ def _restart_state(foreign: Foreign, theirs: GracefulRestart | None) -> list[Fin
 
 def _seconds(text: str) -> str:
     return f"{int(text)}s" if text and int(text) else ""
-
-
-def _unserved(foreign: Foreign) -> Finding:
-    return foreign.warning(
-        "",
-        "BGP sessions are read and not served by this version",
-        "keep the object for a version that speaks BGP, or remove it",
-    )
 
 
 def _without_effect(foreign: Foreign, fields: Mapping[str, object], remedy: str) -> list[Finding]:

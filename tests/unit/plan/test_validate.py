@@ -5,7 +5,11 @@ import pytest
 from netlb.findings import Severity
 from netlb.plan import plan_cluster
 from netlb.reasons import ManifestProblem
-from tests.manifests import advertisement, metallb, pool, service, snapshot
+from tests.manifests import advertisement, pool, service, snapshot
+
+
+def bgp_advertisement(**spec: str) -> str:
+    return advertisement(spec=str(spec).replace("'", "")).replace("kind: L2", "kind: BGP")
 
 
 @pytest.mark.parametrize(
@@ -18,9 +22,9 @@ from tests.manifests import advertisement, metallb, pool, service, snapshot
             "L2Advertisement all: spec.ipAddressPools[0]: there is no pool 'x'",
         ),
         (
-            (metallb("address-pools:\n- {name: p, protocol: bgp, addresses: [192.0.2.0/24]}"),),
-            ManifestProblem.PROTOCOL_NOT_SERVED,
-            "protocol bgp is not served",
+            (bgp_advertisement(ipAddressPools="[x]"),),
+            ManifestProblem.UNKNOWN_POOL,
+            "BGPAdvertisement all: spec.ipAddressPools[0]: there is no pool 'x'",
         ),
         ((service("a", loadBalancerIP="x"),), ManifestProblem.INVALID_OBJECT, "Service default/a"),
     ],
@@ -29,6 +33,10 @@ def test_findings_between_objects(manifests: tuple[str, ...], reason: ManifestPr
     (finding,) = plan_cluster(snapshot(*manifests)).findings
     assert reason is finding.reason
     assert words in str(finding)
+
+
+def test_either_kind_of_advertisement_will_do() -> None:
+    assert () == plan_cluster(snapshot(pool("one", "192.0.2.1"), bgp_advertisement())).findings
 
 
 def test_a_cluster_in_order_has_no_findings() -> None:
