@@ -12,10 +12,11 @@ last write is `renew_deadline` old.
 Why there are never two. A holder counts from when it *sent* its last write, everybody else from when they *got* the
 record that this write made, which is later. Clocks may run at different rates: with the defaults it takes a difference
 of 20 %, (15 - 10) / (15 + 10), to break the order. Every write names the resourceVersion that it replaces, so of two
-that take over at the same moment one is refused, as is whatever arrives late. Two things are beyond this. A process
-that is stopped and continued (or a machine that sleeps, on a clock that sleeps too) learns late that it leads no more:
-what a leader writes must stand up to that by itself, by resourceVersions again. And somebody who deletes the Lease takes
-it from its holder, who learns that with its next write.
+that take over at the same moment one is refused, as is whatever arrives late.
+
+Two things are beyond this. A process that is stopped and continued (or a machine that sleeps, on a clock that sleeps
+too) learns late that it leads no more: what a leader writes must stand up to that by itself, by resourceVersions again.
+And who deletes the Lease takes it from its holder, which learns that with its next write.
 """
 
 from collections.abc import Callable
