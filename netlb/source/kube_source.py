@@ -20,7 +20,7 @@ from netlb.source.collection import Change, Entry, Key
 from netlb.source.kube import KubeClient
 from netlb.source.kube_errors import NOT_FOUND, RequestError
 from netlb.source.kube_kinds import SERVICES, Resource, Watched, narrowing
-from netlb.source.reflector import Failure, List, Pace, Page, Reflector, Wait, Watch
+from netlb.source.reflector import DEFAULT_PACE, Failure, List, Pace, Page, Reflector, Wait, Watch
 
 __all__ = ["KubeSource"]
 
@@ -46,19 +46,20 @@ class _Follower:
         self.watched = watched
         self.served = 0
         self.told: dict[Key, Finding] = {}
-        narrow = [
+        self._narrow = [
             narrowing(resource, record, watched.origin)
             for resource, record in zip(watched.resources, watched.records, strict=True)
         ]
-        self.reflector: Reflector[bytes] = Reflector(
-            lambda body: narrow[self.served](body), jitter=jitter, pace=pace, optional=watched.optional
-        )
+        self.reflector: Reflector[bytes] = Reflector(self._decode, jitter=jitter, pace=pace, optional=watched.optional)
         self.poked = asyncio.Event()
 
     @property
     def resource(self) -> Resource:
         """The version in which it is read."""
         return self.watched.resources[self.served]
+
+    def _decode(self, body: Mapping[str, Any]) -> bytes:
+        return self._narrow[self.served](body)
 
     def take(self) -> _Work:
         """Return what changed since the last time."""
@@ -86,7 +87,7 @@ class KubeSource:
         intake: Intake,
         kinds: Iterable[Watched],
         *,
-        pace: Pace = Pace(),
+        pace: Pace = DEFAULT_PACE,
         jitter: Callable[[], float] = _LOTS.random,
         discovery_interval: float = _DISCOVERY_SECONDS,
     ) -> None:

@@ -25,7 +25,7 @@ from typing import Any, Generic, TypeVar
 from netlb.findings import Finding
 from netlb.source.collection import Change, Collection, Entry, Key, Part, version_of
 
-__all__ = ["Action", "Failure", "List", "Pace", "Page", "Reflector", "Wait", "Watch"]
+__all__ = ["DEFAULT_PACE", "Action", "Failure", "List", "Pace", "Page", "Reflector", "Wait", "Watch"]
 
 T = TypeVar("T")
 
@@ -58,6 +58,9 @@ class Pace:
     """After which the next watch is replaced by a list: the last resort against a history that was changed unseen."""
     absence_grace: float = 30.0
     """For how long a kind that was served must be denied before its objects count as deleted."""
+
+
+DEFAULT_PACE = Pace()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +134,7 @@ class Reflector(Generic[T]):
         decode: Callable[[Mapping[str, Any]], T],
         *,
         jitter: Callable[[], float],
-        pace: Pace = Pace(),
+        pace: Pace = DEFAULT_PACE,
         optional: bool = False,
     ) -> None:
         """With `optional`, the kind need not be served."""
