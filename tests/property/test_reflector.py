@@ -1,6 +1,7 @@
 """Whatever goes wrong, and in whatever order: in the end the store is the server's, and every change was told once."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import settings
@@ -18,6 +19,7 @@ from netlb.testing.apiserver.store import Name, Store
 THINGS = "things"
 BAD = -1
 PACE = Pace(page_size=2, relist_interval=1000.0)
+WITHOUT_THE_LAST_RESORT = replace(PACE, relist_interval=float("inf"))
 
 names = st.sampled_from("abcde")
 statuses = st.sampled_from([None, 401, 403, 404, 410, 429, 500, 503, 504])
@@ -42,10 +44,17 @@ class Following(RuleBasedStateMachine):
         self.opened_at = 0.0
         self.mirror: dict[Key, int] = {}
 
-    @initialize(random=st.randoms(use_true_random=False), optional=st.booleans(), start=st.floats(-1e5, 1e5))
-    def begin(self, random: Any, optional: bool, start: float) -> None:
+    @initialize(
+        random=st.randoms(use_true_random=False),
+        optional=st.booleans(),
+        start=st.floats(-1e5, 1e5),
+        backups=st.booleans(),
+    )
+    def begin(self, random: Any, optional: bool, start: float, backups: bool) -> None:
         self.now = start
-        self.reflector = Reflector(decode, jitter=random.random, pace=PACE, optional=optional)
+        self.backups = backups
+        self.pace = PACE if backups else WITHOUT_THE_LAST_RESORT
+        self.reflector = Reflector(decode, jitter=random.random, pace=self.pace, optional=optional)
 
     # The server
 
@@ -63,6 +72,7 @@ class Following(RuleBasedStateMachine):
     def compact(self) -> None:
         self.store.compact()
 
+    @precondition(lambda self: self.backups)
     @rule(back=st.integers(1, 6))
     def restore_a_backup(self, back: int) -> None:
         self.store.rewind(max(self.store.compacted, self.store.revision - back))

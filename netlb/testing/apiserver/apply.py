@@ -60,7 +60,7 @@ def apply(
         owned[other] -= taken
     merged = _merge(live, config, keys, ())
     others = set().union(*(paths for other, paths in owned.items() if other != owner))
-    for path in sorted(owned.get(owner, set()) - wanted, key=len, reverse=True):
+    for path in sorted(owned.get(owner, set()) - wanted, key=len):  # an element of a list before the keys in it
         if path not in others:
             _remove(merged, path)
     owned[owner] = wanted
