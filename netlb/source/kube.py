@@ -329,7 +329,7 @@ def _http_client(config: SingleConfig, path: Path | None, deadline: float) -> ht
     timeout = httpx2.Timeout(deadline, read=None)
     try:
         return client_adapter.AsyncClient(config, client_adapter.ConnectionParams(timeout=timeout))
-    except (LightkubeError, httpx2.InvalidURL, ValueError, OSError) as error:
+    except (LightkubeError, httpx2.InvalidURL, AttributeError, TypeError, ValueError, OSError) as error:
         setting = f"kubeconfig {path}" if path else "kubeconfig"
         problem = f"its server, certificates or credentials cannot be used ({type(error).__name__})"
         raise SettingError(setting, problem, "try it with `kubectl get --raw /version`") from None

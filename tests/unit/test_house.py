@@ -50,6 +50,10 @@ def test_the_house_as_it_stands_keeps_its_contracts(copy: Path) -> None:
         ("netlb/source/folder.py", "import netlb_speaker", "data flows one way"),
         ("netlb/l2/responder.py", "import netlb.api", "the responder's process"),
         ("netlb/ipam/space.py", "import netaddr", "netaddr is used in one place"),
+        ("netlb/source/reflector.py", "import asyncio", "the source's state machines"),
+        ("netlb/source/lease.py", "import time", "the source's state machines"),
+        ("netlb/source/kube_source.py", "import lightkube", "lightkube and its HTTP client"),
+        ("netlb/source/kube_election.py", "import httpx2", "lightkube and its HTTP client"),
         ("netlb/cli/main.py", "import scapy", "scapy, which is GPL-2.0-only"),
     ],
 )
