@@ -82,13 +82,15 @@ class KubeClient:
         self._deadline = deadline
         self._config: SingleConfig | None = None
         self._http: httpx2.AsyncClient | None = None
+        self._retired: httpx2.AsyncClient | None = None
+        """The one before: open watches may still use it."""
         self._refused = False
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._http is not None:
-            await self._http.aclose()
-            self._http = None
+        for http in filter(None, (self._http, self._retired)):
+            await http.aclose()
+        self._http = self._retired = None
 
     @property
     def namespace(self) -> str:
@@ -225,7 +227,7 @@ class KubeClient:
             response = await http.send(request, stream=True)
         try:
             if response.is_error:
-                self._refused = response.status_code == UNAUTHORIZED
+                self._refused |= response.status_code == UNAUTHORIZED
                 said = await _content(what, response)
                 raise refusal(what, response.status_code, said, response.headers.get("Retry-After", ""))
             yield response
@@ -243,8 +245,11 @@ class KubeClient:
                 raise
             return self._http  # being rewritten, perhaps: the next request tries again
         if self._http is None or config != self._config:
-            await self.close()
-            self._http, self._config = _http_client(config, self._kubeconfig, self._deadline), config
+            renewed = _http_client(config, self._kubeconfig, self._deadline)
+            retired, self._retired = self._retired, self._http
+            self._http, self._config = renewed, config
+            if retired is not None:
+                await retired.aclose()
         self._refused = False
         return self._http
 

@@ -72,6 +72,8 @@ class Election:
                 self._wake.clear()
                 action = self._elector.next_action(self._clock(), time.time_ns() // 1000)
                 if not isinstance(action, Wait):
+                    for given_up in requests:
+                        given_up.cancel()
                     task = asyncio.create_task(self._carry_out(action))
                     requests.add(task)
                     task.add_done_callback(requests.discard)

@@ -180,8 +180,7 @@ class KubeSource:
             task.result()
 
     async def _discover(self) -> None:
-        """Watch for kinds that appear: one small request for all that are not served."""
-        known: frozenset[str] | None = None
+        """Look for kinds that appear: one small request for all that are not served."""
         while True:
             await asyncio.sleep(self._discovery_interval * (0.75 + self._jitter() / 2))
             missing = [follower for follower in self._followers.values() if follower.reflector.absent]
@@ -189,11 +188,10 @@ class KubeSource:
                 continue
             with contextlib.suppress(TransientError):
                 served = await self._client.served()
-                if known is not None and served - known:
-                    for follower in missing:
+                for follower in missing:
+                    if any(resource.api_version in served for resource in follower.watched.resources):
                         follower.reflector.poke()
                         follower.poked.set()
-                known = served
 
     async def _follow(self, follower: _Follower) -> None:
         """Do what the reflector wants, for ever."""

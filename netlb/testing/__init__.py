@@ -1,1 +1,1 @@
-"""Public helpers for tests: an in-memory announcer, and a network lab of namespaces."""
+"""Public helpers for tests: an in-memory announcer, a network lab of namespaces, a double of the API server."""

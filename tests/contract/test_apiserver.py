@@ -6,6 +6,8 @@ removed again; what cannot be brought about there is skipped, and says so.
 
 import json
 import os
+import shutil
+import subprocess
 import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -574,6 +576,37 @@ def test_leases(api: Api) -> None:
     assert 422 == api.no("PUT", f"{api.leases}/a", lease("a", holderIdentity="y"))["code"], "no version"
     assert 422 == api.no("POST", api.leases, lease("b", leaseDurationSeconds=0))["code"]
     assert 400 == api.no("POST", api.leases, lease("b", renewTime="yesterday"))["code"]
+
+
+# Other clients
+
+
+@double_only
+def test_kubectl_speaks_to_it(module_api: Api, tmp_path: Path) -> None:
+    if not (kubectl := shutil.which("kubectl")):
+        pytest.skip("needs kubectl")
+    assert module_api.double
+    path = module_api.double.write_kubeconfig(tmp_path / "kubeconfig")
+    command = [kubectl, "--kubeconfig", str(path), "--namespace", module_api.namespace]
+
+    def run(*arguments: str, body: Mapping[str, Any] | None = None) -> str:
+        stdin = json.dumps(body) if body else None
+        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+        done = subprocess.run(
+            [*command, *arguments], input=stdin, capture_output=True, text=True, check=False, env=environment
+        )
+        assert 0 == done.returncode, done.stderr
+        return done.stdout
+
+    applying = ("apply", "--server-side", "--validate=false", "--filename", "-")
+    assert "service/web serverside-applied" in run(*applying, body=service("web", labels={"a": "b"}))
+    assert "addresspool.netlb.io/k serverside-applied" in run(*applying, body=a_pool("k"))
+    assert "service/web" == run("get", "svc", "--selector", "a=b", "--output", "name").strip()
+    assert "192.0.2.0/24" in run("get", "lbpool", "k", "--output", "yaml")
+    status = json.dumps({"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}})
+    run("patch", "svc", "web", "--subresource", "status", "--type", "merge", "--patch", status)
+    assert "192.0.2.1" == run("get", "svc", "web", "--output", "jsonpath={.status.loadBalancer.ingress[0].ip}")
+    assert "deleted" in run("delete", "svc/web", "lbpool/k")
 
 
 # Who is asked

@@ -366,6 +366,21 @@ def test_whatever_becomes_of_open_watches_the_truth_is_known_in_the_end(
     asyncio.run(main())
 
 
+def test_a_kubeconfig_with_another_token_is_taken_up(server: ApiServer, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with following(server, tmp_path) as one:
+            await one.until(lambda _: True)
+            server.rotate_token("second")
+            server.end_watches()
+            server.put(service("a"))
+            await becomes(lambda: "401" in one.source.troubles().get("services", ""))
+            server.write_kubeconfig(tmp_path / "kubeconfig")
+            await one.until(has("a"))
+            await becomes(lambda: not one.source.troubles())
+
+    asyncio.run(main())
+
+
 def test_a_server_restored_from_a_backup_is_believed(server: ApiServer, tmp_path: Path) -> None:
     server.put(service("a"))
     backup = server.revision
