@@ -61,7 +61,7 @@ class Connection:
     ) -> None:
         """Send a whole answer: JSON, or a text as it is; or half of it and a reset."""
         text = isinstance(body, str)
-        content = body.encode() if text else json.dumps(body).encode()
+        content = body.encode() if text else _json(body)
         head = {
             "Content-Type": "text/plain" if text else "application/json",
             "Content-Length": str(len(content)),
@@ -79,7 +79,7 @@ class Connection:
 
     async def send_line(self, body: Any, *, cut: bool = False) -> None:
         """Send one line of it; or half a line and a reset."""
-        line = body.encode() + b"\n" if isinstance(body, str) else json.dumps(body).encode() + b"\n"
+        line = (body.encode() if isinstance(body, str) else _json(body)) + b"\n"
         chunk = f"{len(line):x}\r\n".encode() + line + b"\r\n"
         await self._send(chunk[: len(chunk) // 2] if cut else chunk)
         if cut:
@@ -112,3 +112,8 @@ class Connection:
     def _head(code: int, headers: Mapping[str, str]) -> bytes:
         lines = [f"HTTP/1.1 {code} {HTTPStatus(code).phrase}", *(f"{name}: {value}" for name, value in headers.items())]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def _json(body: Any) -> bytes:
+    """Return JSON as Go writes it: a text may have line ends other than LF in it, such as U+0085."""
+    return json.dumps(body, ensure_ascii=False).replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").encode()

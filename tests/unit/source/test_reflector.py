@@ -233,12 +233,15 @@ def test_one_bad_object_is_a_finding_and_keeps_its_last_good_value(rig: Rig) -> 
     rig.event("ADDED", body("c", "1", 13))
     assert {A: "1", C: "1"} == rig.values
     assert {A, B} == rig.reflector.findings.keys()
+    rig.event("MODIFIED", body("b", "1", 14))
+    assert {A} == rig.reflector.findings.keys()
+    rig.event("MODIFIED", body("b", "bad", 15))
     rig.event("ERROR", {"code": 410})
-    rig.listed(body("a", "bad", 11), body("b", "2", 14), version=15)
+    rig.listed(body("a", "bad", 11), body("b", "2", 16), version=16)
     assert {A: "1", B: "2"} == rig.values
     assert {A} == rig.reflector.findings.keys()
     rig.opened()
-    rig.event("DELETED", body("a", "bad", 16))
+    rig.event("DELETED", body("a", "bad", 17))
     assert {} == rig.reflector.findings
 
 

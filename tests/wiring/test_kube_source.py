@@ -19,7 +19,7 @@ from netlb.source.reflector import Pace
 from netlb.testing.apiserver import ApiServer
 from tests.support.waiting import becomes
 
-CRDS = Path(__file__).parents[3] / "deploy" / "crds"
+CRDS = Path(__file__).parents[2] / "deploy" / "crds"
 QUICK = Pace(
     page_size=2,
     answer_timeout=1.0,
