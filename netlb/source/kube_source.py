@@ -94,7 +94,6 @@ class KubeSource:
         """Nothing is asked before `snapshots` runs. `kinds` as of `kube_kinds.watched`, or some of them."""
         self._client = client
         self._intake = intake
-        self._pace = pace
         self._jitter = jitter
         self._discovery_interval = discovery_interval
         self._followers = {str(kind): _Follower(kind, pace, jitter) for kind in kinds}
@@ -134,11 +133,11 @@ class KubeSource:
         return all(follower.reflector.synced for follower in self._followers.values())
 
     def troubles(self) -> dict[str, str]:
-        """Return, for each kind of which changes may be missed at the moment, why."""
+        """Return, for each kind of which changes are missed at the moment, why."""
         return {
-            name: follower.reflector.trouble or "not connected"
+            name: follower.reflector.trouble or "not read yet"
             for name, follower in self._followers.items()
-            if not follower.reflector.live
+            if not follower.reflector.live and (follower.reflector.trouble or not follower.reflector.synced)
         }
 
     def find(self, resource: Resource, namespace: str, name: str) -> Entry[bytes] | None:
