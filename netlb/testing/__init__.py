@@ -1,1 +1,1 @@
-"""Public helpers for tests: an announcer and a gobgpd in memory, and a network lab of namespaces."""
+"""Public helpers for tests: an announcer, a gobgpd and an API server in memory, and a lab of network namespaces."""

@@ -12,7 +12,7 @@ from netlb.api.decode import decode
 from netlb.api.documents import Document
 from netlb.api.v1alpha1 import API_VERSION
 from netlb.errors import ConfigError
-from tests.support.apiserver import defaulted, problems, unknown_fields
+from netlb.testing.apiserver.schema import defaulted, problems, unknown_fields
 
 __all__ = ["FOLDER", "decoder_refusal", "load", "refusals", "schema_of"]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Any
 
-from tests.support.apiserver import problems
+from netlb.testing.apiserver.schema import problems
 
 __all__ = ["complaints", "rules"]
 

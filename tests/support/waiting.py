@@ -1,10 +1,11 @@
 """Waiting in tests: for something that must happen, however slow the machine is."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
-__all__ = ["eventually"]
+__all__ = ["becomes", "eventually"]
 
 T = TypeVar("T")
 
@@ -23,3 +24,10 @@ def eventually(look: Callable[[], T | None], what: str, within: float = 20.0) ->
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {within:g} s: {what}; last seen: {found!r}")
         time.sleep(_PAUSE)
+
+
+async def becomes(condition: Callable[[], bool], within: float = 20.0) -> None:
+    """Wait on the event loop until something is true; `within` as of `eventually`."""
+    async with asyncio.timeout(within):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(_PAUSE)
