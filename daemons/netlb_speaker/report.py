@@ -1,9 +1,8 @@
 """How it stands with each address that this node owns: what the status tree says of it. Pure."""
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from netlb.bgp.peers import Session
 from netlb.l2.probe import ProbeTimings
 from netlb.net import Address
 from netlb.plan import NodePlan
@@ -13,6 +12,9 @@ from netlb.reasons import Silence
 from netlb.reconcile import Status, StatusKind
 from netlb.source.status import Announcement
 from netlb_speaker.guard import Withheld
+
+if TYPE_CHECKING:
+    from netlb.bgp.peers import Session
 
 __all__ = ["announcements", "bgp_data", "silence"]
 
@@ -66,7 +68,7 @@ def _withheld(withheld: Withheld, timings: ProbeTimings) -> Announcement:
     return Announcement((), silence(withheld), message)
 
 
-def bgp_data(plan: BgpPlan, sessions: Mapping[str, Session], problem: str) -> dict[str, Any]:
+def bgp_data(plan: BgpPlan, sessions: Mapping[str, "Session"], problem: str) -> dict[str, Any]:
     """Return what routers are told, and how the sessions with them are, as plain data; nothing without peers."""
     if plan.state is None and not plan.silent:
         return {}

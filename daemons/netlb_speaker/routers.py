@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from netlb.bgp.adapter.gobgpd import Gobgpd
@@ -19,8 +17,9 @@ from netlb.bgp.peers import Session
 from netlb.errors import NetlbError
 from netlb.plan.bgp import BgpPlan
 from netlb.reconcile import Reconciler
+from netlb_speaker.gobgp import GobgpSettings
 
-__all__ = ["GobgpSettings", "Routers"]
+__all__ = ["Routers"]
 
 _AGAIN: Final = 10.0
 """Seconds until a gobgpd that could not be started is tried again."""
@@ -29,20 +28,8 @@ _DRAIN: Final = 5.0
 _PAUSE, _PATIENCE = 1.0, 2.0  # at an orderly end; all of it has 10 s
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GobgpSettings:
-    """Whose gobgpd is used."""
-
-    target: str = ""
-    """Where its API is; empty: one of our own, started when a peer is declared."""
-    shared: bool = False
-    """Whether somebody else speaks through it too."""
-    directory: Path
-    """Where the socket of our own is."""
-
-
 class Routers:
-    """Follows the plans. Nothing is started before a plan has something for routers."""
+    """Follows the plans. This module is loaded, and this made, only where a plan has something for routers."""
 
     def __init__(
         self,
@@ -56,7 +43,6 @@ class Routers:
         self._settings = settings
         self._on_change = on_change
         self._on_bug = on_bug
-        self._needed = asyncio.Event()
         self._plan: BgpPlan | None = None
         self._drained: asyncio.TimerHandle | None = None
         self._withdrawn = False
@@ -69,8 +55,6 @@ class Routers:
     def want(self, plan: BgpPlan) -> None:
         """Set the plan."""
         self._plan = plan
-        if plan.state is not None:
-            self._needed.set()
         if not plan.draining:
             self._withdrawn = False
             if self._drained:
@@ -83,7 +67,6 @@ class Routers:
     async def run(self) -> None:
         """Keep a gobgpd until cancelled; one that cannot be had is tried again, and nothing else suffers."""
         while True:
-            await self._needed.wait()
             try:
                 await self._speak()
             except NetlbError as error:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from prometheus_client import Metric
 
@@ -34,10 +34,13 @@ from netlb.runtime.metrics import counter, gauge, reconciler_metrics
 from netlb.source.directory import DirectorySource
 from netlb.source.status import node_path, node_status, service_l2_statuses
 from netlb.source.tree import StatusTree
+from netlb_speaker.gobgp import GobgpSettings
 from netlb_speaker.liveness import Liveness
 from netlb_speaker.prober import Prober
 from netlb_speaker.report import announcements, bgp_data, silence
-from netlb_speaker.routers import GobgpSettings, Routers
+
+if TYPE_CHECKING:
+    from netlb_speaker.routers import Routers
 
 __all__ = ["NAME", "AnnouncerFactory", "Speaker"]
 
@@ -116,9 +119,9 @@ class Speaker:
         self._snapshot: Snapshot | None = None
         self._settled_once = not watches
         self.liveness = Liveness(self._log, self._plan, grace=grace) if watches else None
-        self.routers = (
-            Routers(self._log, gobgp, on_change=self._news.set, on_bug=self._bug) if gobgp is not None else None
-        )
+        self._gobgp = gobgp
+        self._routing = asyncio.Event()
+        self.routers: Routers | None = None
         self.bgp: BgpPlan | None = None
         self.prober = Prober(self._announcer, timings, self._log, self._announce_what_may_be)
         self.status: Reconciler[str, str] = Reconciler("status", tree, on_bug=self._bug)
@@ -132,9 +135,8 @@ class Speaker:
         async for snapshot in self._source.snapshots():
             self._snapshot = snapshot
             self._plan()
-            if self.routers and not self._stopping:
-                self.bgp = plan_bgp(snapshot, self._node)
-                self.routers.want(self.bgp)
+            if self._gobgp is not None and not self._stopping:
+                self._plan_bgp(snapshot, self._gobgp)
 
     def _plan(self) -> None:
         """Plan by what is declared and who is alive now."""
@@ -149,6 +151,23 @@ class Speaker:
             held = {address for holding in self._snapshot.holdings.values() for address in holding.addresses}
             self.prober.planned(held, plan)
         self._announce_what_may_be()
+
+    def _plan_bgp(self, snapshot: Snapshot, gobgp: GobgpSettings) -> None:
+        """Plan what routers are told, and begin to tell them when there is something for the first time."""
+        self.bgp = plan_bgp(snapshot, self._node)
+        if self.routers is None and self.bgp.state is not None:
+            from netlb_speaker.routers import Routers  # noqa: PLC0415 - gRPC takes 20 MiB: for those who need it
+
+            self.routers = Routers(self._log, gobgp, on_change=self._news.set, on_bug=self._bug)
+            self._routing.set()
+        if self.routers is not None:
+            self.routers.want(self.bgp)
+
+    async def route(self) -> None:
+        """Tell routers, from when there is something to tell."""
+        await self._routing.wait()
+        if self.routers is not None:
+            await self.routers.run()
 
     async def announce(self) -> None:
         """Answer on the segments for as long as the speaker runs."""

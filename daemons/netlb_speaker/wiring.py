@@ -14,8 +14,8 @@ from netlb.runtime.metrics import StateCollector, new_registry
 from netlb.source.directory import DirectorySource
 from netlb.source.status import is_speakers, node_path
 from netlb.source.tree import StatusTree
+from netlb_speaker.gobgp import GobgpSettings
 from netlb_speaker.liveness import GRACE
-from netlb_speaker.routers import GobgpSettings
 from netlb_speaker.speaker import NAME, AnnouncerFactory, Speaker
 
 __all__ = ["NAME", "ConflictDetection", "LivenessMode", "SpeakerSettings", "build", "parse_gobgp"]
@@ -106,7 +106,7 @@ def build(
             "status": speaker.status.run,
             "counters": speaker.count,
             **({"liveness": speaker.liveness.run} if speaker.liveness else {}),
-            **({"bgp": speaker.routers.run} if speaker.routers else {}),
+            "bgp": speaker.route,
         },
         checks={
             "source": lambda: None if speaker.plan else "no snapshot yet",
