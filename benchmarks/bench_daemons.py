@@ -79,9 +79,9 @@ def start_daemon(node: Host, directory: Path, name: str, *options: str) -> Start
         while not is_ready(http):
             if process.poll() is not None or time.monotonic() > begin + _PATIENCE:
                 raise RuntimeError(f"{name} is not ready after {time.monotonic() - begin:.1f} s: {process.poll()}")
-            time.sleep(0.002)
+            time.sleep(0.002)  # how often it is asked: the error of what is measured, and stated in the method
         seconds = time.monotonic() - begin
-        time.sleep(_IDLE)
+        time.sleep(_IDLE)  # memory is that of a daemon that has nothing more to do
         return Start(seconds=seconds, resident_bytes=tuple(map(resident_bytes, family(process.pid))))
 
 

@@ -6,7 +6,6 @@ removed again; what cannot be brought about there is skipped, and says so.
 
 import json
 import os
-import shutil
 import subprocess
 import uuid
 from collections.abc import Iterator, Mapping
@@ -22,6 +21,7 @@ from lightkube.config.kubeconfig import KubeConfig
 from lightkube.config.models import User
 
 from netlb.testing.apiserver import ApiServer
+from tests.support.needs import needs_command
 
 REAL = os.environ.get("NETLB_TEST_KUBECONFIG")
 CRDS = Path(__file__).parents[2] / "deploy" / "crds"
@@ -583,8 +583,7 @@ def test_leases(api: Api) -> None:
 
 @double_only
 def test_kubectl_speaks_to_it(module_api: Api, tmp_path: Path) -> None:
-    if not (kubectl := shutil.which("kubectl")):
-        pytest.skip("needs kubectl")
+    kubectl = needs_command("kubectl", "kubernetes-client")
     assert module_api.double
     path = module_api.double.write_kubeconfig(tmp_path / "kubeconfig")
     command = [kubectl, "--kubeconfig", str(path), "--namespace", module_api.namespace]
@@ -603,8 +602,11 @@ def test_kubectl_speaks_to_it(module_api: Api, tmp_path: Path) -> None:
     assert "addresspool.netlb.io/k serverside-applied" in run(*applying, body=a_pool("k"))
     assert "service/web" == run("get", "svc", "--selector", "a=b", "--output", "name").strip()
     assert "192.0.2.0/24" in run("get", "lbpool", "k", "--output", "yaml")
-    status = json.dumps({"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}})
-    run("patch", "svc", "web", "--subresource", "status", "--type", "merge", "--patch", status)
+    found = json.loads(run("get", "svc", "web", "--output", "json"))
+    found["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}
+    status = f"/api/v1/namespaces/{module_api.namespace}/services/web/status"
+    # Not --subresource, which kubectl knows since 1.24: Debian 12 has 1.20.
+    run("replace", "--validate=false", "--raw", status, "--filename", "-", body=found)
     assert "192.0.2.1" == run("get", "svc", "web", "--output", "jsonpath={.status.loadBalancer.ingress[0].ip}")
     assert "deleted" in run("delete", "svc/web", "lbpool/k")
 

@@ -1,7 +1,7 @@
 """What every announcer promises, tried on the fake and, as root, on the real one between two namespaces."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 
@@ -12,29 +12,18 @@ from netlb.l2 import arp, ndp
 from netlb.l2.announces import Conflict, InterfaceAppeared, InterfaceVanished, WorkerDied, WorkerRestarted
 from netlb.l2.ethernet import format_mac, parse_mac
 from netlb.reasons import FrameVerdict
-from netlb.testing.lab import requirements
+from tests.support.waiting import becomes
 from tests.unit.l2.crafted import OTHER
-from tests.unit.l2.rigs import FakeRig, Rig, Worked, eventually, veth_rig
+from tests.unit.l2.rigs import Rig, Worked
 
 FOUR, SIX = "192.0.2.10", "2001:db8::c0:ffee"
 BOTH = [FOUR, SIX]
 
 
-@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.root)])
-def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
-    if request.param == "fake":
-        yield FakeRig()
-    elif missing := requirements():
-        pytest.skip("; ".join(missing))
-    else:
-        with veth_rig() as rig:
-            yield rig
-
-
 @asynccontextmanager
 async def ready(rig: Rig) -> AsyncIterator[Worked]:
     async with rig.announcer() as announcer:
-        await eventually(lambda: "n0" in {interface.name for interface in announcer.interfaces()})
+        await becomes(lambda: "n0" in {interface.name for interface in announcer.interfaces()})
         yield announcer
 
 
@@ -44,7 +33,7 @@ async def answers(rig: Rig, address: str, interface: str = "n0") -> None:
     async def only_us() -> bool:
         return [rig.mac(interface)] == await rig.ask(address, interface)
 
-    await eventually(only_us)
+    await becomes(only_us)
 
 
 def gratuitous(rig: Rig, address: str, interface: str = "n0") -> bytes:
@@ -138,9 +127,9 @@ def test_an_interface_that_vanishes_is_held_on_no_more_and_may_come_back(rig: Ri
         async with ready(rig) as announcer:
             rig.add_interface("n1")
             await announcer.hold_many({FOUR: None, SIX: None})
-            await eventually(lambda: names(announcer, SIX) == frozenset({"n0", "n1"}))
+            await becomes(lambda: names(announcer, SIX) == frozenset({"n0", "n1"}))
             rig.remove_interface("n1")
-            await eventually(lambda: ["n1"] == vanished(rig))
+            await becomes(lambda: ["n1"] == vanished(rig))
             assert ["n0"] == [interface.name for interface in announcer.interfaces()]
             assert frozenset({"n0"}) == names(announcer, FOUR) == names(announcer, SIX)
             await answers(rig, SIX)
@@ -155,7 +144,7 @@ def test_the_last_calls_interfaces_count(rig: Rig) -> None:
     async def scenario() -> None:
         async with ready(rig) as announcer:
             rig.add_interface("n1")
-            await eventually(lambda: len(announcer.interfaces()) == 2)
+            await becomes(lambda: len(announcer.interfaces()) == 2)
             await announcer.hold(FOUR, ["n0"])
             await answers(rig, FOUR, "n0")
             await announcer.hold(FOUR, ["n1"])
@@ -205,7 +194,7 @@ def test_what_a_conflicting_station_says_is_reported_once_and_not_answered(rig: 
                 async def all_judged(times: int = times) -> bool:
                     return (await announcer.stats()).verdicts[FrameVerdict.CONFLICT] == 2 * times
 
-                await eventually(all_judged)
+                await becomes(all_judged)
             expected = {Conflict(ip_address(address), format_mac(OTHER), "n0") for address in BOTH}
             conflicts = [event for event in rig.events if isinstance(event, Conflict)]
             assert expected == set(conflicts)
@@ -225,7 +214,7 @@ def test_a_dead_responder_is_replaced_by_one_that_answers_and_announces(rig: Rig
             frame = gratuitous(rig, address)
             assert 5 == await rig.announced(frame, 5)
             rig.kill_worker(announcer)
-            await eventually(lambda: announcer.restarts == 1)
+            await becomes(lambda: announcer.restarts == 1)
             await answers(rig, address)
             await rig.announced(frame, 6)
             assert announcer.worker_pid not in {None, first}

@@ -1,7 +1,6 @@
 """What every announcer promises about probes, tried on the fake and, as root, on the real one with real strangers."""
 
 import asyncio
-from collections.abc import Iterator
 from ipaddress import ip_address
 
 import pytest
@@ -11,10 +10,10 @@ from netlb.l2 import arp, ndp
 from netlb.l2.announces import Stranger
 from netlb.l2.ethernet import format_mac, parse_mac
 from netlb.l2.probe import ProbeTimings
-from netlb.testing.lab import requirements
 from tests.contract.test_l2_announcer import BOTH, FOUR, SIX, answers, gratuitous, ready
+from tests.support.waiting import becomes
 from tests.unit.l2.crafted import ASKER, OTHER
-from tests.unit.l2.rigs import FakeRig, Found, Rig, Worked, ends, eventually, veth_rig
+from tests.unit.l2.rigs import Found, Rig, Worked, ends
 
 QUICK = ProbeTimings(
     probe_wait=0.01, probe_min=0.01, probe_max=0.03, announce_wait=0.1, dup_addr_detect_transmits=2, retrans_timer=0.1
@@ -22,17 +21,6 @@ QUICK = ProbeTimings(
 LONG = ProbeTimings(probe_wait=0.0, announce_wait=3600.0, retrans_timer=3600.0)
 """A probe that ends only if something ends it."""
 A_STRANGER = Stranger(format_mac(ASKER), "n0")
-
-
-@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.root)])
-def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
-    if request.param == "fake":
-        yield FakeRig()
-    elif missing := requirements():
-        pytest.skip("; ".join(missing))
-    else:
-        with veth_rig() as rig:
-            yield rig
 
 
 def begin(announcer: Worked, *addresses: str, timings: ProbeTimings = QUICK) -> "asyncio.Future[Found]":
@@ -51,7 +39,7 @@ async def asked(rig: Rig, address: str) -> None:
         rig.pass_time()
         return rig.probed(probe_frame(rig, address)) > 0
 
-    await eventually(seen)
+    await becomes(seen)
 
 
 @pytest.mark.parametrize("address", BOTH)
@@ -152,7 +140,7 @@ def test_an_address_is_probed_on_the_interfaces_it_is_wanted_on(rig: Rig) -> Non
     async def scenario() -> None:
         async with ready(rig) as announcer:
             rig.add_interface("n1")
-            await eventually(lambda: len(announcer.interfaces()) == 2)
+            await becomes(lambda: len(announcer.interfaces()) == 2)
             rig.occupy(SIX)  # a Linux kernel answers ARP on every interface, whichever has the address
             for names, expected in (["n1"], None), (["n0", "n1", "n2"], A_STRANGER), (None, A_STRANGER):
                 probe = asyncio.ensure_future(announcer.probe({SIX: names}, QUICK))
@@ -183,7 +171,7 @@ def test_a_responder_that_dies_is_an_error_and_its_successor_probes(rig: Rig) ->
             rig.kill_worker(announcer)
             with pytest.raises(TransientError, match="gone"):
                 await ends(rig, probe)
-            await eventually(lambda: announcer.restarts == 1)
+            await becomes(lambda: announcer.restarts == 1)
             assert {ip_address(FOUR): None} == await ends(rig, begin(announcer, FOUR))
 
     rig.run(scenario)

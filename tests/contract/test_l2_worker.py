@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack
 from ipaddress import ip_address
@@ -27,8 +26,10 @@ from netlb.l2.ethernet import format_mac, parse_mac
 from netlb.l2.probe import ProbeTimings
 from netlb.testing.lab import requirements
 from netlb.testing.lab.namespaces import batch, inside
+from tests.support.needs import needs
+from tests.support.waiting import becomes, eventually
 from tests.unit.l2.crafted import ASKER, CRAFTED, HELD4, HELD6, Crafted
-from tests.unit.l2.rigs import MOMENT, PATIENCE, VethRig, eventually, veth_rig
+from tests.unit.l2.rigs import MOMENT, PATIENCE, VethRig, veth_rig
 
 pytestmark = pytest.mark.root
 
@@ -39,8 +40,7 @@ _PR_CAPBSET_DROP, _CAP_NET_RAW = 24, 13
 
 @pytest.fixture
 def rig() -> Iterator[VethRig]:
-    if missing := requirements():
-        pytest.skip("; ".join(missing))
+    needs(requirements())
     with veth_rig() as rig:
         yield rig
 
@@ -48,8 +48,7 @@ def rig() -> Iterator[VethRig]:
 @pytest.fixture(scope="module")
 def replies() -> dict[str, list[bytes]]:
     """What came back for each crafted frame from a node that holds both addresses."""
-    if missing := requirements():
-        pytest.skip("; ".join(missing))
+    needs(requirements())
     with veth_rig() as rig:
         return ask_all(rig)
 
@@ -61,7 +60,7 @@ def ask_all(rig: VethRig) -> dict[str, list[bytes]]:
         async with rig.announcer() as announcer:
             await announcer.hold_many({FOUR: None, SIX: None})
             # The bursts end first: their frames look like the answer to a duplicate address probe.
-            await eventually(lambda: len(about_held(rig.seen())) >= 10)
+            await becomes(lambda: len(about_held(rig.seen())) >= 10)
             for crafted in CRAFTED:
                 before = len(rig.seen())
                 rig.send(crafted.frame)
@@ -75,7 +74,7 @@ def ask_all(rig: VethRig) -> dict[str, list[bytes]]:
 
 
 async def answer_after(rig: VethRig, before: int) -> None:
-    await eventually(lambda: bool(about_held(rig.seen()[before:])))
+    await becomes(lambda: bool(about_held(rig.seen()[before:])))
 
 
 def about_held(frames: list[bytes]) -> list[bytes]:
@@ -94,7 +93,7 @@ async def answered(rig: VethRig) -> None:
     async def by_the_node() -> bool:
         return [rig.mac("n0")] == await rig.ask(FOUR)
 
-    await eventually(by_the_node)
+    await becomes(by_the_node)
 
 
 def test_the_groups_of_held_addresses_are_joined_and_left(rig: VethRig) -> None:
@@ -105,7 +104,7 @@ def test_the_groups_of_held_addresses_are_joined_and_left(rig: VethRig) -> None:
             await announcer.release(SIX)
             assert ("n0", GROUP) in memberships()
             rig.add_interface("n1")
-            await eventually(lambda: ("n1", GROUP) in memberships())
+            await becomes(lambda: ("n1", GROUP) in memberships())
             await announcer.release("2001:db8:1::c0:ffee")
             assert not {("n0", GROUP), ("n1", GROUP)} & memberships()
 
@@ -118,12 +117,12 @@ def test_the_group_of_a_probed_address_is_joined_meanwhile_and_kept_if_it_is_hel
     async def scenario() -> None:
         async with rig.announcer() as announcer:
             probe = asyncio.ensure_future(announcer.probe({SIX: None}, quick))
-            await eventually(lambda: ("n0", GROUP) in memberships())
+            await becomes(lambda: ("n0", GROUP) in memberships())
             assert {ip_address(SIX): None} == await probe
             assert ("n0", GROUP) not in memberships()
 
             probe = asyncio.ensure_future(announcer.probe({SIX: None}, quick))
-            await eventually(lambda: ("n0", GROUP) in memberships())
+            await becomes(lambda: ("n0", GROUP) in memberships())
             await announcer.hold(SIX)
             assert {ip_address(SIX): None} == await probe
             assert ("n0", GROUP) in memberships()
@@ -152,7 +151,7 @@ def test_a_kernel_that_probes_for_the_same_address_is_found(rig: VethRig) -> Non
     async def scenario() -> None:
         async with rig.announcer() as announcer:
             probe = asyncio.ensure_future(announcer.probe({SIX: None}, ProbeTimings(retrans_timer=PATIENCE)))
-            await eventually(lambda: rig.probed(ndp.probe(parse_mac(rig.mac("n0")), HELD6)) > 0)
+            await becomes(lambda: rig.probed(ndp.probe(parse_mac(rig.mac("n0")), HELD6)) > 0)
             batch([f"address add {SIX} dev far-n0"], rig.stranger)
             assert {ip_address(SIX): Stranger(format_mac(ASKER), "n0")} == await probe
 
@@ -170,10 +169,10 @@ def test_a_probe_that_could_not_be_sent_proves_nothing(rig: VethRig) -> None:
             await process.set_interface(index, parse_mac(rig.mac("n0")))
             batch(["link set n0 down"], rig.node)
             await process.probe(index, (HELD4,), ProbeTimings(probe_wait=0, probe_num=1, announce_wait=0.01))
-            await eventually(lambda: unsent(process))
+            await becomes(lambda: unsent(process))
             assert [] == events
             batch(["link set n0 up"], rig.node)
-            await eventually(lambda: [control.Probed(index, ((HELD4, b""),))] == events)
+            await becomes(lambda: [control.Probed(index, ((HELD4, b""),))] == events)
             assert 1 <= rig.probed(arp.probe(parse_mac(rig.mac("n0")), HELD4))
 
     async def unsent(process: ResponderProcess) -> bool:
@@ -211,7 +210,7 @@ def test_an_ipv6_address_is_not_held_where_the_link_is_too_narrow_for_ipv6(rig: 
         async with rig.announcer() as announcer:
             rig.add_interface("n1")
             batch(["link set n1 mtu 1000"], rig.node)
-            await eventually(lambda: len(announcer.interfaces()) == 2)
+            await becomes(lambda: len(announcer.interfaces()) == 2)
             await announcer.hold_many({FOUR: None, SIX: None})
             both, one = frozenset({"n0", "n1"}), frozenset({"n0"})
             assert {ip_address(FOUR): both, ip_address(SIX): one} == announcer.held()
@@ -225,9 +224,9 @@ def test_a_link_that_goes_down_and_comes_up_again(rig: VethRig) -> None:
             await announcer.hold(FOUR)
             for _ in range(3):
                 batch(["link set n0 down"], rig.node)
-                await eventually(lambda: frozenset() == announcer.held()[ip_address(FOUR)])
+                await becomes(lambda: frozenset() == announcer.held()[ip_address(FOUR)])
                 batch(["link set n0 up"], rig.node)
-                await eventually(lambda: frozenset({"n0"}) == announcer.held()[ip_address(FOUR)])
+                await becomes(lambda: frozenset({"n0"}) == announcer.held()[ip_address(FOUR)])
                 await answered(rig)
             assert announcer.restarts == 0
             kinds = [type(event) for event in rig.events]
@@ -241,9 +240,9 @@ def test_a_bridge_takes_the_place_of_the_interface_it_enslaves(rig: VethRig) -> 
         async with rig.announcer() as announcer:
             await announcer.hold(FOUR)
             batch(["link add name n1 type bridge", "link set n1 up", "link set n0 master n1"], rig.node)
-            await eventually(lambda: frozenset({"n1"}) == announcer.held()[ip_address(FOUR)])
+            await becomes(lambda: frozenset({"n1"}) == announcer.held()[ip_address(FOUR)])
             batch(["link set n0 nomaster"], rig.node)
-            await eventually(lambda: frozenset({"n0"}) == announcer.held()[ip_address(FOUR)])
+            await becomes(lambda: frozenset({"n0"}) == announcer.held()[ip_address(FOUR)])
 
     rig.run(scenario)
 
@@ -327,15 +326,14 @@ def test_the_example_runs_for_its_time(rig: VethRig) -> None:
 
 
 def wait_for_end(pid: int) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                return
-        except FileNotFoundError:
-            return
-        time.sleep(0.01)
-    raise AssertionError(f"process {pid} runs on")
+    eventually(lambda: ended(pid), f"process {pid} has ended")
+
+
+def ended(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
 
 
 def test_signals_to_the_group_do_not_end_it_and_its_argv_and_environment_are_bare(rig: VethRig) -> None:
@@ -454,4 +452,4 @@ async def cancelled(announcer: Announcer, call: Coroutine[None, None, None]) -> 
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
         await caller
-    await eventually(lambda: not announcer._changes)
+    await becomes(lambda: not announcer._changes)

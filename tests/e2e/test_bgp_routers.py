@@ -19,7 +19,9 @@ from netlb.errors import TransientError
 from netlb.net import Family
 from netlb.testing.lab import Host, Lab, requirements
 from tests.support import routers
-from tests.support.bgp import Kept, eventually, kept, without_gobgpd
+from tests.support.bgp import Kept, kept, without_gobgpd
+from tests.support.needs import needs
+from tests.support.waiting import becomes
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
 
@@ -30,8 +32,7 @@ FOUR, SIX = "203.0.113.10", "2001:db8:cafe::10"
 
 @pytest.fixture
 def lab() -> Iterator[Lab]:
-    if missing := [*requirements(), *without_gobgpd()]:
-        pytest.skip("; ".join(missing))
+    needs([*requirements(), *without_gobgpd()])
     with Lab(nodes=2, routers=1, clients=0, pods_per_node=0, name="bgp") as lab:
         yield lab
 
@@ -98,12 +99,11 @@ async def reached_by(router: Host, nodes: set[str], lab: Lab) -> None:
     """Wait until the router's kernel sends both addresses to exactly these nodes."""
     hosts = [lab.nodes[name] for name in nodes]
     expected = [{str(host.ipv4) for host in hosts}, {str(host.ipv6) for host in hosts}]
-    await eventually(lambda: expected == [routers.next_hops(router, prefix) for prefix in (FOUR, SIX)])
+    await becomes(lambda: expected == [routers.next_hops(router, prefix) for prefix in (FOUR, SIX)])
 
 
 def test_frr_sends_traffic_to_both_nodes_and_to_none_that_drains(lab: Lab, tmp_path: Path) -> None:
-    if missing := routers.missing_frr():
-        pytest.skip("; ".join(missing))
+    needs(routers.missing_frr())
     router = lab.routers["router-1"]
 
     async def scenario(frr: routers.Frr) -> None:
@@ -125,10 +125,10 @@ def test_frr_sends_traffic_to_both_nodes_and_to_none_that_drains(lab: Lab, tmp_p
             await reached_by(router, {"node-2"}, lab)
             assert 2 == frr.paths(FOUR)  # still there, for whoever has no other
             await one.settle(withdrawn(one.state))
-            await eventually(lambda: frr.paths(FOUR) == 1)
+            await becomes(lambda: frr.paths(FOUR) == 1)
             assert await one.established(router)
             await one.settle(disabled(one.state))
-            await eventually(lambda: is_down(one, router))
+            await becomes(lambda: is_down(one, router))
 
             await one.settle(one.state)
             await reached_by(router, {"node-1", "node-2"}, lab)
@@ -142,8 +142,7 @@ def test_frr_sends_traffic_to_both_nodes_and_to_none_that_drains(lab: Lab, tmp_p
 
 def test_with_graceful_restart_a_gobgpd_that_is_killed_costs_no_route(lab: Lab, tmp_path: Path) -> None:
     """The router keeps them, and is told the same ones again before End-of-RIB."""
-    if missing := routers.missing_frr():
-        pytest.skip("; ".join(missing))
+    needs(routers.missing_frr())
     router = lab.routers["router-1"]
     seen = tmp_path / "monitor"
 
@@ -155,12 +154,12 @@ def test_with_graceful_restart_a_gobgpd_that_is_killed_costs_no_route(lab: Lab, 
             with seen.open("w") as file:
                 router.popen(["ip", "monitor", "route"], stdout=file)
             one.gobgpd.kill()
-            await eventually(lambda: one.gobgpd.restarts == 1)
-            await eventually(lambda: one.established(router))
+            await becomes(lambda: one.gobgpd.restarts == 1)
+            await becomes(lambda: one.established(router))
             # What the router learns after the restart passes through the same queues, in order.
             late = Route(prefix=ip_network("203.0.113.11/32"), next_hop=one.host.ipv4)
             await one.settle(replace(one.state, peers=tuple(peers), routes=(*one.state.routes, late)))
-            await eventually(lambda: "203.0.113.11" in seen.read_text())
+            await becomes(lambda: "203.0.113.11" in seen.read_text())
             await reached_by(router, {"node-1"}, lab)
         assert [] == [line for line in seen.read_text().splitlines() if "Deleted" in line and FOUR in line]
 
@@ -169,8 +168,7 @@ def test_with_graceful_restart_a_gobgpd_that_is_killed_costs_no_route(lab: Lab, 
 
 
 def test_bird_sends_traffic_to_both_nodes(lab: Lab, tmp_path: Path) -> None:
-    if missing := routers.missing_bird():
-        pytest.skip("; ".join(missing))
+    needs(routers.missing_bird())
     router = lab.routers["router-1"]
 
     async def scenario() -> None:
@@ -191,8 +189,7 @@ def test_bird_sends_traffic_to_both_nodes(lab: Lab, tmp_path: Path) -> None:
 
 
 def test_a_wrong_password_keeps_the_session_down_until_it_is_mended(lab: Lab, tmp_path: Path) -> None:
-    if missing := routers.missing_bird():
-        pytest.skip("; ".join(missing))
+    needs(routers.missing_bird())
     router = lab.routers["router-1"]
 
     async def scenario() -> None:

@@ -13,6 +13,7 @@ from tests.support import routers
 from tests.support.bgp import without_gobgpd
 from tests.support.cluster import Cluster
 from tests.support.daemons import Daemon
+from tests.support.needs import needs
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(180)]
@@ -36,8 +37,7 @@ def native(kind: str, name: str, **spec: Any) -> str:
 @pytest.fixture
 def bgp(tmp_path: Path) -> Iterator[Cluster]:
     """Two nodes, a router with FRR, and a Service of both families; no daemon runs yet."""
-    if missing := [*requirements(), *without_gobgpd(), *routers.missing_frr()]:
-        pytest.skip("; ".join(missing))
+    needs([*requirements(), *without_gobgpd(), *routers.missing_frr()])
     (tmp_path / "site").mkdir()
     with Lab(nodes=2, routers=1, clients=0, pods_per_node=0, name="bgp") as lab:
         cluster = Cluster(tmp_path / "site", lab)

@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from ipaddress import IPv4Address, ip_address, ip_network
 from pathlib import Path
@@ -24,6 +24,7 @@ from netlb.reconcile import Reconciler
 from netlb.testing.gobgp import FakeGobgpd
 from netlb.testing.lab import Lab
 from netlb.testing.lab.namespaces import inside
+from tests.support.waiting import becomes
 
 PATIENCE = 30.0
 """Seconds in which what is expected comes, however busy the machine."""
@@ -33,16 +34,6 @@ ROUTER = Peer(address=ip_address("192.0.2.254"), asn=65000, password="correct ho
 FOUR = Route(prefix=ip_network("203.0.113.1/32"), next_hop=ip_address("192.0.2.1"))
 SIX = Route(prefix=ip_network("2001:db8::1/128"), next_hop=ip_address("2001:db8:1::1"))
 STATE = BgpState(SPEAKER, (ROUTER,), (FOUR, SIX))
-
-
-async def eventually(true: Callable[[], bool | Awaitable[bool]]) -> None:
-    """Wait with patience until something is true."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            result = true()
-            if result if isinstance(result, bool) else await result:
-                return
-            await asyncio.sleep(0.01)
 
 
 class Daemon(Protocol):
@@ -126,7 +117,7 @@ class _RealDaemon:
     async def restart(self) -> None:
         before = self._gobgpd.pid
         self._gobgpd.kill()
-        await eventually(lambda: self._gobgpd.pid not in (None, before))
+        await becomes(lambda: self._gobgpd.pid not in (None, before))
 
     def freeze(self) -> None:
         self._signal(signal.SIGSTOP)

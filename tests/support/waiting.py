@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 __all__ = ["becomes", "eventually"]
@@ -26,8 +26,11 @@ def eventually(look: Callable[[], T | None], what: str, within: float = 20.0) ->
         time.sleep(_PAUSE)
 
 
-async def becomes(condition: Callable[[], bool], within: float = 20.0) -> None:
+async def becomes(condition: Callable[[], bool | Awaitable[bool]], within: float = 30.0) -> None:
     """Wait on the event loop until something is true; `within` as of `eventually`."""
     async with asyncio.timeout(within):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+        while True:
+            found = condition()
+            if found if isinstance(found, bool) else await found:
+                return
             await asyncio.sleep(_PAUSE)

@@ -1,5 +1,6 @@
 """MetalLB's own rules, where they differ from ours: of its ConfigMap and of its objects alike."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 from netlb.api.meta import LabelSelector, ObjectMeta, Record
@@ -20,9 +21,9 @@ __all__ = [
 class MetalLBRecord(Record, frozen=True, kw_only=True):
     """Base of MetalLB's kinds: each says what it is in native terms."""
 
+    @abstractmethod
     def native(self) -> tuple[Record, ...]:
         """Return what the object says in native terms; whatever cannot be said has been refused before."""
-        raise NotImplementedError
 
     def unhonoured(self) -> tuple[tuple[str, str, str], ...]:
         """Return the fields that have no effect in this version: each with the problem and the remedy."""

@@ -42,7 +42,10 @@ class Connection:
             method, target, _ = lines[0].split(" ", 2)
             pairs = (line.partition(":") for line in lines[1:] if line)
             headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
-            body = await self._reader.readexactly(int(headers.get("content-length", 0)))
+            if headers.get("transfer-encoding") == "chunked":
+                body = await self._chunks()
+            else:
+                body = await self._reader.readexactly(int(headers.get("content-length", 0)))
         except (asyncio.IncompleteReadError, ConnectionError):
             return None
         url = urlsplit(target)
@@ -102,6 +105,15 @@ class Connection:
             await self._writer.wait_closed()
         except OSError:
             return
+
+    async def _chunks(self) -> bytes:
+        """Return a body whose length the client did not know beforehand (RFC 9112, section 7.1)."""
+        body = b""
+        while size := int((await self._reader.readuntil(b"\r\n")).partition(b";")[0], 16):
+            body += (await self._reader.readexactly(size + 2))[:-2]
+        while await self._reader.readuntil(b"\r\n") != b"\r\n":  # trailers, which nobody reads
+            pass
+        return body
 
     async def _send(self, data: bytes) -> None:
         if not self.frozen:

@@ -13,14 +13,14 @@ from tests.support.bgp import (
     real_rig,
     without_gobgpd,
 )
+from tests.support.needs import needs
 
 
 @pytest.fixture(params=["v3", "v4", pytest.param("real", marks=pytest.mark.root)])
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
     if request.param != "real":
         yield FakeRig(tmp_path, *((V3, 3) if request.param == "v3" else (V4, 4)))
-    elif missing := [*requirements(), *without_gobgpd()]:
-        pytest.skip("; ".join(missing))
     else:
+        needs([*requirements(), *without_gobgpd()])
         with real_rig(tmp_path) as rig:
             yield rig

@@ -26,9 +26,9 @@ from tests.support.bgp import (
     Relay,
     Rig,
     connected,
-    eventually,
     kept,
 )
+from tests.support.waiting import becomes
 
 
 def test_a_gobgpd_that_is_killed_is_filled_again_routes_before_peers(rig: Rig) -> None:
@@ -36,7 +36,7 @@ def test_a_gobgpd_that_is_killed_is_filled_again_routes_before_peers(rig: Rig) -
         async with rig.daemon() as daemon, kept(daemon.target) as one, connected(daemon.target) as client:
             await one.settle(STATE)
             await daemon.restart()
-            await eventually(lambda: one.count(DaemonBack) == 2)
+            await becomes(lambda: one.count(DaemonBack) == 2)
             await one.settled()
             assert STATE.records() == await one.speaker.operations.observe()
             assert 1 <= one.count(DaemonLost)
@@ -49,10 +49,10 @@ def test_a_speaker_that_is_stopped_is_started_again_though_no_event_tells(rig: R
     async def scenario() -> None:
         async with rig.daemon() as daemon, kept(daemon.target) as one, connected(daemon.target) as client:
             await one.settle(STATE)
-            await eventually(lambda: one.count(DaemonBack) == 1)
+            await becomes(lambda: one.count(DaemonBack) == 1)
             await asyncio.sleep(0.2)  # one question has been asked
             await client.stop_bgp()
-            await eventually(lambda: one.count(Drifted) >= 1)
+            await becomes(lambda: one.count(Drifted) >= 1)
             await one.settled()
             assert STATE.records() == await one.speaker.operations.observe()
             assert 0 == one.count(DaemonLost)
@@ -65,12 +65,12 @@ def test_a_route_that_somebody_deletes_or_changes_is_repaired_at_once(rig: Rig) 
         async with rig.daemon() as daemon, kept(daemon.target) as one, connected(daemon.target) as client:
             await one.settle(STATE)
             await client.send_paths([encode_withdrawal(client.dialect, FOUR.prefix)])
-            await eventually(lambda: one.count(Drifted) == 1)
+            await becomes(lambda: one.count(Drifted) == 1)
             await one.settled()
             assert 1 == len(await client.list_paths(Family.IPV4))
             changed = encode_path(client.dialect, Owner(65001), replace(SIX, med=7))
             await client.send_paths([changed])
-            await eventually(lambda: one.count(Drifted) >= 2)
+            await becomes(lambda: one.count(Drifted) >= 2)
             await one.settled()
             assert STATE.records() == await one.speaker.operations.observe()
 
@@ -95,14 +95,14 @@ def test_a_gobgpd_that_hangs_is_lost_and_found_again_as_it_was(rig: Rig) -> None
             await one.settle(STATE)
             daemon.freeze()
             try:
-                await eventually(lambda: one.count(DaemonLost) == 1)
+                await becomes(lambda: one.count(DaemonLost) == 1)
                 [lost] = [event for event in one.events if isinstance(event, DaemonLost)]
                 assert "no answer in time" in lost.problem
                 with pytest.raises(TransientError):
                     await one.speaker.sessions()
             finally:
                 daemon.thaw()
-            await eventually(lambda: one.count(DaemonBack) == 2)
+            await becomes(lambda: one.count(DaemonBack) == 2)
             await one.settled()
             assert STATE.records() == await one.speaker.operations.observe()
 
@@ -117,11 +117,11 @@ def test_a_connection_that_is_cut_is_made_again_and_nothing_was_lost(rig: Rig, t
             async with kept(relay.target) as one:
                 await one.settle(STATE)
                 await relay.cut()
-                await eventually(lambda: one.count(DaemonLost) == 1)
+                await becomes(lambda: one.count(DaemonLost) == 1)
                 assert 1 == len(await client.list_paths(Family.IPV4))  # gobgpd keeps no lease
                 one.reconciler.want(withdrawn(STATE).records())
                 await relay.mend()
-                await eventually(lambda: one.count(DaemonBack) == 2)
+                await becomes(lambda: one.count(DaemonBack) == 2)
                 await one.settled()
                 assert [] == await client.list_paths(Family.IPV4)
                 assert 1 == len(await client.list_peers())

@@ -29,9 +29,9 @@ from tests.support.bgp import (
     STATE,
     Rig,
     connected,
-    eventually,
     kept,
 )
+from tests.support.waiting import becomes
 
 
 def test_a_whole_state_is_brought_about_twice_for_nothing_and_taken_away(rig: Rig) -> None:
@@ -226,7 +226,7 @@ def test_sessions_are_told_of_with_their_peer(rig: Rig) -> None:
         async with rig.daemon() as daemon, kept(daemon.target) as one:
             await one.settle(STATE)
             key = Key(Kind.PEER, "192.0.2.254")
-            await eventually(lambda: any(isinstance(event, SessionChanged) for event in one.events))
+            await becomes(lambda: any(isinstance(event, SessionChanged) for event in one.events))
             heard = [event.session for event in one.events if isinstance(event, SessionChanged)]
             assert {key} == {session.key for session in heard}
             session = (await one.speaker.sessions())["192.0.2.254"]

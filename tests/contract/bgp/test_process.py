@@ -9,7 +9,6 @@ import stat
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,15 +20,17 @@ from netlb.bgp.adapter.operations import Tenancy
 from netlb.bgp.adapter.target import Target
 from netlb.bgp.events import Event, ProcessEnded, ProcessStarted
 from netlb.testing.lab import requirements
-from tests.support.bgp import PATIENCE, STATE, RealRig, connected, eventually, kept, real_rig, without_gobgpd
+from tests.support import waiting
+from tests.support.bgp import PATIENCE, STATE, RealRig, connected, kept, real_rig, without_gobgpd
+from tests.support.needs import needs, needs_command
+from tests.support.waiting import becomes
 
 ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[RealRig]:
-    if missing := [*requirements(), *without_gobgpd()]:
-        pytest.skip("; ".join(missing))
+    needs([*requirements(), *without_gobgpd()])
     with real_rig(tmp_path) as rig:
         yield rig
 
@@ -106,7 +107,7 @@ def test_one_that_ends_at_once_is_told_of_with_its_words_and_started_again(tmp_p
 
     async def scenario() -> None:
         async with Gobgpd(directory=tmp_path / "own", program=path, on_event=events.append) as gobgpd:
-            await eventually(lambda: gobgpd.restarts >= 2)
+            await becomes(lambda: gobgpd.restarts >= 2)
 
     asyncio.run(scenario())
     assert ProcessEnded("ended with status 3: no luck") in events
@@ -152,7 +153,7 @@ def test_one_that_is_killed_is_replaced(rig: RealRig, tmp_path: Path) -> None:
             for number in range(1, 4):
                 async with connected(gobgpd.target):
                     gobgpd.kill()
-                    await eventually(lambda number=number: gobgpd.restarts == number and gobgpd.pid is not None)  # type: ignore[misc]
+                    await becomes(lambda number=number: gobgpd.restarts == number and gobgpd.pid is not None)  # type: ignore[misc]
             assert 4 == len({event.pid for event in events if isinstance(event, ProcessStarted)})
             assert 3 == events.count(ProcessEnded("ended with SIGKILL"))
 
@@ -218,10 +219,7 @@ def test_it_ends_with_its_parent_however_that_ends(rig: RealRig, tmp_path: Path,
         assert not ended(pid)
         parent.send_signal(number)
         parent.wait(PATIENCE)
-        deadline = time.monotonic() + PATIENCE
-        while not ended(pid):
-            assert time.monotonic() < deadline, f"process {pid} runs on"
-            time.sleep(0.01)
+        waiting.eventually(lambda: ended(pid), f"process {pid} has ended")
     finally:
         parent.kill()
         parent.communicate()
@@ -242,8 +240,7 @@ def test_the_end_of_the_thread_that_asked_for_it_is_not_its_end(rig: RealRig, tm
 
 @pytest.mark.root
 def test_tls_where_the_server_has_it(rig: RealRig, tmp_path: Path) -> None:
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl: the command is not found; install openssl")
+    needs_command("openssl", "openssl")
     key, certificate, socket = tmp_path / "key.pem", tmp_path / "cert.pem", tmp_path / "tls.sock"
     request = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=gobgpd"
     subprocess.run(
@@ -257,7 +254,7 @@ def test_tls_where_the_server_has_it(rig: RealRig, tmp_path: Path) -> None:
         command = ["gobgpd", f"--api-hosts=unix://{socket}", "--pprof-disable", *tls]
         with spawn(command) as process:
             try:
-                await eventually(socket.exists)
+                await becomes(socket.exists)
                 target = Target(
                     address=f"unix:{socket}", root_certificates=certificate.read_bytes(), server_name="gobgpd"
                 )

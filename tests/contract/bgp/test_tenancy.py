@@ -26,10 +26,10 @@ from tests.support.bgp import (
     STATE,
     Rig,
     connected,
-    eventually,
     kept,
     start,
 )
+from tests.support.waiting import becomes
 
 SOMEBODY = Owner(65001, 99)
 
@@ -42,7 +42,7 @@ def test_another_as_number_is_refused_and_nothing_is_touched(rig: Rig) -> None:
             for tenancy in (Tenancy.SOLE, Tenancy.SHARED):
                 async with kept(daemon.target, tenancy=tenancy) as one:
                     one.reconciler.want(BgpState(SPEAKER, routes=(FOUR,)).records())
-                    await eventually(lambda: any("AS 65099" in problem for problem in one.problems()))
+                    await becomes(lambda: any("AS 65099" in problem for problem in one.problems()))
                     assert any("and AS 65001 with router id 192.0.2.1" in problem for problem in one.problems())
             running = await client.get_bgp()
             assert running is not None
@@ -61,7 +61,7 @@ def test_another_router_id_is_refused_unless_the_gobgpd_is_shared(rig: Rig) -> N
             await start(client)
             async with kept(daemon.target) as one:
                 one.reconciler.want(wanted.records())
-                await eventually(lambda: any("with router id 192.0.2.1" in problem for problem in one.problems()))
+                await becomes(lambda: any("with router id 192.0.2.1" in problem for problem in one.problems()))
             async with kept(daemon.target, tenancy=Tenancy.SHARED) as one:
                 await one.settle(wanted)
             assert 1 == len(await client.list_paths(Family.IPV4))
@@ -75,7 +75,7 @@ def test_a_gobgpd_of_our_own_gets_another_speaker_when_that_is_wanted(rig: Rig) 
             await one.settle(STATE)
             state = replace(STATE, speaker=replace(SPEAKER, asn=65002))
             one.reconciler.want(state.records())
-            await eventually(lambda: one.count(Drifted) >= 1)
+            await becomes(lambda: one.count(Drifted) >= 1)
             await one.settled()
             assert state.records() == await one.speaker.operations.observe()
 
@@ -112,7 +112,7 @@ def test_in_a_shared_gobgpd_only_what_is_ours_is_touched(rig: Rig) -> None:
         async with rig.daemon() as daemon, connected(daemon.target) as client:
             async with kept(daemon.target, tenancy=Tenancy.SHARED) as one:
                 one.reconciler.want(STATE.records())
-                await eventually(lambda: any("is not started" in problem for problem in one.problems()))
+                await becomes(lambda: any("is not started" in problem for problem in one.problems()))
                 await start(client)
                 await client.send_paths([encode_path(client.dialect, SOMEBODY, theirs)])
                 await add_stranger(client)
@@ -122,7 +122,7 @@ def test_in_a_shared_gobgpd_only_what_is_ours_is_touched(rig: Rig) -> None:
                     "somebody else announces 198.51.100.1/32 through this gobgpd; it is left alone (TakenByAnother)",
                     "somebody else has configured the peer 192.0.2.253; it is left alone (TakenByAnother)",
                 }
-                await eventually(lambda: told == one.problems())
+                await becomes(lambda: told == one.problems())
                 one.reconciler.want({})
                 await one.settled()
             assert ["192.0.2.253"] == [peer.conf.neighbor_address for peer in await client.list_peers()]

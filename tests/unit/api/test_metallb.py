@@ -4,7 +4,8 @@ import pytest
 
 from netlb.api.decode import decode
 from netlb.api.dialects import DEFAULT, Compatibility, Foreign, Translation
-from netlb.api.dialects.metallb import translate
+from netlb.api.dialects.metallb import KINDS, translate
+from netlb.api.dialects.metallb_rules import MetalLBRecord
 from netlb.api.documents import parse_documents
 from netlb.api.meta import LabelSelector, LabelSelectorRequirement, ObjectMeta, Record
 from netlb.api.v1alpha1 import (
@@ -621,3 +622,10 @@ def test_of_two_objects_the_older_one_stays() -> None:
     old = advertise("z", "localPref: 1").replace("name: z", "name: z, creationTimestamp: '2020-01-01T00:00:00Z'")
     new = advertise("a", "localPref: 2").replace("name: a", "name: a, creationTimestamp: '2021-01-01T00:00:00Z'")
     assert ["a"] == [ref.name for ref in read(*POOLS, new, old).refused]
+
+
+def test_every_kind_says_what_it_is_in_native_terms() -> None:
+    """msgspec makes records whether methods are abstract or not, so that nobody else would notice."""
+    kinds = [kind for kind in KINDS.values() if issubclass(kind, MetalLBRecord)]
+    assert kinds
+    assert [] == [kind for kind in kinds if getattr(kind.native, "__isabstractmethod__", False)]

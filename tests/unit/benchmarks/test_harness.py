@@ -4,13 +4,13 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from benchmarks.harness.machine import Cpus, debian_version, machine_facts, machine_facts_after
 from benchmarks.harness.processes import cpu_nanoseconds, ended, family, pinned, resident_bytes
+from tests.support.waiting import eventually
 
 PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'])"
 REPLAYED = """
@@ -41,9 +41,8 @@ def python(program: str) -> "subprocess.Popen[str]":
 
 def test_a_family_is_a_process_with_its_children() -> None:
     with python(PARENT) as process:
-        deadline = time.monotonic() + 10
-        while len(pids := family(process.pid)) < 2 and time.monotonic() < deadline:
-            time.sleep(0.01)
+        eventually(lambda: len(family(process.pid)) == 2, "it has a child")
+        pids = family(process.pid)
         assert process.stdin is not None
         process.stdin.close()
     assert 2 == len(pids)

@@ -27,8 +27,6 @@ PEER = Peer(address=ip_address("192.0.2.254"), asn=65000)
 def test_the_descriptors_are_what_the_proto_file_compiles_to() -> None:
     tool = [sys.executable, str(ROOT / "tools" / "compile_proto.py"), "--check"]
     ran = subprocess.run(tool, capture_output=True, text=True, check=False)
-    if "no compiler" in ran.stderr:
-        pytest.skip(ran.stderr.strip())
     assert (0, "") == (ran.returncode, ran.stderr)
 
 

@@ -12,6 +12,7 @@ from netlb.ipam.adapter import netbox_api
 from netlb.ipam.adapter.netbox import NetBox
 from netlb.ipam.source import SourceRefusedError
 from netlb.testing.http_double import Fault, HttpDouble, Request, Response
+from tests.support.needs import needs_command
 from tests.unit.ipam.netbox_rig import EDGE, NetBoxRig, claim
 
 WEB, API = claim(), claim("api")
@@ -246,12 +247,20 @@ def test_words_of_the_server_are_short_and_without_the_token(rig: NetBoxRig) -> 
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("tls")
     key, cert = folder / "key.pem", folder / "cert.pem"
-    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    new = [
+        needs_command("openssl", "openssl"),
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "2",
+    ]
     names = ["-subj", "/CN=netbox", "-addext", "subjectAltName=IP:127.0.0.1"]
-    try:
-        subprocess.run([*new, *names, "-keyout", key, "-out", cert], check=True, capture_output=True)
-    except FileNotFoundError:
-        pytest.skip("openssl is not installed")
+    subprocess.run([*new, *names, "-keyout", key, "-out", cert], check=True, capture_output=True)
     return key, cert
 
 

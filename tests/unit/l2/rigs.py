@@ -8,7 +8,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import replace
 from ipaddress import ip_address
@@ -22,6 +22,7 @@ from netlb.l2.ethernet import format_mac
 from netlb.net import Address
 from netlb.testing.l2 import FakeAnnouncer, FakeSegment
 from netlb.testing.lab.namespaces import batch, inside
+from tests.support.waiting import becomes
 from tests.unit.l2.crafted import ASKER, REQUEST, SOLICITATION
 
 PATIENCE = 30.0
@@ -84,16 +85,6 @@ class Rig(Protocol):
         """Let a little time pass where it does not by itself."""
 
 
-async def eventually(true: Callable[[], bool | Awaitable[bool]]) -> None:
-    """Wait with patience until something is true."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            result = true()
-            if result if isinstance(result, bool) else await result:
-                return
-            await asyncio.sleep(0.005)
-
-
 async def ends(rig: Rig, probe: "asyncio.Future[Found]") -> Found:
     """Let time pass until a probe has ended; return what it found."""
 
@@ -101,7 +92,7 @@ async def ends(rig: Rig, probe: "asyncio.Future[Found]") -> Found:
         rig.pass_time()
         return probe.done()
 
-    await eventually(done)
+    await becomes(done)
     return probe.result()
 
 
@@ -247,7 +238,7 @@ class VethRig:
         self._sockets["n0"].send(frame)
 
     async def announced(self, frame: bytes, times: int, interface: str = "n0") -> int:
-        await eventually(lambda: self.seen(interface).count(frame) >= times)
+        await becomes(lambda: self.seen(interface).count(frame) >= times)
         return self.seen(interface).count(frame)
 
     def probed(self, frame: bytes, interface: str = "n0") -> int:

@@ -1,7 +1,6 @@
 """The client: how it finds its API server, what it says when something fails, and what it never says."""
 
 import asyncio
-import shutil
 import ssl
 import subprocess
 import traceback
@@ -22,6 +21,7 @@ from netlb.source.kube_events import EVENTS, event_body
 from netlb.source.kube_kinds import NATIVE, SERVICES
 from netlb.source.reflector import List, Watch
 from netlb.testing.apiserver import ApiServer
+from tests.support.needs import needs_command
 
 T = TypeVar("T")
 
@@ -108,8 +108,7 @@ def test_a_kubeconfig_that_changes_is_read_again_once_it_is_refused(server: ApiS
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with a key and a certificate for 127.0.0.1."""
-    if not (openssl := shutil.which("openssl")):
-        pytest.skip("needs openssl")
+    openssl = needs_command("openssl", "openssl")
     path = tmp_path_factory.mktemp("tls") / "both.pem"
     subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
     new = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", *subject]

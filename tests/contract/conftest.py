@@ -1,0 +1,19 @@
+"""The two worlds that an announcer is tried in."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from netlb.testing.lab import requirements
+from tests.support.needs import needs
+from tests.unit.l2.rigs import FakeRig, Rig, veth_rig
+
+
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.root)])
+def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    if request.param == "fake":
+        yield FakeRig()
+    else:
+        needs(requirements())
+        with veth_rig() as rig:
+            yield rig
