@@ -40,12 +40,11 @@ class Liveness:
         self._alive: set[str] = set()
         self.dead: frozenset[str] = frozenset()
 
-    async def run(self) -> None:
-        """Watch until cancelled."""
-        async with Bfd(on_event=self._heard) as self._bfd:
-            self.watch(self._wanted)
-            self._on_change()  # whoever waits to know has nobody to wait for, perhaps
-            await asyncio.Event().wait()
+    def begin(self, bfd: Bfd) -> None:
+        """Begin to watch what is wanted, by a BFD that others may use too."""
+        self._bfd = bfd
+        self.watch(self._wanted)
+        self._on_change()  # whoever waits to know has nobody to wait for, perhaps
 
     def watch(self, nodes: Mapping[str, Address]) -> None:
         """Watch these nodes, and no others."""
@@ -87,7 +86,7 @@ class Liveness:
         if self._bfd is None:
             return
         try:
-            self._bfd.add(peer, self._settings)
+            self._bfd.add(peer, self._settings, self._heard)
         except NetlbError as error:
             self._log.warning("node not watched", node=node, address=str(peer.address), problem=str(error))
             return

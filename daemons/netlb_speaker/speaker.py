@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from prometheus_client import Metric
 
 from netlb.api.snapshot import Snapshot
+from netlb.bfd.adapter.bfd import Bfd
 from netlb.errors import TransientError
 from netlb.findings import Finding
 from netlb.l2.adapter.operations import L2Operations, Where
@@ -162,6 +163,13 @@ class Speaker:
             self._routing.set()
         if self.routers is not None:
             self.routers.want(self.bgp)
+
+    async def watch(self) -> None:
+        """Have BFD: of its ports there is one user on a node, and its sockets are opened when a session needs them."""
+        async with Bfd() as bfd:
+            if self.liveness:
+                self.liveness.begin(bfd)
+            await asyncio.Event().wait()
 
     async def route(self) -> None:
         """Tell routers, from when there is something to tell."""

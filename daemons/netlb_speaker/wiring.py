@@ -105,7 +105,7 @@ def build(
             "report": speaker.report,
             "status": speaker.status.run,
             "counters": speaker.count,
-            **({"liveness": speaker.liveness.run} if speaker.liveness else {}),
+            "bfd": speaker.watch,
             "bgp": speaker.route,
         },
         checks={

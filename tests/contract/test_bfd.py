@@ -319,6 +319,21 @@ def test_a_peer_that_cannot_be(field: str, make: Callable[[], Peer]) -> None:
     assert field == refused.value.setting
 
 
+def test_a_session_may_have_a_hearer_of_its_own(pair: Pair) -> None:
+    peer, own = Peer(ip_address("192.0.0.2"), "n0"), list[tuple[Peer, Event]]()
+
+    async def play(bfd: Bfd, common: list[tuple[Peer, Event]]) -> None:
+        bfd.add(peer, SLOW, lambda peer, event: own.append((peer, event)))
+        known = bfd.status(peer).local_discriminator
+        stranger.sendto(encode(ControlPacket(9, known, State.INIT, 200, 50_000, 50_000)), ("192.0.0.1", 3784))
+        await until(lambda: bfd.status(peer).state is State.UP, "up")
+        assert [peer] == [about for about, event in own if isinstance(event, Up)]
+        assert [] == common
+
+    with pair.stranger("192.0.0.2", 50_000) as stranger:
+        pair.run(play)
+
+
 def test_a_cancelled_removal_ends_by_itself(pair: Pair) -> None:
     peer = Peer(ip_address("192.0.0.2"), "n0")
 

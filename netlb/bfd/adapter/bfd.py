@@ -92,11 +92,15 @@ class Bfd:
     """
 
     def __init__(self, *, on_event: Callable[[Peer, Event], None] | None = None) -> None:
-        """`on_event` is called from the event loop and must neither wait nor raise."""
+        """`on_event` is called for each session that brings no callable of its own.
+
+        Both are called from the event loop and must neither wait nor raise.
+        """
         self._emit: Callable[[Peer, Event], None] = on_event or (lambda _peer, _event: None)
         self._engine = Engine()
         self._sessions: dict[Peer, int] = {}
         self._peers: dict[int, Peer] = {}
+        self._hearers: dict[Peer, Callable[[Peer, Event], None]] = {}
         self._leaving: dict[int, asyncio.Future[None]] = {}
         self._watched: set[int] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -116,8 +120,10 @@ class Bfd:
         finally:
             self._close()
 
-    def add(self, peer: Peer, settings: Settings = DEFAULTS) -> None:
-        """Begin a session.
+    def add(
+        self, peer: Peer, settings: Settings = DEFAULTS, on_event: Callable[[Peer, Event], None] | None = None
+    ) -> None:
+        """Begin a session. A Bfd may serve several users, each with an `on_event` of its own.
 
         SettingError where the settings do not suit the peer, or it has a session already; DataplaneError where the
         kernel refuses: no such interface, no route, the local address is not this node's, the port is taken.
@@ -133,6 +139,7 @@ class Bfd:
             raise SettingError(f"peer {peer}", problem, "use that one, or remove it first") from None
         self._sessions[peer] = discriminator
         self._peers[discriminator] = peer
+        self._hearers[peer] = on_event or self._emit
         for fileno in self._engine.filenos() - self._watched:
             self._watched.add(fileno)
             self._loop.add_reader(fileno, self._readable, fileno)
@@ -186,7 +193,7 @@ class Bfd:
 
     def _stop(self, peer: Peer) -> asyncio.Future[None] | None:
         discriminator = self._sessions.pop(peer)
-        del self._peers[discriminator]
+        del self._peers[discriminator], self._hearers[peer]
         self._engine.stop(discriminator, self._loop.time())
         if discriminator not in self._engine.sessions:
             return None
@@ -218,7 +225,7 @@ class Bfd:
         for discriminator, event in self._engine.take_events():
             peer = self._peers.get(discriminator)
             if peer is not None:
-                self._emit(peer, event)
+                self._hearers[peer](peer, event)
 
     def _close(self) -> None:
         if self._timer is not None:
