@@ -33,7 +33,7 @@ def review(intake: Intake, document: Document) -> Review:
     findings = [
         finding
         for finding in validate(trial.snapshot({}))
-        if finding not in before or finding.origin == document.origin or (subject and finding.subject == subject)
+        if finding not in before or (subject and finding.subject == subject)
     ]
     return Review(
         tuple(finding for finding in findings if finding.severity is Severity.ERROR),

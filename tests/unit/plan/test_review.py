@@ -5,7 +5,7 @@ import pytest
 from netlb.api.documents import Document, parse_documents
 from netlb.api.intake import Intake
 from netlb.plan.review import review
-from tests.manifests import advertisement, declare, pool
+from tests.manifests import advertisement, pool
 
 
 def document(origin: str, manifest: str) -> Document:
@@ -16,9 +16,9 @@ def document(origin: str, manifest: str) -> Document:
 @pytest.fixture
 def intake() -> Intake:
     intake = Intake()
-    declare(intake, "one", pool("one", "192.0.2.0/28"))
-    declare(intake, "all", advertisement())
-    declare(intake, "wrong", pool("wrong", "nonsense"))
+    known = {"one": pool("one", "192.0.2.0/28"), "all": advertisement(), "wrong": pool("wrong", "nonsense")}
+    for origin, manifest in known.items():
+        intake.declare(origin, (document(origin, manifest),))
     return intake
 
 
