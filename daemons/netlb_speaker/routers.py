@@ -18,6 +18,7 @@ from netlb.errors import NetlbError
 from netlb.plan.bgp import BgpPlan
 from netlb.reconcile import Reconciler
 from netlb_speaker.gobgp import GobgpSettings
+from netlb_speaker.patience import Patience
 
 __all__ = ["Routers"]
 
@@ -47,6 +48,7 @@ class Routers:
         self._drained: asyncio.TimerHandle | None = None
         self._withdrawn = False
         self._gobgpd: Gobgpd | None = None
+        self._patience = Patience(self._replace)
         self.problem = ""
         """Why routers hear nothing at present; empty if they do, or need not."""
         self.sessions: dict[str, Session] = {}
@@ -73,8 +75,6 @@ class Routers:
                 self._tell(str(error))
                 self._log.error("no BGP", problem=str(error))
                 await asyncio.sleep(_AGAIN)
-            finally:
-                self.reconciler = None
 
     async def leave(self) -> None:
         """Let routers prefer others, withdraw, and end the sessions."""
@@ -91,6 +91,7 @@ class Routers:
 
     async def _speak(self) -> None:
         async with AsyncExitStack() as stack:
+            stack.callback(self._forget)
             tenancy = Tenancy.SHARED if self._settings.shared else Tenancy.SOLE
             target = Target(address=self._settings.target)
             if not self._settings.target:
@@ -107,6 +108,11 @@ class Routers:
             tasks.create_task(self.reconciler.run())
             self._apply()
             await asyncio.Event().wait()
+
+    def _forget(self) -> None:
+        self._patience.found()
+        self.reconciler = None
+        self._gobgpd = None
 
     def _apply(self) -> None:
         if self.reconciler is None or self._plan is None:
@@ -130,10 +136,11 @@ class Routers:
                 self.sessions.clear()
                 if self.reconciler is not None:
                     self.reconciler.lost()
-                if self._gobgpd is not None and self._gobgpd.pid is not None:
-                    self._gobgpd.kill()  # it hangs; another one is started in its place
+                if self._gobgpd is not None:
+                    self._patience.lost()
             case DaemonBack(service):
                 self._log.info("gobgpd answers", api=service)
+                self._patience.found()
                 self._tell("")
                 if self.reconciler is not None:
                     self.reconciler.refresh()
@@ -149,8 +156,14 @@ class Routers:
                 self._on_change()
             case ProcessStarted(pid):
                 self._log.info("gobgpd started", pid=pid)
+                self._patience.started()
             case ProcessEnded(problem):
                 self._log.error("gobgpd ended", problem=problem)
+
+    def _replace(self) -> None:
+        if self._gobgpd is not None and self._gobgpd.pid is not None:
+            self._log.error("gobgpd hangs and is killed", pid=self._gobgpd.pid)
+            self._gobgpd.kill()  # another one is started in its place
 
     def _tell(self, problem: str) -> None:
         self.problem = problem
