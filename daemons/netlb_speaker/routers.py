@@ -1,7 +1,7 @@
 """What this node tells routers by BGP: a gobgpd, started or found, is kept as the plan says."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
@@ -10,15 +10,16 @@ from netlb.bgp.adapter.leave import leave
 from netlb.bgp.adapter.operations import Tenancy
 from netlb.bgp.adapter.speaker import GobgpSpeaker
 from netlb.bgp.adapter.target import Target
-from netlb.bgp.drain import withdrawn
+from netlb.bgp.drain import kept_down, withdrawn
 from netlb.bgp.events import DaemonBack, DaemonLost, Drifted, Event, ProcessEnded, ProcessStarted, SessionChanged
-from netlb.bgp.model import Key, Record
+from netlb.bgp.model import BgpState, Key, Record
 from netlb.bgp.peers import Session
 from netlb.errors import NetlbError
 from netlb.plan.bgp import BgpPlan
 from netlb.reconcile import Reconciler
 from netlb_speaker.gobgp import GobgpSettings
 from netlb_speaker.patience import Patience
+from netlb_speaker.router_liveness import RouterLiveness
 
 __all__ = ["Routers"]
 
@@ -47,16 +48,19 @@ class Routers:
         self._plan: BgpPlan | None = None
         self._drained: asyncio.TimerHandle | None = None
         self._withdrawn = False
+        self._leaving = False
         self._gobgpd: Gobgpd | None = None
         self._patience = Patience(self._replace)
         self.problem = ""
         """Why routers hear nothing at present; empty if they do, or need not."""
         self.sessions: dict[str, Session] = {}
         self.reconciler: Reconciler[Key, Record] | None = None
+        self.liveness = RouterLiveness(log, self._router_changed)
 
     def want(self, plan: BgpPlan) -> None:
         """Set the plan."""
         self._plan = plan
+        self.liveness.watch(plan.watches)
         if not plan.draining:
             self._withdrawn = False
             if self._drained:
@@ -78,8 +82,10 @@ class Routers:
 
     async def leave(self) -> None:
         """Let routers prefer others, withdraw, and end the sessions."""
-        if self.reconciler is not None and self._plan is not None and self._plan.state is not None:
-            await leave(self.reconciler, self._plan.state, pause=_PAUSE, patience=_PATIENCE)
+        self._leaving = True
+        state = self._state()
+        if self.reconciler is not None and state is not None:
+            await leave(self.reconciler, state, pause=_PAUSE, patience=_PATIENCE)
 
     def why_not_ready(self) -> str | None:
         """Return why routers do not hear all they should, or None."""
@@ -114,14 +120,21 @@ class Routers:
         self.reconciler = None
         self._gobgpd = None
 
+    def _state(self) -> BgpState | None:
+        """Return what gobgpd should have now: as planned, but for what is drained and who is dead."""
+        state = self._plan.state if self._plan else None
+        if state is None:
+            return None
+        return kept_down(withdrawn(state) if self._withdrawn else state, self.liveness.down)
+
     def _apply(self) -> None:
-        if self.reconciler is None or self._plan is None:
-            return
-        state = self._plan.state
-        records: Mapping[Key, Record] = {}
-        if state is not None:
-            records = (withdrawn(state) if self._withdrawn else state).records()
-        self.reconciler.want(records)
+        if self.reconciler is not None and self._plan is not None and not self._leaving:
+            state = self._state()
+            self.reconciler.want(state.records() if state else {})
+
+    def _router_changed(self) -> None:
+        self._apply()
+        self._on_change()
 
     def _drain_over(self) -> None:
         self._drained = None
