@@ -13,7 +13,6 @@ from netlb.runtime.config import CommonSettings, DirectorySpec, KubeSpec, common
 from netlb.runtime.listen import TcpListen
 from netlb.runtime.log import LogFormat, LogLevel
 
-
 SOURCES = "dir:PATH, kube or kube:KUBECONFIG"
 
 
