@@ -23,16 +23,26 @@ __all__ = [
     "DirectorySpec",
     "KubeSpec",
     "SourceSpec",
+    "Switch",
     "common_options",
     "compatibility_options",
     "one_of",
     "option",
     "parse_choice",
     "parse_source",
+    "parse_switch",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
 E = TypeVar("E", bound=StrEnum)
+
+
+class Switch(StrEnum):
+    """Whether something is done."""
+
+    ON = "on"
+    OFF = "off"
+
 
 SOURCES = "dir:PATH, kube or kube:KUBECONFIG"
 
@@ -74,6 +84,16 @@ class CommonSettings:
     compatibility: Compatibility
     namespace: str = ""
     """Of netlb's own objects in the API; empty: that of the pod, or of the kubeconfig's context."""
+
+    @property
+    def directory(self) -> Path | None:
+        """The directory of manifests; None: the API server."""
+        return self.source.path if isinstance(self.source, DirectorySpec) else None
+
+    @property
+    def kubeconfig(self) -> Path | None:
+        """The kubeconfig that was named, if any."""
+        return self.source.kubeconfig if isinstance(self.source, KubeSpec) else None
 
     @classmethod
     def parse(
@@ -161,6 +181,11 @@ def parse_source(text: str | None) -> SourceSpec:
     if scheme == "kube":
         return KubeSpec(Path(path) if path else None)
     return DirectorySpec(Path(path))
+
+
+def parse_switch(setting: str, text: str) -> bool:
+    """Read on or off. Raises `SettingError`."""
+    return parse_choice(setting, Switch, text) is Switch.ON
 
 
 def parse_choice(setting: str, choices: type[E], text: str) -> E:
