@@ -108,16 +108,10 @@ class _Cluster:
             self._client,
             Intake(compatibility, settings.serving),
             watched(compatibility, endpoints=False),
-            on_services=lambda services: statuses.see(services),
             pace=self._pace,
         )
-        statuses = ClusterStatuses(
-            self._client,
-            source.find,
-            self.recorder,
-            why_not=self.terms.why_not,
-            drifted=lambda: controller.status.refresh(),
-        )
+        statuses = ClusterStatuses(self._client, source.find, self.recorder, why_not=self.terms.why_not)
+        source.on_services = statuses.see
         controller = Controller(
             source,
             statuses,
@@ -126,6 +120,7 @@ class _Cluster:
             make_source=self._make_source,
             held=_nothing,
         )
+        statuses.drifted = controller.status.refresh
         return controller
 
 

@@ -16,21 +16,21 @@ from netlb.plan import ClusterPlan
 __all__ = ["Form", "Results"]
 
 D = TypeVar("D")
-Written = TypeVar("Written", covariant=True)
+D_co = TypeVar("D_co", covariant=True)
 
 
-class Form(Protocol[Written]):
+class Form(Protocol[D_co]):
     """How results are written down."""
 
     def key(self, service: ObjectRef) -> str:
         """Return the key of what is said of a Service."""
         ...
 
-    def service(self, service: ObjectRef, result: Result) -> Written:
+    def service(self, service: ObjectRef, result: Result) -> D_co:
         """Return what is said of a Service that is served or refused."""
         ...
 
-    def others(self, plan: ClusterPlan) -> Mapping[str, Written]:
+    def others(self, plan: ClusterPlan) -> Mapping[str, D_co]:
         """Return all else that is said."""
         ...
 

@@ -16,7 +16,7 @@ from netlb.source.kube import KubeClient
 from netlb.source.kube_election import Election
 from netlb.source.kube_rights import LEASE
 from netlb.source.kube_status import Told
-from netlb.source.lease import Elector, LeasePace
+from netlb.source.lease import DEFAULT_LEASE_PACE, Elector, LeasePace
 from netlb_controller.controller import NAME, Controller
 
 __all__ = ["Terms"]
@@ -38,7 +38,7 @@ class Terms:
         *,
         namespace: Callable[[], str],
         elects: bool,
-        pace: LeasePace = LeasePace(),
+        pace: LeasePace = DEFAULT_LEASE_PACE,
     ) -> None:
         """`begin` makes the controller of a term, `namespace` returns where the Lease is."""
         self._log = get_logger(NAME)

@@ -10,7 +10,7 @@ from netlb.findings import ObjectRef
 from netlb.runtime.app import App
 from netlb.runtime.metrics import StateCollector, new_registry
 from netlb.source.directory import DirectorySource
-from netlb.source.lease import LeasePace
+from netlb.source.lease import DEFAULT_LEASE_PACE, LeasePace
 from netlb.source.reflector import DEFAULT_PACE, Pace
 from netlb.source.status import is_controllers, read_holdings
 from netlb.source.tree import StatusTree
@@ -28,7 +28,7 @@ def build(
     make_source: MakeSource = make_source,
     *,
     pace: Pace = DEFAULT_PACE,
-    lease: LeasePace = LeasePace(),
+    lease: LeasePace = DEFAULT_LEASE_PACE,
 ) -> App:
     """Put the controller together; nothing is read or written before the App runs.
 

@@ -12,7 +12,7 @@ from netlb.findings import ObjectRef
 from netlb.source.kube import KubeClient
 from netlb.source.kube_events import EVENTS, Occurrence, event_body
 
-__all__ = ["EventRecorder", "calendar"]
+__all__ = ["EventRecorder", "timestamp"]
 
 _MOST = 1000
 """Events that wait at most: the oldest ones are dropped first."""
@@ -21,9 +21,9 @@ _PAUSE = 1.0
 """Seconds between attempts, unless the API server asks for more."""
 
 
-def calendar() -> datetime:
-    """Return the time as people count it, in UTC."""
-    return datetime.fromtimestamp(time.time_ns() / 1e9, UTC)
+def timestamp() -> str:
+    """Return the time as Kubernetes writes it."""
+    return _calendar().strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class EventRecorder:
@@ -48,7 +48,7 @@ class EventRecorder:
                 uid=uid,
                 reporter=self._reporter,
                 instance=self._instance,
-                when=calendar(),
+                when=_calendar(),
             )
             self.dropped += len(self._waiting) == _MOST
             self._waiting.append((body["metadata"]["namespace"], body))
@@ -73,3 +73,7 @@ class EventRecorder:
             else:
                 return
         self.dropped += 1
+
+
+def _calendar() -> datetime:
+    return datetime.fromtimestamp(time.time_ns() / 1e9, UTC)

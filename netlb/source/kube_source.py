@@ -29,8 +29,6 @@ _SETTLE_SECONDS = 0.05
 """Changes that come together become one snapshot."""
 _DISCOVERY_SECONDS = 60.0
 """Between looks whether a kind that was not served is now."""
-_PATIENCE_SECONDS = 3.0
-"""For the API server to answer, before what is kept on disk is taken for what is."""
 _KEEP_SECONDS = 5.0
 """From a change until it is on disk: many at once are written once."""
 _LOTS = SystemRandom()
@@ -57,25 +55,23 @@ class KubeSource:
         *,
         secrets_in: Callable[[], Sequence[str]] = tuple,
         keeper: Keeper | None = None,
-        on_services: Callable[[Mapping[ObjectRef, ServiceSeen | None]], None] = lambda _: None,
         on_trouble: Callable[[str], None] = lambda _: None,
         pace: Pace = DEFAULT_PACE,
         jitter: Callable[[], float] = _LOTS.random,
         discovery_interval: float = _DISCOVERY_SECONDS,
-        patience: float = _PATIENCE_SECONDS,
+        patience: float = 3.0,
         keep_interval: float = _KEEP_SECONDS,
     ) -> None:
         """Nothing is asked before `snapshots` runs. `kinds` as of `kube_kinds.watched`, or some of them.
 
-        Secrets that BGPPeers name are followed in these namespaces, of which the first is netlb's own. `on_services` is
-        called with the Services that changed, before a snapshot that has them; `on_trouble` with what is the matter with
-        the file that is kept.
+        Secrets that BGPPeers name are followed in these namespaces, of which the first is netlb's own. `on_trouble` is
+        called with what is the matter with the file that is kept. After `patience` seconds without the API server what
+        is kept counts.
         """
         self._client = client
         self._intake = intake
         self._secrets_in = secrets_in
         self._keeper = keeper
-        self._on_services = on_services
         self._on_trouble = on_trouble
         self._pace = pace
         self._jitter = jitter
@@ -90,10 +86,12 @@ class KubeSource:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._holdings: dict[str, tuple[ObjectRef, Holding]] = {}
         self._worth_keeping = asyncio.Event()
+        self.on_services: Callable[[Mapping[ObjectRef, ServiceSeen | None]], None] = lambda _: None
+        """Called with the Services that changed, before a snapshot that has them; None: gone."""
         self.touched: frozenset[ObjectRef] | None = None
         """The Services in which the last snapshot may differ from the one before; None: any."""
         self.kept_since: int | None = None
-        """When that was heard which is in force, if it comes from the disk, in seconds since 1970; None: it does not."""
+        """When that was heard which is in force, if that is from the disk, in seconds since 1970; None: it is not."""
         self.missing_since: int | None = None
         """Since when changes are missed, in seconds since 1970; None: they are not."""
 
@@ -125,6 +123,7 @@ class KubeSource:
                 await self._woken(None if kept is None else since + self._patience)
                 await asyncio.sleep(_SETTLE_SECONDS)
                 self._changed.clear()
+                came_back = self.synced and self.kept_since is not None
                 if self.synced:
                     work, kept = self._take(), None
                 elif kept is not None and asyncio.get_running_loop().time() >= since + self._patience:
@@ -133,14 +132,15 @@ class KubeSource:
                     self.kept_since, kept = kept.saved, None
                 else:
                     continue
-                if last is not None and not held_back and not any(one.declared or one.unreadable for one in work):
+                news = any(one.declared or one.unreadable for one in work)
+                if last is not None and not (news or held_back or came_back):
                     continue
                 read = await asyncio.to_thread(self._read, work)
-                self._on_services(read.services)
+                self.on_services(read.services)
                 touched |= read.services.keys()
                 if held_back := self._attend(read.snapshot):
                     continue  # a peer must not be without its password for a moment
-                if read.snapshot != last:
+                if read.snapshot != last or came_back:
                     self.touched = frozenset(touched) if last is not None else None
                     touched = set()
                     yield read.snapshot

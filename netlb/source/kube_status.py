@@ -26,6 +26,7 @@ __all__ = [
     "object_body",
     "object_key",
     "object_status",
+    "read_condition",
     "read_object_status",
     "see",
     "service_body",
@@ -116,7 +117,7 @@ def see(body: Mapping[str, Any], content: bytes) -> ServiceSeen:
     status = body.get("status") or {}
     entries = (status.get("loadBalancer") or {}).get("ingress") or ()
     ingress = tuple(map(_entry, entries))
-    condition, transitions = _condition(status, keys.ALLOCATED)
+    condition, transitions = read_condition(status, keys.ALLOCATED)
     ours = _MARK in annotations or (condition is not None and condition.status == "True")
     marked = ours or keys.annotation(annotations, keys.ALLOCATED_FROM) is not None
     told = None
@@ -183,7 +184,7 @@ def object_status(usage: Mapping[Family, PoolUsage], findings: Iterable[Finding]
 def read_object_status(body: Mapping[str, Any]) -> tuple[ObjectStatus | None, Mapping[str, str]]:
     """Return what the status of a native object says, None for nothing, and when its conditions changed last."""
     status = body.get("status") or {}
-    condition, transitions = _condition(status, ACCEPTED)
+    condition, transitions = read_condition(status, ACCEPTED)
     counts = tuple(
         (family, str(numbers.get("total", "")), str(numbers.get("used", "")), str(numbers.get("free", "")))
         for family in ("ipv4", "ipv6")
@@ -221,7 +222,8 @@ def condition_body(
     }
 
 
-def _condition(status: Mapping[str, Any], kind: str) -> tuple[Condition | None, dict[str, str]]:
+def read_condition(status: Mapping[str, Any], kind: str) -> tuple[Condition | None, dict[str, str]]:
+    """Return a status's condition of a type, if it has one, and when it changed last, by type."""
     for one in status.get("conditions") or ():
         if isinstance(one, Mapping) and one.get("type") == kind:
             text = {name: str(one.get(name) or "") for name in ("status", "reason", "message", "lastTransitionTime")}

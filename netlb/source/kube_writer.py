@@ -15,7 +15,7 @@ from netlb.source.collection import Entry
 from netlb.source.kube import KubeClient
 from netlb.source.kube_events import service_events
 from netlb.source.kube_kinds import NATIVE, SERVICES, Resource
-from netlb.source.kube_recorder import EventRecorder, calendar
+from netlb.source.kube_recorder import EventRecorder, timestamp
 from netlb.source.kube_status import (
     ObjectStatus,
     ServiceSeen,
@@ -48,7 +48,7 @@ class _Undone:
 
 
 class ClusterStatuses:
-    """`drifted` is called when a Service does not say any more what was written into it."""
+    """What `Operations` need, beside `see`, which is to be called with all Services that change."""
 
     def __init__(
         self,
@@ -57,14 +57,14 @@ class ClusterStatuses:
         recorder: EventRecorder,
         *,
         why_not: Callable[[], str],
-        drifted: Callable[[], None],
     ) -> None:
         """`find` returns what is known of an object now; `why_not` says why this process may not write, if so."""
         self._client = client
         self._find = find
         self._recorder = recorder
         self._why_not = why_not
-        self._drifted = drifted
+        self.drifted: Callable[[], None] = lambda: None
+        """Called when a Service does not say any more what was written into it."""
         self._seen: dict[ObjectRef, ServiceSeen] = {}
         self._written: dict[ObjectRef, str] = {}
         self._undone: dict[ObjectRef, _Undone] = {}
@@ -91,7 +91,7 @@ class ClusterStatuses:
                 drifted = True
                 self._count(ref)
         if drifted:
-            self._drifted()
+            self.drifted()
 
     async def observe(self) -> Mapping[str, Told]:
         """Return what is said of every object. Services are known from the watch, the others are listed."""
@@ -144,7 +144,7 @@ class ClusterStatuses:
         self._demand_peace(ref)
         written = self._written.get(ref, "")
         version = written if _is_lower(entry.resource_version, written) else entry.resource_version
-        body = service_body(ref, status, seen, version, _now())
+        body = service_body(ref, status, seen, version, timestamp())
         force = status is not None and (seen.marked or bool(seen.ingress))
         answer = await self._client.apply(SERVICES, ref.namespace, body, subresource="status", force=force)
         self._written[ref] = answer["metadata"]["resourceVersion"]
@@ -155,7 +155,7 @@ class ClusterStatuses:
     async def _write_object(self, key: str, status: ObjectStatus) -> None:
         plural, _, name = key.partition("/")
         before, transitions = self._objects.get(key, (None, {}))
-        body = object_body(name, status, before, transitions, _now())
+        body = object_body(name, status, before, transitions, timestamp())
         await self._client.apply(_PLURALS[plural], "", body, subresource="status", force=True)
         told = {one["type"]: one["lastTransitionTime"] for one in body["status"].get("conditions", ())}
         self._objects[key] = status, told
@@ -180,10 +180,6 @@ class ClusterStatuses:
 def _service(key: str) -> ObjectRef:
     _, namespace, name = key.split("/")
     return ObjectRef(SERVICES.kind, namespace, name)
-
-
-def _now() -> str:
-    return calendar().strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _is_lower(version: str, than: str) -> bool:

@@ -1,6 +1,6 @@
 """What a daemon needs of where things are declared, and of where its reports go."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
 from netlb.api.snapshot import Snapshot
@@ -31,6 +31,10 @@ class Sink(Operations[str, Any], Protocol):
     @property
     def is_open(self) -> bool:
         """Whether this writer may write."""
+        ...
+
+    def forms(self, reports: Mapping[str, str]) -> Mapping[str, Any]:
+        """Return these documents of the status tree, by path, as what this one keeps."""
         ...
 
     def open(self) -> None:

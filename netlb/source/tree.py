@@ -84,6 +84,10 @@ class StatusTree:
             self._lock.close()
             self._lock = None
 
+    def forms(self, reports: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the texts of files: the documents themselves."""
+        return reports
+
     async def observe(self) -> Mapping[str, str]:
         """Return the texts of all files that are this writer's."""
         return await asyncio.to_thread(self.read)
