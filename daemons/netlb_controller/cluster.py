@@ -108,6 +108,7 @@ class _Cluster:
             self._client,
             Intake(compatibility, settings.serving),
             watched(compatibility, endpoints=False),
+            leaves_others=True,
             pace=self._pace,
         )
         statuses = ClusterStatuses(self._client, source.find, self.recorder, why_not=self.terms.why_not)

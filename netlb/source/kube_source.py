@@ -54,6 +54,7 @@ class KubeSource:
         kinds: Iterable[Watched],
         *,
         secrets_in: Callable[[], Sequence[str]] = tuple,
+        leaves_others: bool = False,
         keeper: Keeper | None = None,
         on_trouble: Callable[[str], None] = lambda _: None,
         pace: Pace = DEFAULT_PACE,
@@ -64,13 +65,15 @@ class KubeSource:
     ) -> None:
         """Nothing is asked before `snapshots` runs. `kinds` as of `kube_kinds.watched`, or some of them.
 
-        Secrets that BGPPeers name are followed in these namespaces, of which the first is netlb's own. `on_trouble` is
+        Secrets that BGPPeers name are followed in these namespaces, of which the first is netlb's own. With
+        `leaves_others`, Services that another load balancer serves are not in the snapshots. `on_trouble` is
         called with what is the matter with the file that is kept. After `patience` seconds without the API server what
         is kept counts.
         """
         self._client = client
         self._intake = intake
         self._secrets_in = secrets_in
+        self._leaves_others = leaves_others
         self._keeper = keeper
         self._on_trouble = on_trouble
         self._pace = pace
@@ -85,6 +88,7 @@ class KubeSource:
         self._changed = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._holdings: dict[str, tuple[ObjectRef, Holding]] = {}
+        self._ours: set[str] = set()
         self._worth_keeping = asyncio.Event()
         self.on_services: Callable[[Mapping[ObjectRef, ServiceSeen | None]], None] = lambda _: None
         """Called with the Services that changed, before a snapshot that has them; None: gone."""
@@ -208,20 +212,33 @@ class KubeSource:
         for one in work:
             for origin, content in one.declared.items():
                 body: Mapping[str, Any] | None = None if content is None else msgspec.json.decode(content)
-                if body is None:
-                    self._intake.withdraw(origin)
-                else:
-                    self._intake.declare(origin, (Document(origin, body),))
+                seen = None
                 if origin.startswith(_SERVICE):
-                    self._holdings.pop(origin, None)
                     name, _, namespace = origin.removeprefix(_SERVICE).partition(" -n ")
                     ref = ObjectRef("Service", namespace, name)
                     services[ref] = seen = None if body is None or content is None else see(body, content)
-                    if seen is not None and seen.holding is not None:
-                        self._holdings[origin] = ref, seen.holding
+                    self._hold(origin, ref, seen)
+                if body is None or (seen is not None and self._is_others(origin, seen)):
+                    self._intake.withdraw(origin)
+                else:
+                    self._intake.declare(origin, (Document(origin, body),))
             for origin, finding in one.unreadable.items():
                 self._intake.unreadable(origin, finding)
         return _Read(self._complete(self._intake.snapshot(dict(self._holdings.values()))), services)
+
+    def _hold(self, origin: str, ref: ObjectRef, seen: ServiceSeen | None) -> None:
+        """Note what a Service holds, if a load balancer whose results we take over says so."""
+        self._holdings.pop(origin, None)
+        if seen is None:
+            self._ours.discard(origin)
+        elif seen.marked:
+            self._ours.add(origin)
+            if seen.holding is not None:
+                self._holdings[origin] = ref, seen.holding
+
+    def _is_others(self, origin: str, seen: ServiceSeen) -> bool:
+        """Say whether another load balancer serves a Service; one whose mark was taken away meanwhile is still ours."""
+        return self._leaves_others and bool(seen.ingress) and not seen.marked and origin not in self._ours
 
     def _complete(self, snapshot: Snapshot) -> Snapshot:
         """Let passwords of netlb's own namespace be found without its name, too."""
