@@ -9,7 +9,7 @@ from typing import Any, Union, get_args, get_origin
 import msgspec
 
 from netlb.api import dialects, keys
-from netlb.api.core import EndpointSlice, Namespace, Node, Service
+from netlb.api.core import EndpointSlice, Namespace, Node, Secret, Service
 from netlb.api.crds.table import KINDS as NAMES
 from netlb.api.dialects import DEFAULT, Compatibility
 from netlb.api.meta import Record
@@ -18,7 +18,20 @@ from netlb.errors import ConfigError
 from netlb.findings import Finding, ObjectRef
 from netlb.reasons import ManifestProblem
 
-__all__ = ["LEASES", "NATIVE", "SERVICES", "Resource", "Watched", "narrowing", "watched"]
+__all__ = [
+    "CONFIG_MAPS",
+    "ENDPOINT_SLICES",
+    "LEASES",
+    "NATIVE",
+    "SECRETS",
+    "SERVICES",
+    "SERVICE_L2_STATUSES",
+    "Resource",
+    "Watched",
+    "narrowing",
+    "password",
+    "watched",
+]
 
 Mask = Mapping[str, Any] | None
 """By name, what of a field is kept; None: all of it."""
@@ -27,7 +40,7 @@ _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _READ = frozenset(
     {*keys.ADDRESSES, *keys.POOL, *keys.SHARE_KEY, *keys.ALLOCATED_FROM, keys.OPENELB_MARK, keys.OPENELB_ADDRESS}
 )
-_HELD: Mapping[str, Any] = {"status": {"loadBalancer": {"ingress": None}}}
+_HELD: Mapping[str, Any] = {"status": {"loadBalancer": {"ingress": None}, "conditions": None}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +93,9 @@ class Watched:
 
 SERVICES = Resource(group="", version="v1", plural="services", kind="Service")
 LEASES = Resource(group="coordination.k8s.io", version="v1", plural="leases", kind="Lease")
+SECRETS = Resource(group="", version="v1", plural="secrets", kind="Secret")
+CONFIG_MAPS = Resource(group="", version="v1", plural="configmaps", kind="ConfigMap")
+ENDPOINT_SLICES = Resource(group="discovery.k8s.io", version="v1", plural="endpointslices", kind="EndpointSlice")
 _GROUP, _, _VERSION = API_VERSION.partition("/")
 NATIVE: Mapping[str, Resource] = {
     kind.kind(): Resource(
@@ -92,11 +108,12 @@ NATIVE: Mapping[str, Resource] = {
     for kind in KINDS
 }
 """The native kinds' resources, by kind."""
+SERVICE_L2_STATUSES = Resource(group=_GROUP, version=_VERSION, plural="servicel2statuses", kind="ServiceL2Status")
 
 _CORE: tuple[Watched, ...] = (
     Watched(resources=(SERVICES,), records=(Service,)),
     Watched(
-        resources=(Resource(group="discovery.k8s.io", version="v1", plural="endpointslices", kind="EndpointSlice"),),
+        resources=(ENDPOINT_SLICES,),
         records=(EndpointSlice,),
         # As kube-proxy asks: headless Services are never of type LoadBalancer.
         labels="kubernetes.io/service-name,!service.kubernetes.io/headless",
@@ -111,8 +128,12 @@ _CORE: tuple[Watched, ...] = (
 )
 
 
-def watched(compatibility: Compatibility = DEFAULT) -> tuple[Watched, ...]:
-    """Return everything that can be followed: Kubernetes' kinds, ours, and the dialects' where they are installed."""
+def watched(compatibility: Compatibility = DEFAULT, *, endpoints: bool = True) -> tuple[Watched, ...]:
+    """Return everything that can be followed: Kubernetes' kinds, ours, and the dialects' where they are installed.
+
+    Who gives addresses needs no endpoints, which change more often than all the rest. Secrets are followed one by one.
+    """
+    core = tuple(kind for kind in _CORE if endpoints or kind.resources != (ENDPOINT_SLICES,))
     ours = (Watched(resources=(NATIVE[kind.kind()],), records=(kind,)) for kind in KINDS)
     foreign: dict[tuple[str, str], list[tuple[Resource, type[Record]]]] = {}
     for (api_version, kind), record in dialects.KINDS.items():
@@ -128,7 +149,12 @@ def watched(compatibility: Compatibility = DEFAULT) -> tuple[Watched, ...]:
             theirs.append(Watched(resources=resources, records=records, namespace=namespace, fields=fields))
         else:
             theirs.append(Watched(resources=resources, records=records, optional=True))
-    return (*_CORE, *ours, *theirs)
+    return (*core, *ours, *theirs)
+
+
+def password(namespace: str, name: str) -> Watched:
+    """Return one Secret, of which the password is kept: whoever is allowed to read it need not read all of them."""
+    return Watched(resources=(SECRETS,), records=(Secret,), namespace=namespace, fields=f"metadata.name={name}")
 
 
 def narrowing(resource: Resource, record: type[Record], origin: Callable[[str, str], str]) -> Callable[[Any], bytes]:
@@ -139,7 +165,7 @@ def narrowing(resource: Resource, record: type[Record], origin: Callable[[str, s
     mask = dict(_mask(record) or {})
     if record is Service:
         mask |= _HELD
-    core = record in (Service, EndpointSlice, Node, Namespace)
+    core = record in (Service, EndpointSlice, Node, Namespace, Secret)
     annotations = _READ if record is Service else frozenset()
 
     def narrow(body: Any) -> bytes:
@@ -151,6 +177,12 @@ def narrowing(resource: Resource, record: type[Record], origin: Callable[[str, s
             kept["metadata"]["annotations"] = {
                 name: value for name, value in noted.items() if (name in annotations if core else name != _LAST_APPLIED)
             }
+        if record is Service and isinstance(conditions := kept.get("status", {}).get("conditions"), list):
+            ours = [one for one in conditions if isinstance(one, Mapping) and one.get("type") == keys.ALLOCATED]
+            kept["status"].pop("conditions")
+            kept["status"] |= {"conditions": ours} if ours else {}
+        if record is Secret and isinstance(data := kept.get("data"), Mapping):
+            kept["data"] = {name: value for name, value in data.items() if name == "password"}
         return msgspec.json.encode(kept, order="sorted")
 
     return narrow

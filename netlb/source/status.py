@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from netlb.api.documents import parse_value
 from netlb.api.holdings import read_holding
-from netlb.api.keys import ALLOCATED_FROM
+from netlb.api.keys import ALLOCATED, ALLOCATED_FROM, ANNOUNCED
 from netlb.api.snapshot import Holding
 from netlb.api.v1alpha1 import API_VERSION
 from netlb.errors import ConfigError, SettingError
@@ -45,9 +45,6 @@ __all__ = [
     "service_path",
     "service_status",
 ]
-
-ALLOCATED = "netlb.io/AddressAllocated"
-ANNOUNCED = "netlb.io/Announced"
 
 _CONTROLLERS = "# Written by netlb-controller; what is changed here by hand is put back.\n"
 _LONGEST = 150  # of the 255 bytes of a file's name

@@ -75,7 +75,7 @@ class Following:
         return snapshot
 
     async def close(self) -> None:
-        await self._snapshots.aclose()  # type: ignore[attr-defined]
+        await self._snapshots.aclose()
 
 
 @contextlib.asynccontextmanager

@@ -7,7 +7,8 @@ import ssl
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -19,6 +20,7 @@ from netlb.testing.apiserver.faults import Effect, Fault, Faults
 from netlb.testing.apiserver.http import Connection, Head
 from netlb.testing.apiserver.request import Request, Watching
 from netlb.testing.apiserver.resources import Resource
+from netlb.testing.apiserver.rights import Rules, check, check_creation
 from netlb.testing.apiserver.routes import route
 from netlb.testing.apiserver.status import Refused
 from netlb.testing.apiserver.store import Body, Name, Store
@@ -40,6 +42,7 @@ class Seen:
     resource: str
     name: str
     query: Mapping[str, str]
+    subresource: str = ""
 
 
 class ApiServer:
@@ -51,10 +54,16 @@ class ApiServer:
         token: str = "",
         tls: ssl.SSLContext | None = None,
         bookmark_interval: float | None = None,
+        rights: Mapping[str, Rules] | None = None,
     ) -> None:
-        """Without a token everybody is let in; without an interval bookmarks are sent by `bookmark` alone."""
+        """Without a token everybody is let in; without an interval bookmarks are sent by `bookmark` alone.
+
+        `rights` say, by token, what its bearer may do; `token` may do everything.
+        """
         self._api = Api(Store())
-        self._tokens = {token} - {""}
+        self._rights = dict(rights or {})
+        self._forbidden: list[str] = []
+        self._tokens = {token, *self._rights} - {""}
         self._tls = tls
         self._interval = bookmark_interval
         self._faults = Faults()
@@ -87,9 +96,11 @@ class ApiServer:
         """Where it is."""
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
-    def write_kubeconfig(self, path: Path, *, token_file: Path | None = None, ca: Path | None = None) -> Path:
+    def write_kubeconfig(
+        self, path: Path, *, token: str = "", token_file: Path | None = None, ca: Path | None = None
+    ) -> Path:
         """Write a kubeconfig for it; the token is in it, or in a file that `rotate_token` keeps."""
-        token = next(iter(self._tokens), "")
+        token = token or next(iter(self._tokens), "")
         user: dict[str, str] = {"tokenFile": str(token_file)} if token_file else {"token": token} if token else {}
         if token_file:
             token_file.write_text(token)
@@ -175,15 +186,22 @@ class ApiServer:
         self._await(self._listen())
 
     def rotate_token(self, token: str, *files: Path) -> None:
-        """Let in this token only, and write it into these files."""
+        """Let in this token only, and write it into these files; whoever has rights shares them from now on."""
         for path in files:
             path.write_text(token)
         self._tokens = {token}
+        if self._rights:
+            self._rights = {token: next(iter(self._rights.values()))}
 
     def seen(self, verb: str = "", resource: str = "") -> list[Seen]:
         """Return the requests that came in, oldest first."""
         every = self._call(lambda: list(self._seen))
         return [one for one in every if verb in ("", one.verb) and resource in ("", one.resource)]
+
+    @property
+    def forbidden(self) -> list[str]:
+        """What was refused for want of rights, oldest first."""
+        return self._call(lambda: list(self._forbidden))
 
     # Inside, all of it on the thread's loop
 
@@ -255,6 +273,14 @@ class ApiServer:
         assert isinstance(answer, tuple)
         return answer[1]
 
+    def _check(self, demand: Callable[[Rules, Request], None], rules: Rules, request: Request) -> None:
+        """Note what is forbidden, and refuse it."""
+        try:
+            demand(rules, request)
+        except Refused as refused:
+            self._forbidden.append(str(refused))
+            raise
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = Connection(reader, writer)
         task = asyncio.current_task()
@@ -284,7 +310,10 @@ class ApiServer:
             await connection.answer(404, "404 page not found\n")
             return
         name = request.resource.name if request.resource else "/".join(head.path)
-        self._seen.append(Seen(request.verb, name, request.name, head.query))
+        self._seen.append(Seen(request.verb, name, request.name, head.query, request.subresource))
+        rules = self._rights.get(token)
+        if rules is not None:
+            request = replace(request, may_create=partial(self._check, check_creation, rules))
         fault = self._faults.strike(request) or Fault()
         match fault.effect:
             case Effect.DROP:
@@ -299,6 +328,8 @@ class ApiServer:
                 await connection.answer(200, "<html>not an API server</html>")
                 return
         try:
+            if rules is not None:
+                self._check(check, rules, request)
             if fault.status:
                 raise fault.status
             answer = self._api.handle(request)
