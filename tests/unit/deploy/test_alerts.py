@@ -12,9 +12,10 @@ from prometheus_client import CollectorRegistry
 
 from netlb.findings import Severity
 from netlb.reasons import Silence
-from netlb_controller.wiring import ControllerSettings, build
-from tests.manifests import advertisement, node, pool, service
+from tests.manifests import advertisement, node, pool
 from tests.support.deployed import DEPLOY
+from tests.support.kubernetes import kubernetes
+from tests.support.kubernetes import service as cluster_service
 from tests.support.promql import QueryError, result_labels
 from tests.support.speaking import Net, declare, speaker
 from tests.support.wired import common, wired, write
@@ -59,7 +60,6 @@ def test_the_documentation_has_the_labels_that_the_daemons_show(tmp_path: Path) 
     common(tmp_path)
     write(tmp_path, "nodes.yaml", [node("node-1"), node("node-2")])
     write(tmp_path, "pool.yaml", [pool("all", "192.0.2.1-192.0.2.6"), advertisement(spec="{ipAddressPools: [all]}")])
-    write(tmp_path, "none.yaml", [service("none", loadBalancerIP="203.0.113.1")])
     declare(tmp_path, "web")
     found: dict[str, frozenset[str]] = {}
 
@@ -68,14 +68,16 @@ def test_the_documentation_has_the_labels_that_the_daemons_show(tmp_path: Path) 
         async with wired(app) as daemon:
             await daemon.ready()
             found.update(shown(app.registry))
-        app = build(ControllerSettings(common=common(tmp_path), status_dir=tmp_path / "cluster.status"))
-        async with wired(app) as daemon:
-            await daemon.ready()
-            found.update(shown(app.registry))
+        with kubernetes(tmp_path) as cluster:
+            cluster.server.put(*map(cluster_service, ("web", "web-2", "web-3")))  # of two addresses
+            app = cluster.controller()
+            async with wired(app) as daemon:
+                await daemon.until(lambda: cluster.allocated("web-3")[0] == "False", "a Service is refused")
+                found.update(shown(app.registry))
 
     asyncio.run(scenario())
     ours = {name: labels for name, labels in found.items() if name.startswith("netlb_")}
-    assert {"netlb_speaker_announced", "netlb_allocator_refusals", "netlb_findings"} <= ours.keys()
+    assert {"netlb_speaker_announced", "netlb_allocator_refusals", "netlb_findings", "netlb_leader"} <= ours.keys()
     assert {name: METRICS.get(name) for name in ours} == ours
     assert PROCESS.keys() <= found.keys()
 
