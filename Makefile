@@ -26,7 +26,7 @@ NEEDS_lab = $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("st
 NEEDS_demo = $(if $(KEEP),/usr/bin/curl:curl)
 NEEDS_test = /usr/sbin/sysctl:procps /usr/bin/cc:gcc /usr/include/stdio.h:libc6-dev \
 	/usr/bin/gobgpd:gobgpd /usr/lib/frr/bgpd:frr /usr/sbin/bird:bird2 /usr/bin/openssl:openssl \
-	/usr/bin/kubectl:kubernetes-client
+	/usr/bin/kubectl:kubernetes-client /usr/bin/systemd-analyze:systemd
 NEEDS_bench = /usr/bin/cc:gcc /usr/include/stdio.h:libc6-dev /usr/sbin/farpd:farpd /usr/sbin/ndppd:ndppd
 
 # pytest keeps the temporary directories of three runs in /tmp; here they go when it ends.

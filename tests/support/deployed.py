@@ -74,7 +74,7 @@ def chart(values: Mapping[str, Any]) -> tuple[Manifest, ...]:
 def helm(verb: str, values: Mapping[str, Any]) -> Any:
     """Let Helm `render` or `lint` the chart; in a process of its own, since it brings Go's runtime along."""
     needs([] if find_spec("helm_python") else ["helm_python: the module is not found; install helm-python-sdk"])
-    command = [sys.executable, "-c", _HELM, DEPLOY / "chart", verb]
+    command = [sys.executable, "-c", _HELM, str(DEPLOY / "chart"), verb]
     return json.loads(
         subprocess.run(command, input=json.dumps(values), capture_output=True, text=True, check=True).stdout
     )

@@ -38,7 +38,7 @@ def documented() -> dict[str, frozenset[str]]:
     """The labels of each metric by docs/daemons.md, of which another test says that it names them all."""
     page = (DEPLOY.parent / "docs" / "daemons.md").read_text()
     _, _, table = page.partition("| metric | labels | of |\n")
-    found = {}
+    found: dict[str, frozenset[str]] = {}
     for row in table.partition("\n\n")[0].splitlines()[1:]:
         names, labels, _ = (cell.strip() for cell in row.strip("|").split("|"))
         words = frozenset(filter(None, re.split(r"[, ]+", re.sub(r"\(.*?\)", "", labels))))

@@ -1,6 +1,7 @@
 """Every container may do what it must and no more, and asks its daemon for nothing that it does not know."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,13 +10,12 @@ from unittest.mock import patch
 
 import click
 import pytest
-import yaml
 
 from netlb.runtime.config import CommonSettings
 from netlb.runtime.log import LogFormat
 from netlb_controller.__main__ import main as netlb_controller
 from netlb_speaker.__main__ import main as netlb_speaker
-from tests.support.deployed import BUILT, DEPLOY, Manifest, containers, kustomized, pods
+from tests.support.deployed import BUILT, DEPLOY, OVERLAYS, Manifest, containers, kustomized, pods
 
 DAEMONS: Mapping[str, click.Command] = {"controller": netlb_controller, "speaker": netlb_speaker}
 COMMON = ("source", "namespace", "http", "log_level", "log_format", "metallb_namespace", "purelb_namespace")
@@ -124,23 +124,33 @@ def test_kubectl_logs_shows_the_daemons_without_being_told(folder: Path) -> None
         assert name.removeprefix("netlb-") == chosen
 
 
-def test_kustomize_sets_the_images(tmp_path: Path) -> None:
-    shutil.copytree(DEPLOY, tmp_path / "deploy", ignore=shutil.ignore_patterns("chart"))
+def test_kustomize_sets_the_images_as_documented(tmp_path: Path) -> None:
+    page = (DEPLOY.parent / "docs" / "install.md").read_text()
+    (documented,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    shutil.copytree(DEPLOY, tmp_path / "netlb" / "deploy", ignore=shutil.ignore_patterns("chart"))
     (tmp_path / "mine").mkdir()
-    images = [
-        {"name": f"registry.invalid/netlb-{daemon}", "newName": f"r.example.com/netlb-{daemon}", "newTag": "1"}
-        for daemon in DAEMONS
-    ]
-    (tmp_path / "mine" / "kustomization.yaml").write_text(
-        yaml.safe_dump({"bases": ["../deploy/overlays/prometheus"], "images": images})
-    )
+    (tmp_path / "mine" / "kustomization.yaml").write_text(documented)
     found = {name: container["image"] for name, container in containers(kustomized(tmp_path / "mine")).items()}
     assert {
-        "netlb-controller/controller": "r.example.com/netlb-controller:1",
-        "netlb-speaker/speaker": "r.example.com/netlb-speaker:1",
-        "netlb-controller/metrics": "quay.io/brancz/kube-rbac-proxy:v0.19.1",
-        "netlb-speaker/metrics": "quay.io/brancz/kube-rbac-proxy:v0.19.1",
+        "netlb-controller/controller": "registry.example.com/netlb-controller:0.1.0",
+        "netlb-speaker/speaker": "registry.example.com/netlb-speaker:0.1.0",
     } == found
+
+
+def test_the_documentation_names_what_there_is() -> None:
+    page = (DEPLOY.parent / "docs" / "install.md").read_text()
+    assert list(OVERLAYS) == re.findall(r"^\| `([\w-]+)` \|", page.partition("## Rights")[0], re.MULTILINE)
+    objects = kustomized(DEPLOY / "overlays" / "prometheus")
+    ports = [
+        container["ports"][0]["containerPort"] for name, container in containers(objects).items() if "metrics" in name
+    ]
+    ports += [int(values["http"].rpartition(":")[2]) for _, _, values in settings(objects)]
+    assert sorted(ports) == sorted(map(int, re.findall(r"\b74\d\d\b", page)))
+    volumes = {name: pod["spec"]["volumes"] for name, pod in pods(objects).items()}
+    (sources,) = (volume["secret"]["secretName"] for volume in volumes["netlb-controller"])
+    (kept,) = (volume["hostPath"]["path"] for volume in volumes["netlb-speaker"] if "hostPath" in volume)
+    assert f"create secret generic {sources} " in page
+    assert f"`{kept}`" in page
 
 
 @built

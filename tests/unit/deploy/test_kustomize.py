@@ -27,7 +27,7 @@ built = pytest.mark.parametrize("folder", BUILT, ids=lambda folder: folder.name)
 
 def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     assert not selector.keys() - {"matchLabels"}
-    return selector.get("matchLabels", {}).items() <= labels.items()
+    return dict(selector.get("matchLabels", {})).items() <= labels.items()
 
 
 def test_every_overlay_is_built() -> None:
@@ -62,30 +62,32 @@ def test_an_overlay_brings_the_definitions_and_the_base_does_not() -> None:
 @built
 def test_selectors_select_what_they_are_for(folder: Path) -> None:
     objects = kustomized(folder)
-    templates = pods(objects)
-    for workload in of_kind(objects, "Deployment", "DaemonSet"):
-        name, selector = workload["metadata"]["name"], workload["spec"]["selector"]
-        assert [name] == [other for other, pod in templates.items() if selects(selector, pod["metadata"]["labels"])], (
-            name
-        )
-    for found in of_kind(objects, "PodDisruptionBudget", "NetworkPolicy"):
-        selector = found["spec"].get("selector", found["spec"].get("podSelector"))
-        chosen = [name for name, pod in templates.items() if selects(selector, pod["metadata"]["labels"])]
-        assert (sorted(templates) if not selector else ["netlb-controller"]) == sorted(chosen), found["metadata"]
+    labels = {name: pod["metadata"]["labels"] for name, pod in pods(objects).items()}
+
+    def chosen(selector: Mapping[str, Any]) -> list[str]:
+        return sorted(name for name, these in labels.items() if selects(selector, these))
+
+    for found in of_kind(objects, "Deployment", "DaemonSet"):
+        assert [found["metadata"]["name"]] == chosen(found["spec"]["selector"])
+    for found in of_kind(objects, "PodDisruptionBudget"):
+        assert ["netlb-controller"] == chosen(found["spec"]["selector"])
+    for found in of_kind(objects, "NetworkPolicy"):
+        everything = found["metadata"]["name"] == "netlb-default-deny"
+        assert (sorted(labels) if everything else ["netlb-controller"]) == chosen(found["spec"]["podSelector"])
+
+
+@built
+def test_services_lead_to_ports_of_their_pods(folder: Path) -> None:
+    objects = kustomized(folder)
     for service in of_kind(objects, "Service"):
-        chosen = [
+        (pod,) = (
             pod
-            for pod in templates.values()
-            if service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
-        ]
-        assert 1 == len(chosen), service["metadata"]
-        ports = {
-            port["name"]: port["containerPort"]
-            for container in chosen[0]["spec"]["containers"]
-            for port in container.get("ports", [])
-        }
-        for port in service["spec"]["ports"]:
-            assert port["port"] == ports[port["targetPort"]]
+            for pod in pods(objects).values()
+            if selects({"matchLabels": service["spec"]["selector"]}, pod["metadata"]["labels"])
+        )
+        ports = [port for container in pod["spec"]["containers"] for port in container.get("ports", ())]
+        asked = {port["targetPort"]: port["port"] for port in service["spec"]["ports"]}
+        assert asked == {port["name"]: port["containerPort"] for port in ports}
 
 
 @built

@@ -57,14 +57,16 @@ def units(tmp_path: Path) -> Path:
 def test_systemd_takes_them(units: Path) -> None:
     analyze = needs_command("systemd-analyze", "systemd")
     paths = sorted(units.glob("*.service"))
-    done = subprocess.run([analyze, "verify", "--man=no", *paths], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [analyze, "verify", "--man=no", *map(str, paths)], capture_output=True, text=True, check=False
+    )
     assert (0, "") == (done.returncode, done.stdout + done.stderr)
 
 
 @every
 def test_little_is_open_to_them(units: Path, daemon: str) -> None:
     analyze = needs_command("systemd-analyze", "systemd")
-    command = [analyze, "security", "--offline=yes", units / f"netlb-{daemon}.service"]
+    command = [analyze, "security", "--offline=yes", str(units / f"netlb-{daemon}.service")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     (exposure,) = re.findall(r"Overall exposure level for \S+ ([\d.]+)", done.stdout)
     assert float(exposure) <= EXPOSURE[daemon]
