@@ -49,6 +49,7 @@ class Terms:
         self._pace = pace
         self._identity = f"{socket.gethostname()}_{uuid.uuid4()}"
         self._election: Election | None = None
+        self._overtaken = False
         self._leading = asyncio.Event()
         self._lost = asyncio.Event()
         self._stopped = asyncio.Event()
@@ -100,6 +101,15 @@ class Terms:
             finally:
                 self.controller = None
                 self._ended.set()
+            if self._overtaken:
+                self._overtaken = False
+                await asyncio.sleep(_LOTS.random())  # the other one does the same
+
+    def restart(self, why: str) -> None:
+        """End the term and begin another one, which knows what is known now."""
+        self._log.warning("beginning anew", why=why)
+        self._overtaken = True
+        self._lost.set()
 
     async def stop(self) -> None:
         """Write what can be written soon, end the term, and let the next leader begin."""

@@ -1,13 +1,14 @@
 """Several controllers on a cluster: one leads and writes, the others stand by."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from netlb.source import kube_writer
+from netlb.source import kube_journal, kube_status, kube_writer
 from tests.support.kubernetes import LEASES, NAMESPACE, Kubernetes, kubernetes, pool, service
 from tests.support.wired import Wired, wired
 
@@ -25,7 +26,7 @@ def leads(daemon: Wired) -> bool:
 
 def holder(cluster: Kubernetes) -> str:
     lease = cluster.server.get(LEASES, "netlb-controller", NAMESPACE) or {"spec": {}}
-    return lease["spec"].get("holderIdentity", "")
+    return str(lease["spec"].get("holderIdentity", ""))
 
 
 def doubled(cluster: Kubernetes) -> bool:
@@ -111,7 +112,7 @@ def test_of_two_that_lead_the_later_is_refused(
     cluster: Kubernetes, monkeypatch: pytest.MonkeyPatch, precondition: bool
 ) -> None:
     """One decides, and its request takes long; meanwhile the world goes on with the other one."""
-    made = kube_writer.service_body
+    made = kube_status.service_body
 
     def careless(*arguments: Any) -> dict[str, Any]:
         body = made(*arguments)
@@ -126,7 +127,7 @@ def test_of_two_that_lead_the_later_is_refused(
     async def scenario() -> None:
         faults.slow(3, verb="patch", resource="services", times=1)
         async with wired(cluster.controller(elects=False)) as slow:
-            await slow.until(lambda: cluster.writes(), "it has decided, and its request is under way")
+            await slow.until(cluster.writes, "it has decided, and its request is under way")
             async with wired(cluster.controller(elects=False)) as quick:
                 await quick.until(lambda: cluster.ingress("web") == ["192.0.2.1"], "the other one was quicker")
                 cluster.server.put(service("web", annotations={"netlb.io/pool": "other"}))
@@ -138,3 +139,61 @@ def test_of_two_that_lead_the_later_is_refused(
 
     asyncio.run(scenario())
     assert precondition is not doubled(cluster)
+
+
+def journal(**intents: str) -> dict[str, Any]:
+    """What a controller wrote that is about to give these addresses to Services of the namespace default."""
+    content = {f"default/{name}": [address] for name, address in intents.items()}
+    metadata = {"name": "netlb-journal", "namespace": NAMESPACE}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"services": json.dumps(content)}}
+
+
+def test_what_another_one_is_about_to_give_is_not_given_to_others(cluster: Kubernetes) -> None:
+    async def scenario() -> None:
+        async with wired(cluster.controller()) as daemon:
+            await daemon.until(lambda: cluster.ingress("web"), "it has an address")
+            await daemon.ready()
+            cluster.server.put(journal(late="192.0.2.2"))
+            cluster.server.put(service("early"), service("late"))
+            await daemon.until(lambda: cluster.ingress("late") == ["192.0.2.2"], "it has what it was to have")
+            await daemon.until(lambda: cluster.allocated("early")[1] == "PoolExhausted", "the other one is refused")
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("journals", [True, False], ids=["as it is", "without the journal"])
+def test_two_that_lead_all_the_time_never_give_one_address_twice(
+    cluster: Kubernetes, monkeypatch: pytest.MonkeyPatch, journals: bool
+) -> None:
+    """One hears of everything later than the other, and of several things at once."""
+
+    async def silent(*_: Any) -> None:
+        return
+
+    if not journals:
+        monkeypatch.setattr(kube_journal.Journal, "write", silent)
+    cluster.server.put(pool("two", "192.0.2.1-192.0.2.4"))
+
+    async def scenario() -> None:
+        async with (
+            wired(cluster.controller(elects=False, settle=0.02)) as quick,
+            wired(cluster.controller(elects=False, settle=0.5)) as slow,
+        ):
+            await quick.until(lambda: cluster.ingress("web"), "it has an address")
+            await quick.until(lambda: not quick.problems() and not slow.problems(), "both are ready")
+            for name in ("z-1", "z-2", "z-3", "a-1", "a-2", "a-3"):  # who hears of all of them serves the last ones
+                cluster.server.put(service(name))
+                await quick.until(lambda name=name: cluster.allocated(name)[0], "one has decided")  # type: ignore[misc]
+            if not journals:
+                await quick.until(lambda: doubled(cluster), "two have one address")
+                return
+            refusals = {"name": "netlb_allocator_refusals", "reason": "PoolExhausted"}
+            for daemon in (quick, slow):
+                await daemon.until(lambda daemon=daemon: daemon.metric(**refusals) == 3.0, "it knows of all")  # type: ignore[misc]
+                await daemon.ready()
+
+    asyncio.run(scenario())
+    assert journals is not doubled(cluster)
+    if journals:
+        served = {name.name for name in cluster.server.all("services") if cluster.ingress(name.name)}
+        assert {"web", "z-1", "z-2", "z-3"} == served
