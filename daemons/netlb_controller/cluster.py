@@ -3,16 +3,19 @@
 import asyncio
 import socket
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 from prometheus_client import Metric
 
 from netlb.api.intake import Intake
 from netlb.api.snapshot import Holding, Snapshot
+from netlb.errors import NetlbError
 from netlb.findings import ObjectRef
 from netlb.runtime.app import App
 from netlb.runtime.metrics import StateCollector, counter, gauge, new_registry, source_metrics
 from netlb.source import kube_once
 from netlb.source.kube import KubeClient
+from netlb.source.kube_journal import Journal
 from netlb.source.kube_kinds import watched
 from netlb.source.kube_recorder import EventRecorder
 from netlb.source.kube_source import KubeSource
@@ -27,6 +30,9 @@ from netlb_controller.sources import MakeSource
 from netlb_controller.terms import Terms
 
 __all__ = ["on_cluster", "read_cluster"]
+
+_AGAIN = 1.0
+"""Seconds until the journal is asked for again."""
 
 
 def on_cluster(settings: ControllerSettings, make_source: MakeSource, *, pace: Pace, lease: LeasePace) -> App:
@@ -58,11 +64,12 @@ class _Cluster:
         self._pace = pace
         self._client = KubeClient(settings.common.kubeconfig, field_manager=NAME)
         self._source: KubeSource | None = None
+        self._trouble = ""
         self.recorder = EventRecorder(self._client, reporter="netlb.io/controller", instance=socket.gethostname())
         self.terms = Terms(
             self._client,
             self._begin,
-            namespace=lambda: settings.common.namespace or self._client.namespace,
+            namespace=self._namespace,
             elects=settings.elects,
             pace=lease,
         )
@@ -82,7 +89,7 @@ class _Cluster:
             return None if self.terms.standby() else self.terms.trouble() or "it is not known yet who leads"
         if controller.plan is None:
             troubles = self._source.troubles() if self._source else {}
-            return f"no snapshot yet: {next(iter(troubles.values()), 'being read')}"
+            return f"no snapshot yet: {next(iter(troubles.values()), self._trouble or 'being read')}"
         return None
 
     def why_unwritten(self) -> str | None:
@@ -111,7 +118,10 @@ class _Cluster:
             leaves_others=True,
             pace=self._pace,
         )
-        statuses = ClusterStatuses(self._client, source.find, self.recorder, why_not=self.terms.why_not)
+        journal = Journal(self._client, self._namespace())
+        statuses = ClusterStatuses(
+            self._client, source.find, self.recorder, why_not=self.terms.why_not, journal=journal
+        )
         source.on_services = statuses.see
         controller = Controller(
             source,
@@ -119,18 +129,26 @@ class _Cluster:
             InApi(source.declared),
             installation=settings.installation,
             make_source=self._make_source,
-            held=_nothing,
+            held=partial(self._intended, journal),
         )
         statuses.drifted = controller.status.refresh
+        statuses.overtaken = self.terms.restart
         return controller
+
+    async def _intended(self, journal: Journal) -> Mapping[ObjectRef, Holding]:
+        """Return what an earlier controller was about to give, before anything else is read."""
+        while True:
+            try:
+                return await journal.read()
+            except NetlbError as error:
+                self._trouble = str(error)
+                await asyncio.sleep(_AGAIN)
+
+    def _namespace(self) -> str:
+        return self._settings.common.namespace or self._client.namespace
 
 
 def read_cluster(settings: ControllerSettings, intake: Intake) -> Snapshot:
     """Return what is in force now, and who holds what. Raises SettingError."""
     kinds = watched(settings.common.compatibility, endpoints=False)
     return kube_once.read_cluster(settings.common.kubeconfig, intake, kinds)
-
-
-async def _nothing() -> Mapping[ObjectRef, Holding]:
-    """Return who holds what beside what the Services say."""
-    return {}

@@ -47,7 +47,9 @@ class Terms:
         self._namespace = namespace
         self._elects = elects
         self._pace = pace
+        self._identity = f"{socket.gethostname()}_{uuid.uuid4()}"
         self._election: Election | None = None
+        self._overtaken = False
         self._leading = asyncio.Event()
         self._lost = asyncio.Event()
         self._stopped = asyncio.Event()
@@ -67,20 +69,23 @@ class Terms:
         return "" if self.leads else "another controller leads, or none"
 
     def standby(self) -> str | None:
-        """Return who leads instead of this process; None if it leads, or nobody is known to."""
-        return (self._election.holder or None) if self._election and not self.leads else None
+        """Return who leads instead of this process; None if it leads itself, or that is not known."""
+        if self._election is None or self.leads or self._election.trouble:
+            return None
+        return self._election.holder if self._election.holder not in ("", self._identity) else None
 
     def trouble(self) -> str:
-        """Return why it is not known who leads; empty if it is."""
-        return self._election.trouble if self._election else ""
+        """Return why nobody is known to lead, as far as that is known."""
+        if self._election is None or self._election.holder != self._identity:
+            return self._election.trouble if self._election else ""
+        return self._election.trouble or "the Lease is held here, and cannot be renewed"
 
     async def elect(self) -> None:
         """Take part in the election until `stop`."""
         if not self._elects:
             self._leading.set()
             await asyncio.Event().wait()
-        identity = f"{socket.gethostname()}_{uuid.uuid4()}"
-        elector = Elector(identity, jitter=_LOTS.random, pace=self._pace)
+        elector = Elector(self._identity, jitter=_LOTS.random, pace=self._pace)
         self._election = Election(self._client, elector, namespace=self._namespace(), name=LEASE, changed=self._changed)
         await self._election.run()
         await asyncio.Event().wait()
@@ -96,6 +101,15 @@ class Terms:
             finally:
                 self.controller = None
                 self._ended.set()
+            if self._overtaken:
+                self._overtaken = False
+                await asyncio.sleep(_LOTS.random())  # the other one does the same
+
+    def restart(self, why: str) -> None:
+        """End the term and begin another one, which knows what is known now."""
+        self._log.warning("beginning anew", why=why)
+        self._overtaken = True
+        self._lost.set()
 
     async def stop(self) -> None:
         """Write what can be written soon, end the term, and let the next leader begin."""

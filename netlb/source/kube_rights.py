@@ -11,6 +11,7 @@ from typing import Any
 from netlb.api.dialects import DEFAULT, Compatibility
 from netlb.source.kube_events import EVENTS
 from netlb.source.kube_kinds import (
+    CONFIG_MAPS,
     LEASES,
     NATIVE,
     SECRETS,
@@ -21,10 +22,12 @@ from netlb.source.kube_kinds import (
     watched,
 )
 
-__all__ = ["LEASE", "Right", "controller_rights", "role_rules", "speaker_rights"]
+__all__ = ["JOURNAL", "LEASE", "Right", "controller_rights", "role_rules", "speaker_rights"]
 
 LEASE = "netlb-controller"
 """The Lease by which one of several controllers is elected."""
+JOURNAL = "netlb-journal"
+"""The ConfigMap in which a controller says which addresses it is about to give."""
 
 _FOLLOW = ("list", "watch")
 
@@ -53,6 +56,8 @@ def controller_rights(namespace: str, compatibility: Compatibility = DEFAULT) ->
         _right(EVENTS, "create"),
         _right(LEASES, "create", namespace=namespace),
         _right(LEASES, "get", "update", namespace=namespace, names=(LEASE,)),
+        _right(CONFIG_MAPS, "create", namespace=namespace),
+        _right(CONFIG_MAPS, "get", "update", namespace=namespace, names=(JOURNAL,)),
     )
 
 

@@ -25,8 +25,6 @@ from netlb.source.reflector import DEFAULT_PACE, Pace
 
 __all__ = ["KubeSource"]
 
-_SETTLE_SECONDS = 0.05
-"""Changes that come together become one snapshot."""
 _DISCOVERY_SECONDS = 60.0
 """Between looks whether a kind that was not served is now."""
 _KEEP_SECONDS = 5.0
@@ -125,7 +123,7 @@ class KubeSource:
         try:
             while True:
                 await self._woken(None if kept is None else since + self._patience)
-                await asyncio.sleep(_SETTLE_SECONDS)
+                await asyncio.sleep(self._pace.settle)
                 self._changed.clear()
                 came_back = self.synced and self.kept_since is not None
                 if self.synced:

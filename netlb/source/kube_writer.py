@@ -9,11 +9,12 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-from netlb.errors import TransientError
+from netlb.errors import NetlbError, TransientError
 from netlb.findings import ObjectRef
 from netlb.source.collection import Entry
 from netlb.source.kube import KubeClient
 from netlb.source.kube_events import service_events
+from netlb.source.kube_journal import MOST, Intents, Journal, OvertakenError
 from netlb.source.kube_kinds import NATIVE, SERVICES, Resource
 from netlb.source.kube_recorder import EventRecorder, timestamp
 from netlb.source.kube_status import (
@@ -57,14 +58,19 @@ class ClusterStatuses:
         recorder: EventRecorder,
         *,
         why_not: Callable[[], str],
+        journal: Journal,
     ) -> None:
         """`find` returns what is known of an object now; `why_not` says why this process may not write, if so."""
         self._client = client
         self._find = find
         self._recorder = recorder
         self._why_not = why_not
+        self._journal = journal
+        self._intents: Intents = {}
         self.drifted: Callable[[], None] = lambda: None
         """Called when a Service does not say any more what was written into it."""
+        self.overtaken: Callable[[str], None] = lambda _: None
+        """Called when another controller gives addresses, too: what is known here is not all there is to know."""
         self._seen: dict[ObjectRef, ServiceSeen] = {}
         self._written: dict[ObjectRef, str] = {}
         self._undone: dict[ObjectRef, _Undone] = {}
@@ -111,7 +117,29 @@ class ClusterStatuses:
 
     async def apply(self, changes: Mapping[str, Told]) -> Mapping[str, Exception]:
         """Say this; return what failed."""
+        giving = {key: status for key, status in changes.items() if self._gives(key, status)}
+        failures: dict[str, Exception] = {}
+        left = list(giving)
+        while batch := left[:MOST]:
+            left = left[MOST:]
+            try:
+                await self._intend({key: giving[key] for key in batch})
+            except NetlbError as error:
+                if isinstance(error, OvertakenError):
+                    self.overtaken(str(error))
+                    return dict.fromkeys(changes, error)
+                failures |= dict.fromkeys((*batch, *left), error)
+                break
+            failures |= await self._write_each(changes, batch)
+        return failures | await self._write_each(changes, [key for key in changes if key not in giving])
 
+    async def prune(self, keys: Collection[str]) -> Mapping[str, Exception]:
+        """Say nothing any more of these; of native objects, only those are left that are gone."""
+        services = [key for key in keys if key.startswith(f"{SERVICES.plural}/")]
+        write = partial(self._write_service, status=None)
+        return await write_each(services, lambda key: write(_service(key)), self._why_not)
+
+    async def _write_each(self, changes: Mapping[str, Told], keys: Collection[str]) -> dict[str, Exception]:
         async def write(key: str) -> None:
             match changes[key]:
                 case ServiceStatus() as status:
@@ -119,13 +147,27 @@ class ClusterStatuses:
                 case ObjectStatus() as status:
                     await self._write_object(key, status)
 
-        return await write_each(changes, write, self._why_not)
+        return await write_each(keys, write, self._why_not)
 
-    async def prune(self, keys: Collection[str]) -> Mapping[str, Exception]:
-        """Say nothing any more of these; of native objects, only those are left that are gone."""
-        services = [key for key in keys if key.startswith(f"{SERVICES.plural}/")]
-        write = partial(self._write_service, status=None)
-        return await write_each(services, lambda key: write(_service(key)), self._why_not)
+    def _gives(self, key: str, status: Told) -> bool:
+        """Say whether this gives a Service an address that it does not have yet."""
+        if not isinstance(status, ServiceStatus):
+            return False
+        seen = self._seen.get(_service(key))
+        return not set(status.addresses) <= set(seen.status.addresses if seen and seen.status else ())
+
+    async def _intend(self, giving: Mapping[str, Told]) -> None:
+        """Note in the journal what is about to be given, and what of before may still be under way."""
+        if why := self._why_not():
+            raise TransientError(why)
+        still = {
+            ref: addresses
+            for ref, addresses in self._intents.items()
+            if (seen := self._seen.get(ref)) and addresses != (seen.status.addresses if seen.status else ())
+        }
+        now = {_service(key): status.addresses for key, status in giving.items() if isinstance(status, ServiceStatus)}
+        self._intents = still | now
+        await self._journal.write(self._intents)
 
     async def _write_service(self, ref: ObjectRef, status: ServiceStatus | None) -> None:
         seen, entry = self._seen.get(ref), self._find(SERVICES, ref.namespace, ref.name)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,11 +105,11 @@ class Kubernetes:
             source=source, namespace=NAMESPACE, log_level="info", log_format="console", http="off"
         )
 
-    def controller(self, *, elects: bool = True, **settings: Any) -> App:
-        """Return a controller with the rights that a controller has."""
+    def controller(self, *, elects: bool = True, settle: float = 0.02, **settings: Any) -> App:
+        """Return a controller with the rights that a controller has; it takes changes in after `settle` seconds."""
         common = self.common(CONTROLLER)
         chosen = ControllerSettings(common=common, status_dir=None, elects=elects, **settings)
-        return build_controller(chosen, pace=PACE, lease=LEASE_PACE)
+        return build_controller(chosen, pace=replace(PACE, settle=settle), lease=LEASE_PACE)
 
     def service(self, name: str) -> dict[str, Any]:
         """Return a Service of the namespace default, as it is now."""

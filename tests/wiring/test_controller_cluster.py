@@ -199,7 +199,7 @@ def test_what_is_wrong_with_a_pool_is_its_condition(cluster: Kubernetes) -> None
             await daemon.until(lambda: cluster.accepted("two")[0] == "True", "the first pool")
             cluster.server.put(pool("overlap", "192.0.2.2-192.0.2.9"))
             await daemon.until(lambda: cluster.accepted("overlap")[:2] == ("False", "OverlappingPools"), "the reason")
-            assert "192.0.2.2" in cluster.accepted("overlap")[2]
+            assert "the pool overlaps pool 'two'" in cluster.accepted("overlap")[2]
             cluster.server.put(pool("overlap", "192.0.2.8-192.0.2.9"))
             await daemon.until(lambda: cluster.accepted("overlap")[0] == "True", "it is mended")
             assert {"total": 2, "used": 0, "free": 2} == cluster.counts("overlap")

@@ -139,6 +139,10 @@ class ApiServer:
         """Return all objects of a resource as they are stored."""
         return self._call(lambda: dict(self._api.store.all(resource)))
 
+    def history(self, resource: str) -> list[tuple[Name, Body | None]]:
+        """Return every write of a resource since the last compaction, oldest first; None: deleted."""
+        return self._call(lambda: self._api.store.history(resource))
+
     @property
     def revision(self) -> int:
         """The last resourceVersion."""
