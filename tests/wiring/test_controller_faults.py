@@ -109,7 +109,7 @@ def test_a_token_that_is_rotated_is_taken_up(cluster: Kubernetes) -> None:
     async def scenario() -> None:
         async with wired(cluster.controller(elects=False)) as daemon:
             await daemon.until(lambda: cluster.ingress("web"), "it has an address")
-            cluster.server.rotate_token("another", cluster.token_file(CONTROLLER))
+            cluster.server.rotate_token("another", cluster.token_file(CONTROLLER), old=CONTROLLER)
             cluster.server.reset_connections()
             cluster.server.put(service("web-2"))
             await daemon.until(lambda: cluster.ingress("web-2"), "it goes on")
@@ -143,7 +143,9 @@ def test_a_status_that_another_load_balancer_wrote_anew_is_left_alone(cluster: K
     async def scenario() -> None:
         async with wired(cluster.controller()) as daemon:
             await daemon.until(lambda: cluster.ingress("web"), "it has an address")
-            await daemon.until(lambda: cluster.counts("two")["used"] + cluster.counts("many")["used"] == 1, "it counts")
+            await daemon.ready()
+            used = {"name": "netlb_allocator_addresses_in_use", "pool": "many", "family": "ipv4"}
+            assert 1.0 == daemon.metric(**used)
             cluster.server.put(service("web", "203.0.113.9"))
             await daemon.until(
                 lambda: cluster.counts("two")["used"] + cluster.counts("many")["used"] == 0, "it is freed"
