@@ -142,12 +142,12 @@ class KubeSource:
                 touched |= read.services.keys()
                 if held_back := self._attend(read.snapshot):
                     continue  # a peer must not be without its password for a moment
+                self._worth_keeping.set()
                 if read.snapshot != last or came_back:
                     self.touched = frozenset(touched) if last is not None else None
                     touched = set()
                     yield read.snapshot
                 last = read.snapshot
-                self._worth_keeping.set()
         finally:
             for task in self._tasks.values():
                 task.cancel()
