@@ -86,7 +86,7 @@ class KubeSource:
         self._changed = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._holdings: dict[str, tuple[ObjectRef, Holding]] = {}
-        self._ours: set[str] = set()
+        self._ours: dict[str, frozenset[str]] = {}
         self._worth_keeping = asyncio.Event()
         self.on_services: Callable[[Mapping[ObjectRef, ServiceSeen | None]], None] = lambda _: None
         """Called with the Services that changed, before a snapshot that has them; None: gone."""
@@ -142,12 +142,12 @@ class KubeSource:
                 touched |= read.services.keys()
                 if held_back := self._attend(read.snapshot):
                     continue  # a peer must not be without its password for a moment
+                self._worth_keeping.set()
                 if read.snapshot != last or came_back:
                     self.touched = frozenset(touched) if last is not None else None
                     touched = set()
                     yield read.snapshot
                 last = read.snapshot
-                self._worth_keeping.set()
         finally:
             for task in self._tasks.values():
                 task.cancel()
@@ -228,15 +228,19 @@ class KubeSource:
         """Note what a Service holds, if a load balancer whose results we take over says so."""
         self._holdings.pop(origin, None)
         if seen is None:
-            self._ours.discard(origin)
+            self._ours.pop(origin, None)
         elif seen.marked:
-            self._ours.add(origin)
+            self._ours[origin] = frozenset(seen.ingress)
             if seen.holding is not None:
                 self._holdings[origin] = ref, seen.holding
 
     def _is_others(self, origin: str, seen: ServiceSeen) -> bool:
-        """Say whether another load balancer serves a Service; one whose mark was taken away meanwhile is still ours."""
-        return self._leaves_others and bool(seen.ingress) and not seen.marked and origin not in self._ours
+        """Say whether another load balancer serves a Service.
+
+        One that has what it had with our mark, and no mark any more, is still ours: its addresses are not free.
+        """
+        others = self._leaves_others and bool(seen.ingress) and not seen.marked
+        return others and not self._ours.get(origin, frozenset()) & set(seen.ingress)
 
     def _complete(self, snapshot: Snapshot) -> Snapshot:
         """Let passwords of netlb's own namespace be found without its name, too."""

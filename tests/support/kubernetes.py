@@ -14,6 +14,10 @@ from netlb.source.reflector import Pace
 from netlb.testing.apiserver import ApiServer
 from netlb_controller.settings import ControllerSettings
 from netlb_controller.wiring import build as build_controller
+from netlb_speaker.gobgp import GobgpSettings
+from netlb_speaker.speaker import AnnouncerFactory
+from netlb_speaker.wiring import LivenessMode, SpeakerSettings
+from netlb_speaker.wiring import build as build_speaker
 
 __all__ = [
     "CONTROLLER",
@@ -110,6 +114,41 @@ class Kubernetes:
         common = self.common(CONTROLLER)
         chosen = ControllerSettings(common=common, status_dir=None, elects=elects, **settings)
         return build_controller(chosen, pace=replace(PACE, settle=settle), lease=LEASE_PACE)
+
+    def speaker(
+        self,
+        net: AnnouncerFactory,
+        name: str = "node-1",
+        *,
+        state_dir: Path | None = None,
+        patience: float = 0.3,
+        gobgp: GobgpSettings | None = None,
+    ) -> App:
+        """Return the speaker of a node on segments in memory, with the rights that a speaker has."""
+        settings = SpeakerSettings(
+            common=self.common(SPEAKER),
+            status_dir=None,
+            node=name,
+            liveness=LivenessMode.STATIC,
+            state_dir=state_dir,
+            gobgp=gobgp,
+        )
+        return build_speaker(settings, net, pace=PACE, patience=patience)
+
+    def give(self, name: str, address: str, **spec: Any) -> None:
+        """Have a Service with an address, as a controller leaves it, and an endpoint of it on each node."""
+        self.server.put(
+            service(name, address, annotations={"netlb.io/allocated-from": "two"}, **spec),
+            endpoints(name, "node-1", "node-2"),
+        )
+
+    def report(self, name: str, node: str = "node-1") -> dict[str, Any] | None:
+        """Return what a node's speaker says of a Service of the namespace default."""
+        return self.server.get("servicel2statuses.netlb.io", f"{name}.{node}", "default")
+
+    def announced(self, name: str, node: str = "node-1") -> tuple[str, str, str]:
+        """Return status, reason and message of the condition on a report; empty while there is none."""
+        return self.condition(self.report(name, node) or {}, "netlb.io/Announced")
 
     def service(self, name: str) -> dict[str, Any]:
         """Return a Service of the namespace default, as it is now."""

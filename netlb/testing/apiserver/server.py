@@ -189,13 +189,13 @@ class ApiServer:
             self._call(lambda: self._api.store.rewind(revision))
         self._await(self._listen())
 
-    def rotate_token(self, token: str, *files: Path) -> None:
-        """Let in this token only, and write it into these files; whoever has rights shares them from now on."""
+    def rotate_token(self, token: str, *files: Path, old: str = "") -> None:
+        """Let in this token in place of the old one, or of all, and write it into these files; rights go over to it."""
         for path in files:
             path.write_text(token)
-        self._tokens = {token}
-        if self._rights:
-            self._rights = {token: next(iter(self._rights.values()))}
+        self._tokens = {token} | (self._tokens - {old} if old else set())
+        if old in self._rights:
+            self._rights[token] = self._rights.pop(old)
 
     def seen(self, verb: str = "", resource: str = "") -> list[Seen]:
         """Return the requests that came in, oldest first."""
