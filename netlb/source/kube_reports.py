@@ -3,6 +3,7 @@
 An object belongs to its Service: the API server removes it with that.
 """
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -31,6 +32,8 @@ NODE_LABEL = "netlb.io/node"
 
 _KINDS: Mapping[str, Resource] = {one.kind: one for one in (SERVICE_L2_STATUSES,)}
 _PAGE = 500
+_DOUBT = 5.0
+"""Seconds for which an announcement must fail before that is told: interfaces and responders take time to begin."""
 _LONGEST_LABEL, _LONGEST_NAME = 63, 253
 
 
@@ -67,6 +70,9 @@ class NodeReports:
         self._transitions: dict[str, Mapping[str, str]] = {}
         self._told: dict[str, Report] = {}
         self._names: dict[str, tuple[Resource, str, str]] = {}
+        self._events: dict[str, Condition | None] = {}
+        """What Events told last, where that is not what was written before."""
+        self._doubts: dict[str, asyncio.TimerHandle] = {}
         self.is_open = False
 
     def open(self) -> None:
@@ -75,6 +81,8 @@ class NodeReports:
 
     def close(self) -> None:
         """End; what was written stays."""
+        for doubt in self._doubts.values():
+            doubt.cancel()
         self.is_open = False
 
     def forms(self, reports: Mapping[str, str]) -> Mapping[str, Report]:
@@ -148,15 +156,29 @@ class NodeReports:
         await self._client.apply(resource, report.service.namespace, body, force=True)
         self._names[key] = resource, report.service.namespace, name
         self._told[key], self._transitions[key] = report, transitions
-        happened = announcement_events(before.condition if before else None, report.condition, self._node)
-        self._recorder.tell(report.service, happened, api_version=SERVICES.api_version, uid=report.uid)
+        self._events.setdefault(key, before.condition if before else None)
+        if key in self._doubts:
+            self._doubts.pop(key).cancel()
+        if report.condition is not None and report.condition.status == "False":
+            self._doubts[key] = asyncio.get_running_loop().call_later(_DOUBT, self._tell, key, report)
+        else:
+            self._tell(key, report)
+
+    def _tell(self, key: str, report: Report) -> None:
+        """Tell by an Event what a report changes."""
+        self._doubts.pop(key, None)
+        if happened := announcement_events(self._events.get(key), report.condition, self._node):
+            self._events[key] = report.condition
+            self._recorder.tell(report.service, happened, api_version=SERVICES.api_version, uid=report.uid)
 
     async def _remove(self, key: str) -> None:
         if key in self._names:
             resource, namespace, name = self._names[key]
             await self._client.delete(resource, namespace, name)
-            for known in (self._names, self._told, self._transitions):
+            for known in (self._names, self._told, self._transitions, self._events):
                 known.pop(key, None)
+            if key in self._doubts:
+                self._doubts.pop(key).cancel()
 
     def _name(self, service: ObjectRef) -> str:
         name = f"{service.name}.{self._node}"
