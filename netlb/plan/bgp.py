@@ -44,6 +44,8 @@ class BgpPlan:
     """None: the node speaks no BGP."""
     announced: Mapping[Address, frozenset[Prefix]] = field(default_factory=lambda: _NOTHING)
     """Addresses, and the prefixes in which they are announced."""
+    services: Mapping[ObjectRef, tuple[Address, ...]] = field(default_factory=lambda: _NOTHING)
+    """Services, and those of their addresses that are announced for them."""
     silent: Mapping[ObjectRef, Mapping[Address, SilentRoute]] = field(default_factory=lambda: _NOTHING)
     draining: bool = False
     """True where the node takes no more traffic: routers are asked to prefer others, before all is withdrawn."""
@@ -85,6 +87,7 @@ class _Planner:
             return BgpPlan(self._name, silent=self._all_silent(Silence.NO_SPEAKER), findings=tuple(self._findings))
         peers, names = self._peers(speaker, configuration)
         announced: dict[Address, frozenset[Prefix]] = {}
+        services: dict[ObjectRef, list[Address]] = {}
         silent: dict[ObjectRef, dict[Address, SilentRoute]] = {}
         routes: dict[Prefix, Route | SilentRoute] = {}
         for ref, address in self._held():
@@ -103,11 +106,14 @@ class _Planner:
             if conflicts:
                 silent.setdefault(ref, {})[address] = conflicts[0]
             announced[address] = frozenset(one for one in prefixes if isinstance(routes[one], Route))
+            if announced[address]:
+                services.setdefault(ref, []).append(address)
         state = BgpState(speaker, peers, tuple(route for route in routes.values() if isinstance(route, Route)))
         return BgpPlan(
             self._name,
             shutting_down(state) if self._draining else state,
             {address: prefixes for address, prefixes in announced.items() if prefixes},
+            {ref: tuple(addresses) for ref, addresses in services.items()},
             silent,
             self._draining,
             names,
