@@ -82,8 +82,11 @@ def _print(rows: Sequence[Row]) -> None:
         table.add_column(_heading(name), overflow="fold")
     for row in rows:
         table.add_row(*(_cell(_announced_by(row[name]) if name == "announcedBy" else row[name]) for name in names))
-    console = Console(highlight=False)
-    console.print(table) if console.is_terminal else Console(highlight=False, width=_WIDE).print(table)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
+    with console.capture() as printed:
+        console.print(table)
+    for line in printed.get().splitlines():
+        click.echo(line.rstrip())
 
 
 def _heading(name: str) -> str:
