@@ -26,6 +26,8 @@ class Heard:
     sessions: tuple["Watched", ...] = ()
     statuses: Mapping[Key, Status] = field(default_factory=dict)
     """How far each route and peer is."""
+    bfd: Mapping[str, str] = field(default_factory=dict)
+    """How BFD with each router is that it is wanted with, by the names in the peers' keys."""
     problem: str = ""
     """Why routers hear nothing at present."""
     withdrawn: bool = False
@@ -48,7 +50,7 @@ def standings(plan: BgpPlan, heard: Heard) -> dict[Address, Standing]:
     """Return how it stands with each address of `plan.announced`."""
     up = {name for name, _, watched in sessions_of(plan, heard) if watched is not None and watched.up}
     down = {
-        name: f"{name} ({key.name}: {_state(watched)})"
+        name: f"{name} ({key.name}: {_state(watched)}{_bfd(heard, key)})"
         for name, key, watched in sessions_of(plan, heard)
         if name not in up
     }
@@ -88,7 +90,12 @@ def bgp_report(plan: BgpPlan, heard: Heard, standing: Mapping[Address, Standing]
         "problem": heard.problem,
         **planned,
         "peers": [
-            {**declared[name], **_session(key, watched, heard)} for name, key, watched in sessions_of(plan, heard)
+            {
+                **declared[name],
+                **_session(key, watched, heard),
+                **({"bfd": heard.bfd[key.name]} if key.name in heard.bfd else {}),
+            }
+            for name, key, watched in sessions_of(plan, heard)
         ],
         "announcing": [{**entry, **by_text[entry["address"]].data()} for entry in planned["announcing"]],
     }
@@ -113,3 +120,7 @@ def _state(watched: "Watched | None") -> str:
     if watched is None:
         return "UNKNOWN"
     return "ADMIN_DOWN" if watched.session.admin_down else watched.session.state.name
+
+
+def _bfd(heard: Heard, key: Key) -> str:
+    return f", BFD {heard.bfd[key.name]}" if key.name in heard.bfd else ""

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from typing import Any, Final
 
@@ -11,15 +11,17 @@ from netlb.bgp.adapter.leave import leave
 from netlb.bgp.adapter.operations import Tenancy
 from netlb.bgp.adapter.speaker import GobgpSpeaker
 from netlb.bgp.adapter.target import Target
-from netlb.bgp.drain import withdrawn
+from netlb.bgp.drain import kept_down, withdrawn
 from netlb.bgp.events import DaemonBack, DaemonLost, Drifted, Event, ProcessEnded, ProcessStarted, SessionChanged
-from netlb.bgp.model import Key, Record
+from netlb.bgp.model import BgpState, Key, Record
 from netlb.bgp.sessions import Sessions
 from netlb.errors import NetlbError
 from netlb.plan.bgp import BgpPlan
 from netlb.reconcile import Reconciler
 from netlb_speaker.gobgp import GobgpSettings
+from netlb_speaker.patience import Patience
 from netlb_speaker.report_bgp import Heard
+from netlb_speaker.router_liveness import RouterLiveness
 
 __all__ = ["Routers"]
 
@@ -51,16 +53,20 @@ class Routers:
         self._plan: BgpPlan | None = None
         self._drained: asyncio.TimerHandle | None = None
         self._withdrawn = False
+        self._leaving = False
         self._gobgpd: Gobgpd | None = None
+        self._patience = Patience(self._replace)
         self.problem = ""
         """Why routers hear nothing at present; empty if they do, or need not."""
         self.sessions = Sessions()
         self._stirred = asyncio.Event()
         self.reconciler: Reconciler[Key, Record] | None = None
+        self.liveness = RouterLiveness(log, self._router_changed)
 
     def want(self, plan: BgpPlan) -> None:
         """Set the plan."""
         self._plan = plan
+        self.liveness.watch(plan.watches)
         if not plan.draining:
             self._withdrawn = False
             if self._drained:
@@ -79,19 +85,23 @@ class Routers:
                 self._tell(str(error))
                 self._log.error("no BGP", problem=str(error))
                 await asyncio.sleep(_AGAIN)
-            finally:
-                self.reconciler = None
 
     def heard(self) -> Heard:
         """Return what is known of the gobgpd and its sessions."""
-        statuses = self.reconciler.statuses() if self.reconciler else {}
-        sessions = tuple(self.sessions)
-        return Heard(sessions=sessions, statuses=statuses, problem=self.problem, withdrawn=self._withdrawn)
+        return Heard(
+            sessions=tuple(self.sessions),
+            statuses=self.reconciler.statuses() if self.reconciler else {},
+            bfd=self.liveness.states(),
+            problem=self.problem,
+            withdrawn=self._withdrawn,
+        )
 
     async def leave(self) -> None:
         """Let routers prefer others, withdraw, and end the sessions."""
-        if self.reconciler is not None and self._plan is not None and self._plan.state is not None:
-            await leave(self.reconciler, self._plan.state, pause=_PAUSE, patience=_PATIENCE)
+        self._leaving = True
+        state = self._state()
+        if self.reconciler is not None and state is not None:
+            await leave(self.reconciler, state, pause=_PAUSE, patience=_PATIENCE)
 
     def why_not_ready(self) -> str | None:
         """Return why routers do not hear all they should, or None."""
@@ -103,6 +113,7 @@ class Routers:
 
     async def _speak(self) -> None:
         async with AsyncExitStack() as stack:
+            stack.callback(self._forget)
             tenancy = Tenancy.SHARED if self._settings.shared else Tenancy.SOLE
             target = Target(address=self._settings.target)
             if not self._settings.target:
@@ -136,14 +147,26 @@ class Routers:
         self._stirred.set()
         self._on_change()
 
+    def _forget(self) -> None:
+        self._patience.found()
+        self.reconciler = None
+        self._gobgpd = None
+
+    def _state(self) -> BgpState | None:
+        """Return what gobgpd should have now: as planned, but for what is drained and who is dead."""
+        state = self._plan.state if self._plan else None
+        if state is None:
+            return None
+        return kept_down(withdrawn(state) if self._withdrawn else state, self.liveness.down)
+
     def _apply(self) -> None:
-        if self.reconciler is None or self._plan is None:
-            return
-        state = self._plan.state
-        records: Mapping[Key, Record] = {}
-        if state is not None:
-            records = (withdrawn(state) if self._withdrawn else state).records()
-        self.reconciler.want(records)
+        if self.reconciler is not None and self._plan is not None and not self._leaving:
+            state = self._state()
+            self.reconciler.want(state.records() if state else {})
+
+    def _router_changed(self) -> None:
+        self._apply()
+        self._on_change()
 
     def _drain_over(self) -> None:
         self._drained = None
@@ -158,10 +181,11 @@ class Routers:
                 self.sessions.forget()
                 if self.reconciler is not None:
                     self.reconciler.lost()
-                if self._gobgpd is not None and self._gobgpd.pid is not None:
-                    self._gobgpd.kill()  # it hangs; another one is started in its place
+                if self._gobgpd is not None:
+                    self._patience.lost()
             case DaemonBack(service):
                 self._log.info("gobgpd answers", api=service)
+                self._patience.found()
                 self._tell("")
                 if self.reconciler is not None:
                     self.reconciler.refresh()
@@ -176,8 +200,14 @@ class Routers:
                 self._stir()
             case ProcessStarted(pid):
                 self._log.info("gobgpd started", pid=pid)
+                self._patience.started()
             case ProcessEnded(problem):
                 self._log.error("gobgpd ended", problem=problem)
+
+    def _replace(self) -> None:
+        if self._gobgpd is not None and self._gobgpd.pid is not None:
+            self._log.error("gobgpd hangs and is killed", pid=self._gobgpd.pid)
+            self._gobgpd.kill()  # another one is started in its place
 
     def _tell(self, problem: str) -> None:
         self.problem = problem

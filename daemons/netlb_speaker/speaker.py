@@ -123,9 +123,9 @@ class Speaker:
         self._snapshot: Snapshot | None = None
         self._settled_once = not watches
         self.liveness = Liveness(self._log, self._plan, grace=grace) if watches else None
-        self._bfd: Bfd | None = None
         self._gobgp = gobgp
         self._routing = asyncio.Event()
+        self._bfd: Bfd | None = None
         self.routers: Routers | None = None
         self.bgp: BgpPlan | None = None
         self.prober = Prober(self._announcer, timings, self._log, self._announce_what_may_be)
@@ -164,6 +164,8 @@ class Speaker:
             from netlb_speaker.routers import Routers  # noqa: PLC0415 - gRPC takes 20 MiB: for those who need it
 
             self.routers = Routers(self._log, gobgp, on_change=self._news.set, on_bug=self._bug)
+            if self._bfd is not None:
+                self.routers.liveness.begin(self._bfd)
             self._routing.set()
         if self.routers is not None:
             self.routers.want(self.bgp)
@@ -174,7 +176,14 @@ class Speaker:
             self._bfd = bfd
             if self.liveness:
                 self.liveness.begin(bfd)
-            await asyncio.Event().wait()
+            if self.routers:
+                self.routers.liveness.begin(bfd)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self._bfd = None
+                if self.routers:
+                    self.routers.liveness.end()
 
     async def route(self) -> None:
         """Tell routers, from when there is something to tell."""

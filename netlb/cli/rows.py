@@ -20,6 +20,7 @@ def peer_rows(reports: Reports) -> list[Row]:
             "router": peer.router,
             "asn": peer.asn,
             "state": peer.state,
+            "bfd": peer.bfd,
             "since": peer.since,
             "advertised": peer.advertised,
             "received": peer.received,

@@ -9,6 +9,7 @@ from netlb.api.documents import Dumper
 from netlb.bgp.model import AsKind, Route
 from netlb.findings import Finding, ObjectRef
 from netlb.net import Address, Family, family_of
+from netlb.plan.bfd import Watch
 from netlb.plan.bgp import BgpPlan
 from netlb.plan.cluster import ClusterPlan
 from netlb.plan.node import NodePlan
@@ -101,6 +102,7 @@ def bgp_data(plan: BgpPlan) -> dict[str, Any]:
                 "name": plan.peers[peer.key.name],
                 "router": peer.key.name,
                 "asn": str(peer.asn) if isinstance(peer.asn, AsKind) else peer.asn,
+                **_watch_data(plan.watches.get(peer.key.name)),
             }
             for peer in (plan.state.peers if plan.state else ())
         ],
@@ -155,6 +157,21 @@ def route_data(route: Route, peers: Iterable[str]) -> dict[str, Any]:
         "nextHop": str(route.next_hop),
         **{name: value for name, value in attributes.items() if value is not None},
         "peers": list(peers),
+    }
+
+
+def _watch_data(watch: Watch | None) -> dict[str, Any]:
+    """Return how a router is watched by BFD, as BFDProfiles name it; milliseconds."""
+    if watch is None:
+        return {}
+    settings = watch.settings
+    return {
+        "watch": {
+            "transmitInterval": settings.transmit_interval // 1000,
+            "receiveInterval": settings.receive_interval // 1000,
+            "detectMultiplier": settings.detect_multiplier,
+            "multihop": watch.multihop,
+        }
     }
 
 

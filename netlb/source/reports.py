@@ -40,6 +40,7 @@ class PeerReport(_Report, frozen=True):
     last_error: str = ""
     advertised: int = 0
     received: int = 0
+    bfd: str = ""
 
 
 class RouteReport(_Report, frozen=True):

@@ -24,7 +24,7 @@ ROUTE = {
 }
 AGGREGATE = {"prefix": "203.0.113.0/24", "nextHop": "10.0.0.11", "peers": ["tor-a"]}
 PEERS: list[dict[str, object]] = [
-    {"name": "tor-a", "router": "10.0.0.1", "asn": 65000, "state": "ESTABLISHED", "since": "2026-01-01T00:00:00Z", "lastError": "", "advertised": 2, "received": 1},
+    {"name": "tor-a", "router": "10.0.0.1", "asn": 65000, "state": "ESTABLISHED", "since": "2026-01-01T00:00:00Z", "lastError": "", "advertised": 2, "received": 1, "bfd": "up"},
     {"name": "tor-b", "router": "10.0.0.2", "asn": "external", "state": "UNKNOWN", "lastError": "gobgpd hangs"},
 ]  # fmt: skip
 ONE = {
@@ -83,8 +83,8 @@ def test_peers_are_shown_with_state_and_last_error(root: Path) -> None:
     result = show("peers", root)
     assert 0 == result.exit_code
     assert [
-        ["NODE", "PEER", "ROUTER", "ASN", "STATE", "SINCE", "ADVERTISED", "RECEIVED", "LAST ERROR"],
-        ["n1", "tor-a", "10.0.0.1", "65000", "ESTABLISHED", "2026-01-01T00:00:00Z", "2", "1"],
+        ["NODE", "PEER", "ROUTER", "ASN", "STATE", "BFD", "SINCE", "ADVERTISED", "RECEIVED", "LAST ERROR"],
+        ["n1", "tor-a", "10.0.0.1", "65000", "ESTABLISHED", "up", "2026-01-01T00:00:00Z", "2", "1"],
         ["n1", "tor-b", "10.0.0.2", "external", "UNKNOWN", "0", "0", "gobgpd hangs"],
     ] == lines(result)
 

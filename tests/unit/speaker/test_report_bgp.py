@@ -69,6 +69,13 @@ HEARD = Heard(
 UNHEARD = "no session is up with tor-b (10.0.0.2: ACTIVE)"
 
 
+def test_what_bfd_says_of_a_router_is_shown_beside_its_session() -> None:
+    heard = replace(HEARD, bfd={B: "down"})
+    standing = standings(PLAN, heard)
+    assert "no session is up with tor-b (10.0.0.2: ACTIVE, BFD down)" == standing[SIX].message
+    assert [None, "down"] == [peer.get("bfd") for peer in bgp_report(PLAN, heard, standing)["peers"]]
+
+
 def test_each_address_stands_as_its_routes_and_the_sessions_of_those_who_are_meant() -> None:
     assert {FOUR: Standing(message=UNHEARD), SIX: Standing(Silence.SESSION_DOWN, UNHEARD)} == standings(PLAN, HEARD)
     both = replace(HEARD, sessions=(watched(A), watched(B)))
