@@ -23,7 +23,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 # What each needs from Debian: a file that must exist, and the package that has it.
 NEEDS_lab = $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')/ensurepip:python3-venv \
 	/usr/sbin/ip:iproute2 /usr/sbin/nft:nftables
-NEEDS_demo = /usr/bin/gobgpd:gobgpd /usr/lib/frr/bgpd:frr /usr/sbin/sysctl:procps $(if $(KEEP),/usr/bin/curl:curl)
+NEEDS_demo = /usr/bin/gobgpd:gobgpd /usr/lib/frr/bfdd:frr /usr/sbin/sysctl:procps $(if $(KEEP),/usr/bin/curl:curl)
 NEEDS_test = /usr/sbin/sysctl:procps /usr/bin/cc:gcc /usr/include/stdio.h:libc6-dev \
 	/usr/bin/gobgpd:gobgpd /usr/lib/frr/bgpd:frr /usr/sbin/bird:bird2 /usr/bin/openssl:openssl \
 	/usr/bin/kubectl:kubernetes-client

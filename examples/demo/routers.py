@@ -19,7 +19,7 @@ def show_routing(cluster: Cluster, folder: Path) -> None:
     """Have a router send to all nodes, and to those that live when one dies."""
     lab, router = cluster.lab, cluster.lab.routers["router-1"]
     act("BGP: a router with FRR, and the client behind it")
-    with step("FRR starts, and a BGPPeer is declared: every node has a session"):
+    with step("FRR starts, and a BGPPeer is declared: every node has a session, watched by BFD"):
         frr.start(router, lab.nodes.values(), NODES_ASN, folder)
         cluster.apply("bgp.yaml")
         eventually(lambda: all(_established(cluster, name) for name in lab.nodes), "not every session came up")
@@ -70,4 +70,4 @@ def _reached_by(router: Host, *nodes: Host) -> None:
 
 def _established(cluster: Cluster, node: str) -> bool:
     peers = cluster.node(node).get("bgp", {}).get("peers", ())
-    return [peer["state"] for peer in peers] == ["ESTABLISHED"]
+    return [(peer["state"], peer["bfd"]) for peer in peers] == [("ESTABLISHED", "up")]
