@@ -34,6 +34,7 @@ ONE = {
         "peers": PEERS,
         "announcing": [
             {"address": "203.0.113.10", "services": ["default/web"], "routes": [AGGREGATE, ROUTE]},
+            {"address": "203.0.113.99", "services": ["default/web"], "routes": [AGGREGATE]},
             {"address": "203.0.113.11", "services": ["default/more"], "routes": [AGGREGATE], "error": "SessionDown: x"},
         ],
     },

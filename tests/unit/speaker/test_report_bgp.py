@@ -62,7 +62,7 @@ def watched(address: str, state: SessionState = SessionState.ESTABLISHED, *, of:
 HEARD = Heard(
     sessions=(
         watched(A, advertised=1, accepted=3, sent=MessageCounts(updates=5)),
-        watched(B, SessionState.ACTIVE, reason="hold timer expired"),
+        watched(B, SessionState.ACTIVE, reason="hold timer expired", advertised=1, accepted=1),
     ),
     statuses=DONE,
 )
