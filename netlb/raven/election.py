@@ -39,18 +39,19 @@ def elect(site: Site, incumbents: Collection[str] = (), health: Health = _UNKNOW
     First come those that are active already, unless the site is revertive; then those that were not lost lately; then
     by priority, the highest first; then in the order of the declaration.
     """
-    places = {endpoint.node: place for place, endpoint in enumerate(site.endpoints)}
+    preference = {endpoint.node: (-endpoint.priority, place) for place, endpoint in enumerate(site.endpoints)}
     idle = {
         endpoint.node: why for endpoint in site.endpoints if (why := _idle(site, endpoint.node, health)) is not None
     }
 
-    def order(endpoint: Endpoint) -> tuple[bool, bool, int, int]:
+    def order(endpoint: Endpoint) -> tuple[bool, bool, tuple[int, int]]:
         incumbent = endpoint.node in incumbents
         held = endpoint.node in health.held and not incumbent
-        return held, not incumbent and not site.revertive, -endpoint.priority, places[endpoint.node]
+        return held, not incumbent and not site.revertive, preference[endpoint.node]
 
     able = [endpoint.node for endpoint in sorted(site.endpoints, key=order) if endpoint.node not in idle]
-    return Election(tuple(able[: site.replicas]), tuple(able[site.replicas :]) if site.replicas else (), idle)
+    active = sorted(able[: site.replicas], key=lambda node: preference[node])
+    return Election(tuple(active), tuple(able[site.replicas :]) if site.replicas else (), idle)
 
 
 def _idle(site: Site, node: str, health: Health) -> Idle | None:

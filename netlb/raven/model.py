@@ -142,7 +142,7 @@ class Election:
     """Which endpoints of a site hold its tunnels."""
 
     active: tuple[str, ...] = ()
-    """By the names of their nodes; the first one also has what belongs to no node."""
+    """By the names of their nodes, the preferred one first: it also has what belongs to no node."""
     standby: tuple[str, ...] = ()
     """Those that could take over, in the order in which they would."""
     idle: Mapping[str, Idle] = field(default_factory=lambda: _NOTHING)

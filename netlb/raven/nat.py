@@ -37,26 +37,13 @@ def meet(one: Endpoint, other: Endpoint) -> tuple[Destination | None, Destinatio
         if family not in one.families & other.families:
             continue
         to_other, to_one = _seen(other, family), _seen(one, family)
-        if (
-            (to_other or one.nat is Nat.FULL_CONE)
-            and (to_one or other.nat is Nat.FULL_CONE)
-            and _arrives(one, to_one, other, to_other)
-        ):
+        if (to_other or one.nat is Nat.FULL_CONE) and (to_one or other.nat is Nat.FULL_CONE) and (to_other or to_one):
             return to_other, to_one
     return None
 
 
 def _seen(endpoint: Endpoint, family: Family) -> Destination | None:
-    """Return what is known of an endpoint's place outside. Behind a symmetric NAT any port does to open the sender's
-    own."""
+    """Return what is known of an endpoint's place outside; behind a symmetric NAT any port opens the sender's own."""
     address = endpoint.address(family)
     port = endpoint.port if endpoint.nat is Nat.SYMMETRIC else endpoint.public_port
     return None if address is None or port is None else (address, port)
-
-
-def _arrives(one: Endpoint, to_one: Destination | None, other: Endpoint, to_other: Destination | None) -> bool:
-    """Say whether at least one of them sends to where the other one really is."""
-    return any(
-        destination is not None and endpoint.nat is not Nat.SYMMETRIC
-        for endpoint, destination in ((one, to_one), (other, to_other))
-    )

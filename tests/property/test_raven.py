@@ -14,7 +14,7 @@ from netlb.raven.dataplane import DataPlane, Numbers, Role, RouteKind
 from netlb.raven.election import Health, HoldDown, elect
 from netlb.raven.mesh import Mesh, Peer, Way
 from netlb.raven.model import Claim, ClaimKind, Endpoint, Hub, Nat, Node, Prefix, Site
-from netlb.raven.nat import dial, meet
+from netlb.raven.nat import Destination, dial, meet
 from netlb.raven.node import Local, plan_node
 from netlb.raven.overlay import stations
 from netlb.raven.subnets import settle
@@ -332,11 +332,19 @@ def test_meeting_is_mutual(one: Site, other: Site) -> None:
 
 
 @pytest.mark.parametrize("number", [40, 200, 1000])
-def test_the_work_at_any_node_grows_with_the_number_of_sites(number: int) -> None:
+def test_the_work_at_any_node_grows_with_the_number_of_sites(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """One hub in the cloud, all others behind NATs, two endpoints each."""
     some = [large_site(place) for place in range(number)]
     mesh = mesh_of(some)
+    asked: list[Endpoint] = []
+
+    def counting(caller: Endpoint, other: Endpoint) -> Destination | None:
+        asked.append(caller)
+        return dial(caller, other)
+
+    monkeypatch.setattr("netlb.raven.mesh.dial", counting)
     hub, edge, member = (planned(mesh, node) for node in ("s0n0", "s1n0", "s1n2"))
+    assert len(asked) < 40 * number
     assert hub.tunnel is not None
     assert edge.tunnel is not None
     # Each site has two endpoints, so the hub knows two peers of each, and every prefix once.
