@@ -116,7 +116,7 @@ class Overlay:
     """The node's own address, the source of its packets."""
     mac: str
     addresses: tuple[Address, ...]
-    """The node's addresses on the device: of /32 and /64, scope link."""
+    """The node's addresses on the device, of the families that are in use: /32 and /64, scope link."""
     mtu: int
 
 

@@ -143,7 +143,7 @@ class _Planner:
             port=self._numbers.vxlan_port,
             local=me.underlay,
             mac=me.mac,
-            addresses=me.addresses,
+            addresses=tuple(address for address in me.addresses if family_of(address) in self._families),
             mtu=self._device_mtu(mtu),
         )
 

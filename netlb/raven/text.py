@@ -64,7 +64,7 @@ def _overlay(overlay: Overlay) -> Iterator[str]:
         f"ip link add {device} address {overlay.mac} mtu {overlay.mtu} type vxlan id {overlay.vni} "
         f"local {overlay.local} dstport {overlay.port} nolearning"
     )
-    yield f"ip link set {device} addrgenmode none up"
+    yield from _up(device)
     for address in overlay.addresses:
         yield f"ip address add {address}/{_on_link(address)} dev {device} scope link"
 
@@ -75,7 +75,13 @@ def _on_link(address: Address) -> int:
 
 def _tunnel(tunnel: Tunnel) -> Iterator[str]:
     yield f"ip link add {tunnel.device} mtu {tunnel.mtu} type wireguard"
-    yield f"ip link set {tunnel.device} addrgenmode none up"
+    yield from _up(tunnel.device)
+
+
+def _up(device: str) -> Iterator[str]:
+    # Beforehand: a device that comes up gives itself an address of its own.
+    yield f"ip link set {device} addrgenmode none"
+    yield f"ip link set {device} up"
 
 
 def _route(route: Route, protocol: int) -> str:
