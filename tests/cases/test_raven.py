@@ -34,14 +34,12 @@ import yaml
 
 from netlb.api.manifest import manifest
 from netlb.api.snapshot import Snapshot
-from netlb.net import parse_address
 from netlb.plan.raven import RavenPlan, plan_raven
 from netlb.raven.dataplane import DataPlane, Numbers
 from netlb.raven.election import HoldDown
 from netlb.raven.mesh import Peer
-from netlb.raven.node import Local
 from netlb.raven.text import render
-from tests.support.sites import documents, seen, snapshot
+from tests.support.sites import documents, local, seen, snapshot
 
 TABLES = sorted((Path(__file__).parent / "raven").glob("*.yaml"))
 KEYS = {"fact", "sites", "nodes", "objects", "seen", "local", "numbers", "differs", "then", "findings"}
@@ -63,9 +61,7 @@ STEPS = [row for row in ROWS if "steps" in row[2]]
 
 
 def plane(plan: RavenPlan, row: Mapping[str, Any], node: str) -> DataPlane:
-    said = dict((row.get("local") or {}).get(node, {}))
-    addresses = {name: tuple(map(parse_address, said.pop(name, ()))) for name in ("addresses", "watched")}
-    return plan.node(node, Local(**addresses, **said), Numbers(**row.get("numbers", {})))
+    return plan.node(node, local(row.get("local", {}).get(node)), Numbers(**row.get("numbers", {})))
 
 
 def words(peer: Peer) -> str:

@@ -6,12 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from netlb.net import parse_address
 from netlb.plan.raven import plan_raven, render_mesh
 from netlb.raven.dataplane import Numbers
-from netlb.raven.node import Local
 from netlb.raven.text import render
-from tests.support.sites import documents, seen, snapshot
+from tests.support.sites import documents, local, seen, snapshot
 
 MESHES = sorted((Path(__file__).parent / "raven").glob("*.mesh"))
 _HEADING = re.compile(r"^=== (.+) ===$", re.MULTILINE)
@@ -31,9 +29,8 @@ def run(given: str) -> dict[str, str]:
     numbers = Numbers(**body.get("numbers", {}))
     parts = {"mesh": render_mesh(plan)}
     for node in body.get("show", sorted(declared.nodes)):
-        said = (body.get("local") or {}).get(node, {})
-        addresses = {name: tuple(map(parse_address, said.pop(name, ()))) for name in ("addresses", "watched")}
-        parts[f"node {node}"] = render(plan.node(node, Local(**addresses, **said), numbers), numbers.protocol)
+        made = plan.node(node, local(body.get("local", {}).get(node)), numbers)
+        parts[f"node {node}"] = render(made, numbers.protocol)
     return parts
 
 

@@ -8,10 +8,12 @@ from typing import Any
 from netlb.api.documents import Document
 from netlb.api.intake import Intake
 from netlb.api.snapshot import Snapshot
+from netlb.net import parse_address
 from netlb.plan.raven import Seen
 from netlb.raven.election import Health
+from netlb.raven.node import Local
 
-__all__ = ["documents", "key_of", "seen", "snapshot"]
+__all__ = ["documents", "key_of", "local", "seen", "snapshot"]
 
 
 def key_of(node: str) -> str:
@@ -97,4 +99,15 @@ def seen(of: Snapshot, said: Mapping[str, Any] | None = None) -> Seen:
         incumbents=said.get("incumbents", {}),
         hub=said.get("hub", ""),
         keys={node: key for node, key in keys.items() if key},
+    )
+
+
+def local(said: Mapping[str, Any] | None) -> Local:
+    """Return what a node knows of itself: underlay_mtu, and addresses and watched as texts."""
+    said = said or {}
+    assert said.keys() <= {"addresses", "underlay_mtu", "watched"}, said
+    return Local(
+        underlay_mtu=said.get("underlay_mtu", 1500),
+        addresses=tuple(map(parse_address, said.get("addresses", ()))),
+        watched=tuple(map(parse_address, said.get("watched", ()))),
     )
