@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from netlb.api import dialects
+from netlb.api.calico import BlockAffinity
 from netlb.api.convert import convert, without_nulls
 from netlb.api.core import ConfigMap, EndpointSlice, Namespace, Node, Secret, Service
 from netlb.api.documents import Document
@@ -26,6 +27,7 @@ _KINDS: Mapping[tuple[str, str], type[Record]] = {
     ("v1", "Node"): Node,
     ("v1", "Namespace"): Namespace,
     ("discovery.k8s.io/v1", "EndpointSlice"): EndpointSlice,
+    ("crd.projectcalico.org/v1", "BlockAffinity"): BlockAffinity,
     **{(API_VERSION, kind.__name__): kind for kind in KINDS},
     **dialects.KINDS,
 }

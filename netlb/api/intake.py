@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from netlb.api import keys
 from netlb.api.admission import Candidate, admit_pools
+from netlb.api.calico import BlockAffinity
 from netlb.api.core import EndpointSlice, Namespace, Node, Secret, Service
 from netlb.api.decode import decode, identify
 from netlb.api.dialects import DEFAULT, DIALECTS, FOREIGN, KINDS, KINDS_OF, Compatibility, Foreign
@@ -31,6 +32,7 @@ from netlb.api.v1alpha1 import (
     BGPConfiguration,
     BGPPeer,
     Community,
+    Gateway,
     L2Advertisement,
 )
 from netlb.errors import ConfigError
@@ -250,6 +252,8 @@ class Intake:
             bgp_advertisements=_by_name(_of(BGPAdvertisement, records)),
             communities=_by_name(_of(Community, records)),
             bfd_profiles=_by_name(_of(BFDProfile, records)),
+            gateways=_by_name(_of(Gateway, records)),
+            block_affinities=_by_name(_of(BlockAffinity, records)),
             passwords={
                 (secret.metadata.namespace, secret.metadata.name): secret.password
                 for secret in _of(Secret, records)
