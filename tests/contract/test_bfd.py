@@ -168,7 +168,7 @@ def test_asyncio_and_epoll_come_up_together_and_leave_in_good_order(pair: Pair, 
 
     async def play(bfd: Bfd, events: list[tuple[Peer, Event]]) -> None:
         bfd.add(peer, settings)
-        await until(lambda: bfd.status(peer).state is State.UP, "up")
+        await until(lambda: events and bfd.status(peer).state is State.UP, "up, and told so")
         await until(lambda: theirs and not bfd.status(peer).polling, "settled")
         assert ({}, 0) == (bfd.status(peer).dropped, bfd.status(peer).downs)
         await bfd.remove(peer)
@@ -326,8 +326,7 @@ def test_a_session_may_have_a_hearer_of_its_own(pair: Pair) -> None:
         bfd.add(peer, SLOW, lambda peer, event: own.append((peer, event)))
         known = bfd.status(peer).local_discriminator
         stranger.sendto(encode(ControlPacket(9, known, State.INIT, 200, 50_000, 50_000)), ("192.0.0.1", 3784))
-        await until(lambda: bfd.status(peer).state is State.UP, "up")
-        assert [peer] == [about for about, event in own if isinstance(event, Up)]
+        await until(lambda: [peer] == [about for about, event in own if isinstance(event, Up)], "up")
         assert [] == common
 
     with pair.stranger("192.0.0.2", 50_000) as stranger:
