@@ -14,6 +14,7 @@ from netlb.bfd.events import AdminDown, Down, Event, ParametersChanged, Up
 from netlb.bfd.packet import Diagnostic, Key
 from netlb.bfd.sessions import SessionPath
 from netlb.bfd.settings import Settings
+from netlb.errors import SettingError
 
 __all__ = [
     "MOST_BYTES",
@@ -37,7 +38,7 @@ __all__ = [
     "encode",
 ]
 
-MOST_BYTES: Final = 8192
+MOST_BYTES: Final = 32_768
 
 
 class Add(NamedTuple):
@@ -200,5 +201,5 @@ def decode(data: bytes) -> Message:
         name, *values = json.loads(data)
         kind = _KINDS[name]
         return kind(*(read(value) for read, value in zip(_READERS[kind], values, strict=True)))
-    except (TypeError, KeyError, ValueError, AttributeError, RecursionError):
+    except (TypeError, KeyError, ValueError, AttributeError, RecursionError, SettingError):
         raise ValueError(f"{len(data)} octets that are not a message") from None
