@@ -36,6 +36,7 @@ from netlb.source.directory import DirectorySource
 from netlb.source.status import node_path, node_status, service_l2_statuses
 from netlb.source.tree import StatusTree
 from netlb_speaker.gobgp import GobgpSettings
+from netlb_speaker.keyring import Keyring
 from netlb_speaker.liveness import Liveness
 from netlb_speaker.prober import Prober
 from netlb_speaker.report import announcements, bgp_data, silence
@@ -97,6 +98,7 @@ class Speaker:
         detects_conflicts: bool,
         timings: ProbeTimings,
         watches: bool,
+        keyring: Keyring | None,
         grace: float,
         gobgp: GobgpSettings | None,
     ) -> None:
@@ -119,7 +121,9 @@ class Speaker:
         )
         self._snapshot: Snapshot | None = None
         self._settled_once = not watches
-        self.liveness = Liveness(self._log, self._plan, grace=grace) if watches else None
+        self.liveness = (
+            Liveness(self._log, self._plan, self._news.set, keyring=keyring, grace=grace) if watches else None
+        )
         self._gobgp = gobgp
         self._routing = asyncio.Event()
         self.routers: Routers | None = None
@@ -166,7 +170,7 @@ class Speaker:
 
     async def watch(self) -> None:
         """Have BFD: of its ports there is one user on a node, and its sockets are opened when a session needs them."""
-        async with Bfd() as bfd:
+        async with Bfd(on_problem=lambda problem: self._log.error("BFD process ended", problem=problem)) as bfd:
             if self.liveness:
                 self.liveness.begin(bfd)
             await asyncio.Event().wait()
@@ -250,12 +254,7 @@ class Speaker:
             },
         )
         if self.liveness:
-            yield gauge(
-                "netlb_speaker_node_alive",
-                "1: this speaker hears the node's by BFD; 0: it does not.",
-                ("node",),
-                {(node,): float(state == "alive") for node, state in self.liveness.states().items()},
-            )
+            yield from self.liveness.metrics()
         yield gauge(
             "netlb_speaker_withheld",
             "Always 1: this node owns the address and does not announce it yet.",
@@ -341,6 +340,7 @@ class Speaker:
             bgp=bgp_data(self.bgp, self.routers.sessions, self.routers.problem) if self.bgp and self.routers else None,
             notes=[
                 *(f"no interface {name} that is up; create it, or correct --interface" for name in self._missing()),
+                *(self.liveness.notes() if self.liveness else ()),
                 *(
                     f"{dispute.mac} on {interface} claims {address}, which is announced here"
                     for (address, interface), dispute in self._conflicts.items()

@@ -9,6 +9,7 @@ Octets that came in go to `receive`, time that went by to `due`, which `next_wak
   digest is found right, so that nobody without the secret can move the window.
 - Poll sequences run while the session is up. In the other states a timer that an end announces is in force on both
   ends with the packet that announces it, and there is nothing to wait for (section 6.8.3 delays changes in Up alone).
+- A peer that takes its end down begins its sequence numbers anew when it returns, and is believed at once.
 - What a peer that has fallen silent asked of our sending is forgotten with its discriminator.
 """
 
@@ -234,6 +235,8 @@ class Session:
         self._remote_demand = packet.demand
         if packet.authentication is not None:
             self._remote_sequence = packet.authentication.sequence
+        if packet.state is State.ADMIN_DOWN:
+            self._remote_sequence = None
         self._heard_at = now
         self._expected = True
         self._advance_poll(packet.final, now)

@@ -107,6 +107,14 @@ def test_a_peer_that_begins_anew_is_believed_after_twice_the_detection_time() ->
     assert BfdVerdict.ACCEPTED == deliver(session, fresh, 10.61)
 
 
+def test_a_peer_that_left_on_purpose_is_believed_at_once_when_it_returns() -> None:
+    session = authenticated()
+    assert BfdVerdict.REPLAYED == deliver(session, sign(encode(said(ADMIN)), KEY, 90), 10.1)
+    assert BfdVerdict.ACCEPTED == deliver(session, sign(encode(said(ADMIN)), KEY, 102), 10.1)
+    assert BfdVerdict.ACCEPTED == deliver(session, sign(encode(said(DOWN)), KEY, 1_000_000), 10.2)
+    assert BfdVerdict.REPLAYED == deliver(session, sign(encode(said(ADMIN)), KEY, 103), 10.3)
+
+
 @pytest.mark.parametrize("meticulous", [True, False])
 def test_two_ends_with_a_key_stay_up_across_the_end_of_the_numbers(meticulous: bool) -> None:
     settings = replace(FAST, key=replace(KEY, meticulous=meticulous))
