@@ -45,12 +45,17 @@ _NOT_OURS: Final = (
 
 
 class Liveness:
-    """Watches nodes; `on_change` is called when the set of the dead changes, `on_note` when `notes` do."""
+    """Watches nodes.
+
+    `on_change` is called when the set of the dead changes, `on_return` when a dead node is alive after all, and
+    `on_note` when `notes` change.
+    """
 
     def __init__(
         self,
         log: Any,
         on_change: Callable[[], None],
+        on_return: Callable[[], None],
         on_note: Callable[[], None],
         *,
         keyring: Keyring | None,
@@ -58,6 +63,7 @@ class Liveness:
     ) -> None:
         self._log = log
         self._on_change = on_change
+        self._on_return = on_return
         self._on_note = on_note
         self._keyring = keyring
         self._grace = grace
@@ -224,7 +230,10 @@ class Liveness:
                 self._assure(node)
                 self._alive.add(node)
                 self._log.info("node alive", node=node)
+                returns = node in self.dead
                 self._bury(self.dead - {node}, always=True)
+                if returns:
+                    self._on_return()
             case Down() | AdminDown():
                 left = isinstance(event, AdminDown)
                 self._alive.discard(node)

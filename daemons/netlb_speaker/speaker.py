@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
@@ -10,7 +11,7 @@ from prometheus_client import Metric
 
 from netlb.api.snapshot import Snapshot
 from netlb.bfd.adapter.bfd import Bfd
-from netlb.errors import TransientError
+from netlb.errors import NetlbError, TransientError
 from netlb.findings import Finding
 from netlb.l2.adapter.operations import L2Operations, Where
 from netlb.l2.announces import (
@@ -121,8 +122,11 @@ class Speaker:
         )
         self._snapshot: Snapshot | None = None
         self._settled_once = not watches
+        self._returned = asyncio.Event()
         self.liveness = (
-            Liveness(self._log, self._plan, self._news.set, keyring=keyring, grace=grace) if watches else None
+            Liveness(self._log, self._plan, self._returned.set, self._news.set, keyring=keyring, grace=grace)
+            if watches
+            else None
         )
         self._gobgp = gobgp
         self._routing = asyncio.Event()
@@ -188,6 +192,15 @@ class Speaker:
             for name in sorted(self._missing()):
                 self._log.warning("interface missing", interface=name, remedy="create it, or correct --interface")
             await self.l2.run()
+
+    async def remind(self) -> None:
+        """Announce once more what is owned when a node returns: it may have lived, and answered others meanwhile."""
+        while True:
+            await self._returned.wait()
+            self._returned.clear()
+            owned = self.plan.l2.keys() & self._announcer.held().keys() if self.plan else ()
+            with suppress(NetlbError):  # the responder is being restarted, and then announces everything
+                await self._announcer.announce(owned)
 
     async def report(self) -> None:
         """Keep this node's file up to date; many changes at once make one report."""

@@ -140,6 +140,7 @@ def build(
             "source": speaker.follow,
             "l2": speaker.announce,
             "prober": speaker.prober.run,
+            "remind": speaker.remind,
             "report": speaker.report,
             "status": speaker.status.run,
             "counters": speaker.count,
