@@ -15,7 +15,7 @@ from typing import Any, Final
 from prometheus_client import Metric
 
 from netlb.bfd.adapter.bfd import Bfd, Peer
-from netlb.bfd.events import AdminDown, Down, Event, Up
+from netlb.bfd.events import AdminDown, Down, Event, ParametersChanged, Up
 from netlb.bfd.settings import Settings
 from netlb.errors import DataplaneError, NetlbError, TransientError
 from netlb.plan.segment import Watched
@@ -226,14 +226,16 @@ class Liveness:
         if node is None:
             return
         match event:
-            case Up():
+            case Up(_, detection_time):
                 self._assure(node)
                 self._alive.add(node)
-                self._log.info("node alive", node=node)
+                self._log.info("node alive", node=node, death_noticed_within=f"{detection_time / 1000:g} ms")
                 returns = node in self.dead
                 self._bury(self.dead - {node}, always=True)
                 if returns:
                     self._on_return()
+            case ParametersChanged(_, detection_time):
+                self._log.info("node watched", node=node, death_noticed_within=f"{detection_time / 1000:g} ms")
             case Down() | AdminDown():
                 left = isinstance(event, AdminDown)
                 self._alive.discard(node)

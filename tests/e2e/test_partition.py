@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from netlb.l2.burst import ROUNDS
 from netlb.testing.lab import Host
 from netlb.testing.lab.fixtures import lab_fixture
 from tests.manifests import advertisement, pool, service
@@ -48,14 +49,18 @@ def test_of_two_halves_that_meet_again_the_common_order_settles_who_answers(clus
     cluster.write("pool.yaml", pool("one", address), advertisement())
     cluster.write("web.yaml", service("web", ipFamilies=f"[IPv{family}]"))
     cluster.write_endpoints("web", version=family)
-    cluster.start()
-    owner = cluster.await_owner(address)
     near, far = lab.clients.values()
     nodes = list(lab.nodes.values())
-    eventually(
-        lambda: all({"alive"} == set(cluster.status.node(node.name)["nodes"].values()) for node in nodes),
-        "all are heard",
-    )
+    with near.capture(lambda frame: any(announces(node, family)(frame) for node in nodes)) as first:
+        cluster.start()
+        owner = cluster.await_owner(address)
+        eventually(
+            lambda: all({"alive"} == set(cluster.status.node(node.name)["nodes"].values()) for node in nodes),
+            "all are heard",
+        )
+        mine = announces(owner, family)
+        whole = ROUNDS * {4: 2, 6: 1}[family]
+        eventually(lambda: whole <= len([frame for frame in first.frames() if mine(frame)]), "no round is left")
     here = [owner, next(node for node in nodes if node is not owner)]
     there = [node for node in nodes if node not in here]
 
