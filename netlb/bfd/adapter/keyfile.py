@@ -26,17 +26,18 @@ def read_key(path: Path, setting: str) -> Key:
     except OSError as error:
         problem = f"{path}: {error.strerror or error}"
         raise SettingError(setting, problem, f"put 1 to {_MOST} octets there, readable by this user alone") from None
-    with open(descriptor, "rb") as file:  # noqa: PTH123 - of a descriptor
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
             raise SettingError(setting, f"{path} is no file", "name the file that holds the key")
-        if status.st_mode & _OPEN_TO_OTHERS:
-            problem = f"{path}: others may read or change it (mode {stat.S_IMODE(status.st_mode):04o})"
+        if mode & _OPEN_TO_OTHERS:
+            problem = f"{path}: others may read or change it (mode {stat.S_IMODE(mode):04o})"
             raise SettingError(setting, problem, "chmod 600 it; where a Secret is mounted, set its defaultMode to 0400")
-        try:
-            content = file.read(_MOST + 3)
-        except OSError as error:
-            raise SettingError(setting, f"{path}: {error.strerror or error}", "make it readable") from None
+        content = os.read(descriptor, _MOST + 3)
+    except OSError as error:
+        raise SettingError(setting, f"{path}: {error.strerror or error}", "make it readable") from None
+    finally:
+        os.close(descriptor)
     secret = content.removesuffix(b"\n").removesuffix(b"\r")
     if not secret:
         raise SettingError(setting, f"{path} is empty", f"put 1 to {_MOST} octets there")
