@@ -28,11 +28,13 @@ class Scripted:
     def __init__(self) -> None:
         self.refuses = 0
         """errno, or 0."""
+        self.refused = 0
         self.settings: dict[Peer, Settings] = {}
         self._hear: Callable[[Peer, Event], None] = lambda _peer, _event: None
 
     def add(self, peer: Peer, settings: Settings, on_event: Callable[[Peer, Event], None]) -> None:
         if self.refuses:
+            self.refused += 1
             raise DataplaneError(f"BFD with {peer}", self.refuses)
         self.settings[peer], self._hear = settings, on_event
 
@@ -81,6 +83,8 @@ def test_our_own_trouble_says_nothing_of_a_node_and_is_tried_again() -> None:
         assert [1, False, frozenset()] == [len(rig.log.calls), rig.liveness.settled, rig.liveness.dead]
         [note] = rig.liveness.notes()
         assert note.startswith("node other is not watched: BFD with 192.0.2.2: EADDRINUSE")
+        await becomes(lambda: rig.bfd.refused > 2)
+        assert (False, frozenset()) == (rig.liveness.settled, rig.liveness.dead)
         rig.bfd.refuses = 0
         await becomes(lambda: Peer(ADDRESS) in rig.bfd.settings)
         rig.bfd.happens(UP)
@@ -90,7 +94,7 @@ def test_our_own_trouble_says_nothing_of_a_node_and_is_tried_again() -> None:
             rig.liveness.states(),
         )
 
-    play(scene)
+    play(scene, grace=0.01)
 
 
 def test_a_node_to_which_there_is_no_way_is_dead_after_a_while_and_alive_when_it_is_heard() -> None:
