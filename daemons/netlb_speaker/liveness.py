@@ -17,7 +17,7 @@ from prometheus_client import Metric
 from netlb.bfd.adapter.bfd import Bfd, Peer
 from netlb.bfd.events import AdminDown, Down, Event, ParametersChanged, Up
 from netlb.bfd.settings import Settings
-from netlb.errors import DataplaneError, NetlbError, TransientError
+from netlb.errors import DataplaneError, NetlbError
 from netlb.plan.segment import Watched
 from netlb.reasons import BfdVerdict
 from netlb.runtime.metrics import counter, gauge
@@ -145,10 +145,7 @@ class Liveness:
             ("node",),
             {(node,): float(state == "alive") for node, state in self.states().items()},
         )
-        try:
-            counts = self._bfd.counts() if self._bfd is not None else {}
-        except TransientError:
-            return  # its process is being replaced
+        counts = self._bfd.counts() if self._bfd is not None else {}
         yield counter(
             "netlb_bfd_packets_total",
             "BFD packets that came in, by what became of them.",
@@ -252,20 +249,19 @@ class Liveness:
         """Log whose packets are not made with our key: it has another one, or somebody forges them."""
         if self._bfd is None:
             return
-        try:
-            counts = self._bfd.counts()
-            strange = sum(counts.get(verdict, 0) for verdict in _NOT_OURS)
-            if strange == self._strange:
-                return
-            dropped = {node: self._bfd.status(peer).dropped for node, peer in self._sessions.items()}
-        except TransientError:
-            return  # its process is being replaced
+        counts = self._bfd.counts()
+        strange = sum(counts.get(verdict, 0) for verdict in _NOT_OURS)
+        if strange == self._strange:
+            return
         self._strange = strange
         now = asyncio.get_running_loop().time()
-        for node, verdicts in dropped.items():
+        for node, peer in self._sessions.items():
+            verdicts = self._bfd.status(peer).dropped
             number = sum(verdicts.get(verdict, 0) for verdict in _NOT_OURS)
             before, told = self._told.get(node, (0, float("-inf")))
-            if number > before and now >= told + _TELL:
+            if not number:
+                self._told.pop(node, None)  # counts begin anew with each process of BFD
+            elif number != before and now >= told + _TELL:
                 self._told[node] = (number, now)
                 why = ", ".join(f"{verdict} {verdicts[verdict]}" for verdict in _NOT_OURS if verdicts.get(verdict))
                 state = self.states()[node]

@@ -1,12 +1,14 @@
 """How fast the nodes of a segment notice each other's death: by the BFDProfiles of the pools that they announce."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from netlb.api.snapshot import Snapshot
 from netlb.api.v1alpha1 import BFDProfile
 from netlb.bfd.settings import Settings
 from netlb.findings import Finding, Severity
+from netlb.plan.bfd import bfd_settings
 from netlb.reasons import ManifestProblem
 
 __all__ = ["SEGMENT_TIMERS", "fastest", "unusable_profiles"]
@@ -62,8 +64,7 @@ def _without_effect(profile: BFDProfile) -> Iterator[str]:
 def _timers(profile: BFDProfile | None) -> Settings:
     if profile is None:
         return SEGMENT_TIMERS
-    spec = profile.spec
-    return Settings(spec.transmit_interval * 1000, spec.receive_interval * 1000, spec.detect_multiplier)
+    return replace(bfd_settings(profile.spec), passive=False)
 
 
 def _slowness(settings: Settings) -> tuple[int, int, int]:

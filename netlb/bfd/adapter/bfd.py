@@ -93,6 +93,26 @@ class SessionStatus:
     """Failures: what the peer took down on purpose is none."""
 
 
+_BEING_REPLACED: Final = SessionStatus(
+    state=State.DOWN,
+    remote_state=State.DOWN,
+    diagnostic=0,
+    remote_diagnostic=0,
+    local_discriminator=0,
+    remote_discriminator=0,
+    transmit_interval=0,
+    detection_time=0,
+    polling=False,
+    since=0.0,
+    sent=0,
+    unsent=0,
+    received=0,
+    dropped={},
+    ups=0,
+    downs=0,
+)
+
+
 @dataclass(slots=True, eq=False)
 class _Session:
     """What is known here of a session, whose packets are another process's business."""
@@ -208,11 +228,14 @@ class Bfd:
         return frozenset(self._sessions)
 
     def status(self, peer: Peer) -> SessionStatus:
-        """Return how a session is; KeyError if there is none, TransientError while its process is being replaced."""
+        """Return how a session is, down and nothing more while its process is being replaced; KeyError if none is."""
         session = self._sessions[peer]
         if self._process is None or not session.kept:
-            raise TransientError(f"BFD with {peer}: its process is being replaced")
-        status = self._process.status(session.number)
+            return _BEING_REPLACED
+        try:
+            status = self._process.status(session.number)
+        except TransientError:
+            return _BEING_REPLACED
         known: dict[str, Any] = {**status.fields}
         since = self._loop.time() - known.pop("changed_at")
         known |= {name: State(known[name]) for name in ("state", "remote_state")}
@@ -222,11 +245,12 @@ class Bfd:
     def counts(self) -> Mapping[BfdVerdict, int]:
         """Return what became of all packets that came in, those that no session is meant by too.
 
-        They begin anew with each process; TransientError where it does not answer.
+        They begin anew with each process.
         """
-        if self._process is None:
-            return {}
-        return {BfdVerdict(name): number for name, number in self._process.counts().counts.items()}
+        with suppress(TransientError):
+            if self._process is not None:
+                return {BfdVerdict(name): number for name, number in self._process.counts().counts.items()}
+        return {}
 
     def _stop(self, peer: Peer) -> asyncio.Future[None] | None:
         session = self._sessions.pop(peer)
