@@ -9,6 +9,7 @@ import click
 from netlb import __version__
 from netlb.api.intake import Intake
 from netlb.plan import plan_node, render_node
+from netlb.plan.bgp import BgpPlan, plan_bgp
 from netlb.runtime.app import reporting, run
 from netlb.runtime.config import CommonSettings, common_options, option, parse_choice
 from netlb.runtime.log import configure
@@ -58,7 +59,7 @@ __all__ = ["main"]
     default="sole",
 )
 @option("--gobgp-dir", "Where our own gobgpd has its socket; /run/netlb/bgp-NODE if not set.", metavar="PATH")
-@click.option("--print-plan", is_flag=True, help="Print what this node would announce now, as YAML, and exit.")
+@click.option("--print-plan", is_flag=True, help="Print what this node would announce now, to whom, as YAML, and exit.")
 @click.version_option(__version__, prog_name=NAME)
 def main(
     *,
@@ -89,7 +90,9 @@ def main(
         if print_plan:
             source = DirectorySource(shared.source.path, settings.status_dir / "services", Intake(shared.compatibility))
             source.require()
-            click.echo(render_node(plan_node(source.read(), settings.node)), nl=False)
+            snapshot = source.read()
+            routing = plan_bgp(snapshot, node) if settings.gobgp else BgpPlan(node)
+            click.echo(render_node(plan_node(snapshot, node), routing), nl=False)
             return
     configure(shared.log_level, shared.log_format)
     raise SystemExit(run(build(settings)))

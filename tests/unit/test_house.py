@@ -63,6 +63,8 @@ def test_the_house_as_it_stands_keeps_its_contracts(copy: Path) -> None:
         ("netlb/cli/main.py", "import scapy", "scapy, which is GPL-2.0-only"),
         ("netlb/bgp/peers.py", "import asyncio", "a room has one door"),
         ("netlb/bgp/model.py", "import netlb.reconcile", "data flows one way"),
+        ("netlb/raven/mesh.py", "import netlb.bgp", "data flows one way"),
+        ("netlb/raven/election.py", "import time", "a room has one door"),
         ("netlb/cli/main.py", "import grpc", "gobgpd's API is known in one room"),
         ("netlb/bgp/adapter/client.py", "import google.protobuf", "gobgpd's API is known in one room"),
     ],
