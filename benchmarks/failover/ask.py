@@ -30,8 +30,8 @@ def main(interface: str, mac: str, source: str, target: str, microseconds: str) 
         nonlocal running
         running = False
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
     station, asked = bytes.fromhex(mac.replace(":", "")), socket.inet_aton(target)
     question = b"\xff" * 6 + station + struct.pack("!H", _ETH_P_ARP) + _ARP + b"\x00\x01" + station
     question += socket.inet_aton(source) + bytes(6) + asked

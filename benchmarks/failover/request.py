@@ -27,8 +27,8 @@ def main(address: str, port: str, microseconds: str) -> None:
         nonlocal running
         running = False
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
     poller = select.epoll()
     begun: dict[int, tuple[socket.socket, float]] = {}
     completed: list[int] = []
