@@ -37,8 +37,8 @@ class Reply(NamedTuple):
     """What became of an order; CLOCK_MONOTONIC, ns."""
 
     begun: int
-    done: int
-    """When all of it was acknowledged by whoever keeps the session, as far as that acknowledges anything."""
+    done: int | None
+    """When all of it was acknowledged; None where nothing is."""
 
 
 class Feeder:
