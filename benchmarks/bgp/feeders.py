@@ -140,12 +140,7 @@ def feeding(kind: Kind, node: Host, routers: Sequence[Host], directory: Path) ->
     """Run a program on its node until the end of the context."""
     directory.mkdir(parents=True)
     with contextlib.ExitStack() as stack:
-        descriptors = []
-        for name in ("commands", "replies"):
-            os.mkfifo(directory / name)
-            # Open in both directions, neither end waits for the other one, or ends with it.
-            descriptors.append(os.open(directory / name, os.O_RDWR))
-            stack.callback(os.close, descriptors[-1])
+        asked, answered = (_pipe(directory / name, stack) for name in ("commands", "replies"))
         log = directory / "log"
         before = os.environ.get("PYTHONPATH", "")
         with log.open("w") as printed:
@@ -155,4 +150,11 @@ def feeding(kind: Kind, node: Host, routers: Sequence[Host], directory: Path) ->
                 stderr=printed,
                 env={"PYTHONPATH": f"{_ROOT}{os.pathsep}{before}" if before else str(_ROOT)},
             )
-        yield Feeder(stack.enter_context(ended(process)), *descriptors, log)
+        yield Feeder(stack.enter_context(ended(process)), asked, answered, log)
+
+
+def _pipe(path: Path, stack: contextlib.ExitStack) -> int:
+    os.mkfifo(path)
+    descriptor = os.open(path, os.O_RDWR)  # in both directions: neither end waits for the other one, or ends with it
+    stack.callback(os.close, descriptor)
+    return descriptor

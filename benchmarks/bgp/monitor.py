@@ -72,8 +72,8 @@ def main(prefix: str) -> None:
         kernel.bind((0, _RTMGRP_IPV4_ROUTE))
         print("ready", flush=True)
         while True:
-            readable, _, _ = select.select([kernel, 0], [], [])
-            if kernel in readable:
+            readable, _, _ = select.select([kernel.fileno(), 0], [], [])
+            if kernel.fileno() in readable:
                 table.hear(kernel.recv(1 << 17), time.monotonic_ns())
             if 0 in readable:
                 command = os.read(0, 4096).decode().split()

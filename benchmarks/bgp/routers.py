@@ -52,7 +52,7 @@ class Frr:
 
     def show(self, what: str) -> Any:
         """Return what a `show ... json` says; None while it says nothing."""
-        command = ["vtysh", "--vty_socket", self._folder, "-c", f"show {what} json"]
+        command: list[str | Path] = ["vtysh", "--vty_socket", self._folder, "-c", f"show {what} json"]
         said = self._host.run(command, check=False).stdout
         try:
             return json.loads(said)
@@ -67,6 +67,12 @@ class Frr:
     def watched(self) -> set[str]:
         """Return the neighbours with which it has sessions of BFD."""
         return {peer["peer"] for peer in self.show("bfd peers") or [] if peer["status"] == "up"}
+
+    def drain(self, *, over: bool = False) -> None:
+        """Ask all neighbours to prefer others (RFC 8326), or no more."""
+        lines = ["configure terminal", f"router bgp {NODES_ASN}", f"{'no ' if over else ''}bgp graceful-shutdown"]
+        words = [word for line in lines for word in ("-c", line)]
+        self._host.run(["vtysh", "--vty_socket", self._folder, *words])
 
     def start(self, daemon: str) -> None:
         """Start a daemon, whose configuration is there."""
@@ -121,8 +127,8 @@ def frr_router(router: Host, nodes: Sequence[Host], *, watched: bool = False) ->
 def frr_node(node: Host, router: Host, prefix: str) -> contextlib.AbstractContextManager[Frr]:
     """Run FRR as a node that announces a prefix to a router, which it watches by BFD."""
     bgpd = (
-        f"router bgp {NODES_ASN}\n bgp router-id {node.ipv4}\n no bgp ebgp-requires-policy\n no bgp network import-check\n"
-        f" no bgp default ipv4-unicast\n neighbor {router.ipv4} remote-as {ROUTERS_ASN}\n"
+        f"router bgp {NODES_ASN}\n bgp router-id {node.ipv4}\n no bgp ebgp-requires-policy\n"
+        f" no bgp network import-check\n no bgp default ipv4-unicast\n neighbor {router.ipv4} remote-as {ROUTERS_ASN}\n"
         f" neighbor {router.ipv4} timers 3 9\n neighbor {router.ipv4} timers connect 1\n"
         f" neighbor {router.ipv4} bfd profile quick\n"
         f" address-family ipv4 unicast\n  network {prefix}\n  neighbor {router.ipv4} activate\n exit-address-family\n"

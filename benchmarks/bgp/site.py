@@ -89,6 +89,7 @@ class Site:
     def kill(self, node: Host) -> None:
         """Kill a node's speaker; the kernel kills its gobgpd with it."""
         self._speakers[node.name].kill()
+        self._speakers[node.name].wait(_PATIENCE)
 
     def kill_gobgpd(self, node: Host) -> None:
         """Kill a node's gobgpd, which its speaker starts again."""
@@ -99,10 +100,6 @@ class Site:
     def stop(self, node: Host) -> None:
         """Tell a node's speaker to end in order, and wait for its end."""
         self._speakers[node.name].terminate()
-        self._speakers[node.name].wait(_PATIENCE)
-
-    def await_end(self, node: Host) -> None:
-        """Wait until a speaker that was killed is gone."""
         self._speakers[node.name].wait(_PATIENCE)
 
     def close(self) -> None:

@@ -85,7 +85,7 @@ class GobgpClient:
     async def send_paths(self, paths: Iterable[Message]) -> None:
         """Announce or withdraw paths. After an ApiError some of them are in the table and some are not.
 
-        Paths are taken from the iterable while those before are on their way, so that gobgpd need not wait for the last.
+        They are taken from the iterable while those before are on their way: gobgpd does not wait for the last one.
         """
         remaining = iter(paths)
         batch = list(islice(remaining, _BATCH))
