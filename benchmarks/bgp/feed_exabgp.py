@@ -27,7 +27,7 @@ def main(asked: Path, answered: Path, address: str, first: str) -> None:
             sys.stdout.flush()
             there = wanted
             with answered.open("w") as answers:
-                answers.write(json.dumps({"begun": begun, "done": None}) + "\n")
+                answers.write(json.dumps({"begun": begun, "handed": None, "verified": None}) + "\n")
 
 
 if __name__ == "__main__":

@@ -6,23 +6,40 @@ COMMANDS REPLIES DIRECTORY ADDRESS ROUTERS. See `feeders` for what is said on th
 import asyncio
 import sys
 import time
+from collections.abc import Iterable
 from ipaddress import IPv4Address
 from pathlib import Path
 
 from benchmarks.bgp.feeding import commands, peers, reply, routes, speaker
+from netlb.bgp.adapter.client import GobgpClient
 from netlb.bgp.adapter.gobgpd import Gobgpd
 from netlb.bgp.adapter.operations import Tenancy
 from netlb.bgp.adapter.speaker import GobgpSpeaker
 from netlb.bgp.events import DaemonBack, DaemonLost, Drifted, Event
+from netlb.bgp.messages import Message
 from netlb.bgp.model import BgpState, Key, Record
 from netlb.reconcile import Reconciler
 
 __all__: list[str] = []
 
 
+class Timed:
+    """When AddPathStream was last answered."""
+
+    def __init__(self) -> None:
+        self.answered = 0
+        send = GobgpClient.send_paths
+
+        async def send_and_note(client: GobgpClient, paths: Iterable[Message]) -> None:
+            await send(client, paths)
+            self.answered = time.monotonic_ns()
+
+        GobgpClient.send_paths = send_and_note  # type: ignore[method-assign]
+
+
 async def main(asked: Path, answered: Path, directory: Path, address: str, routers: str) -> None:
     """Do as the commands say until there are no more."""
-    back = asyncio.Event()
+    timed, back = Timed(), asyncio.Event()
 
     def hear(event: Event) -> None:
         match event:
@@ -56,7 +73,7 @@ async def main(asked: Path, answered: Path, directory: Path, address: str, route
                 begun = time.monotonic_ns()
                 reconciler.want(wanted.records())
             await reconciler.settled()
-            reply(answered, begun, time.monotonic_ns())
+            reply(answered, begun, timed.answered, time.monotonic_ns())
         for task in running:
             task.cancel()
 

@@ -37,8 +37,10 @@ class Reply(NamedTuple):
     """What became of an order; CLOCK_MONOTONIC, ns."""
 
     begun: int
-    done: int | None
-    """When all of it was acknowledged; None where nothing is."""
+    handed: int | None
+    """When gobgpd had acknowledged the last path; None where nothing is acknowledged."""
+    verified: int | None
+    """When all of it had been looked for, and found, in gobgpd's table; None where nobody looks."""
 
 
 class Feeder:

@@ -50,7 +50,7 @@ async def commands(pipe: Path) -> AsyncIterator[tuple[str, int]]:
         os.close(descriptor)
 
 
-def reply(pipe: Path, begun: int, done: int) -> None:
-    """Say when an order was begun, and when all that it asked for was acknowledged (CLOCK_MONOTONIC, ns)."""
+def reply(pipe: Path, begun: int, handed: int, verified: int | None = None) -> None:
+    """Say when an order was begun, carried out, and found to be (CLOCK_MONOTONIC, ns); see `feeders.Reply`."""
     with pipe.open("w") as answers:
-        answers.write(json.dumps({"begun": begun, "done": done}) + "\n")
+        answers.write(json.dumps({"begun": begun, "handed": handed, "verified": verified}) + "\n")

@@ -39,8 +39,10 @@ class Change:
     round: int
     feeder: str
     what: str
-    acknowledged_ms: float | None
-    """Until all of it was acknowledged; None where nothing is."""
+    handed_ms: float | None
+    """Until gobgpd had acknowledged the last path; None where nothing is acknowledged."""
+    verified_ms: float | None
+    """Until all of it was found in gobgpd's table; None where nobody looks."""
     kernel_ms: Mapping[str, float]
     """Until the last route of it was in, or out of, each router's kernel."""
 
@@ -150,7 +152,8 @@ def _change(
         round=number,
         feeder=name,
         what=what,
-        acknowledged_ms=None if reply.done is None else (reply.done - reply.begun) / 1e6,
+        handed_ms=None if reply.handed is None else (reply.handed - reply.begun) / 1e6,
+        verified_ms=None if reply.verified is None else (reply.verified - reply.begun) / 1e6,
         kernel_ms=kernels,
     )
 
@@ -195,4 +198,4 @@ class OneService:
         """Have `set 1` or `set 0` ready endpoints; the beginning is when the manifest is put in place."""
         ready = words == "set 1"
         begun = self._site.endpoints([self._node.name], ready=ready)
-        return Reply(begun, None)
+        return Reply(begun, None, None)
