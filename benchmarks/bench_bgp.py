@@ -46,8 +46,8 @@ AddPathStream is answered. verified: until netlb has looked for it in gobgpd's t
 in, or out of, FRR's kernel. gobgpd killed: with all routes there, by SIGKILL, until all are there again; both are \
 supervised by netlb's library, and gobgpd alone is given everything again at once.
 A node fails: three nodes announce an address, FRR spreads over them by ports. A client behind it sends a datagram \
-every {SENT_EVERY / 1000:g} ms from {FLOWS} ports by turns. Speakers are real, with BFD of {INTERVAL} ms x {MULTIPLIER} \
-towards FRR. FRR on the nodes (zebra, bgpd, bfdd with the same timers), which MetalLB drives in its FRR modes, takes \
+every {SENT_EVERY / 1000:g} ms from {FLOWS} ports by turns. Speakers are real, with BFD of {INTERVAL} ms times \
+{MULTIPLIER} towards FRR. FRR on the nodes (zebra, bgpd, bfdd with the same timers), which MetalLB drives in its FRR modes, takes \
 part in every second round. cut link: frames are lost though links are up. drained: the node is labelled as excluded, \
 of FRR `bgp graceful-shutdown`. moved: until the last datagram was sent that was lost, or that the failed node \
 answered. interrupted: from the first lost one to the last.

@@ -34,7 +34,7 @@ class Timed:
             await send(client, paths)
             self.answered = time.monotonic_ns()
 
-        GobgpClient.send_paths = send_and_note  # type: ignore[method-assign]
+        GobgpClient.send_paths = send_and_note  # type: ignore[assignment, method-assign]
 
 
 async def main(asked: Path, answered: Path, directory: Path, address: str, routers: str) -> None:

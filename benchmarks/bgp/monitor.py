@@ -2,7 +2,7 @@
 
 Run with `python -I -S` inside a router: PREFIX. On standard input comes `until N`, which is answered as soon as N
 routes of 32 bits under PREFIX (16 bits, as 10.64) are there, or `again N`, which waits until they are fewer first. An
-answer is a line of JSON: when the kernel's last message came (CLOCK_MONOTONIC, ns), and how many came since the command.
+answer is a line of JSON: when the kernel's last message came (CLOCK_MONOTONIC, ns), and how many came meanwhile.
 """
 
 import json
