@@ -112,8 +112,8 @@ def single_rounds(rounds: int, random: Random, directory: Path, tell: Callable[[
             for name in random.sample(list(feeders), len(feeders)):
                 for what, count in list(zip(SINGLE, (1, 0), strict=True)) * CHANGES:
                     time.sleep(random.uniform(*_PAUSE))
-                    change = _change(number, name, what, feeders[name], f"set {count}", monitors, f"until {count}")
-                    found.append(change)
+                    order, expected = f"set {count}", f"until {count}"
+                    found.append(_change((number, name, what), feeders[name], order, monitors, expected))
         return found
 
 
@@ -136,22 +136,22 @@ def bulk_rounds(rounds: int, random: Random, directory: Path, tell: Callable[[st
                     steps.insert(1, (BULK[2], "kill", f"again {MANY}"))
                 for what, order, expected in steps:
                     time.sleep(1.0)
-                    found.append(_change(number, name, what, feeders[name], order, monitors, expected))
+                    found.append(_change((number, name, what), feeders[name], order, monitors, expected))
                 _established(frr, len(feeders))
         return found
 
 
 def _change(
-    number: int, name: str, what: str, feeder: Takes, order: str, monitors: Mapping[str, Monitor], expected: str
+    label: tuple[int, str, str], feeder: Takes, order: str, monitors: Mapping[str, Monitor], expected: str
 ) -> Change:
     for monitor in monitors.values():
         monitor.expect(expected)
     reply = feeder.order(order)
     kernels = {router: (monitor.await_change() - reply.begun) / 1e6 for router, monitor in monitors.items()}
     return Change(
-        round=number,
-        feeder=name,
-        what=what,
+        round=label[0],
+        feeder=label[1],
+        what=label[2],
         handed_ms=None if reply.handed is None else (reply.handed - reply.begun) / 1e6,
         verified_ms=None if reply.verified is None else (reply.verified - reply.begun) / 1e6,
         kernel_ms=kernels,
@@ -178,7 +178,7 @@ def _settle(frr: Frr, feeders: Mapping[str, Takes], monitors: Mapping[str, Monit
     _established(frr, len(feeders))
     for name, feeder in feeders.items():
         for count in (1, 0):
-            _change(0, name, "", feeder, f"set {count}", monitors, f"until {count}")
+            _change((0, name, ""), feeder, f"set {count}", monitors, f"until {count}")
 
 
 def _established(frr: Frr, number: int) -> None:

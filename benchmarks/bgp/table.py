@@ -44,15 +44,15 @@ def in_kernel(router: str) -> Value:
 
 def single_table(changes: Sequence[Change]) -> Table:
     """Return a row for each feeder and direction: ms, the median and the p99 over all changes."""
-    table = Table(title="one route: ms, median / p99", title_justify="left", box=SIMPLE)
+    table = Table(title="one route, until a router's kernel has it: ms, median / p99", title_justify="left", box=SIMPLE)
     for heading in ("", "by"):
         table.add_column(heading, no_wrap=True)
     for heading in (
         "handed over",
         "verified",
-        "in FRR's kernel",
+        "in FRR",
         "x gobgpd",
-        "in BIRD's kernel",
+        "in BIRD",
         "x gobgpd",
         "changes",
     ):
@@ -70,10 +70,14 @@ def single_table(changes: Sequence[Change]) -> Table:
 
 def bulk_table(changes: Sequence[Change]) -> Table:
     """Return a row for each feeder and order: seconds, the median and the slowest."""
-    table = Table(title=f"{MANY:,} routes: seconds, median / slowest", title_justify="left", box=SIMPLE)
+    table = Table(
+        title=f"{MANY:,} routes, until FRR's kernel has them: seconds, median / slowest",
+        title_justify="left",
+        box=SIMPLE,
+    )
     for heading in ("", "by"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("handed over", "verified", "in FRR's kernel", "x gobgpd", "rounds"):
+    for heading in ("handed over", "verified", "in FRR", "x gobgpd", "rounds"):
         table.add_column(heading, justify="right", no_wrap=True)
     for what in BULK:
         for kind in FEEDERS:
