@@ -49,8 +49,8 @@ A node fails: three nodes announce an address, FRR spreads over them by ports. A
 every {SENT_EVERY / 1000:g} ms from {FLOWS} ports by turns. Speakers are real, with BFD of {INTERVAL} ms times \
 {MULTIPLIER} towards FRR. FRR on the nodes (zebra, bgpd, bfdd with the same timers), which MetalLB drives in its FRR \
 modes, takes part in every second round. cut link: frames are lost though links are up. drained: the node is labelled \
-as excluded, of FRR `bgp graceful-shutdown`. moved: until the last datagram was sent that was lost, or that the failed node \
-answered. interrupted: from the first lost one to the last.
+as excluded, of FRR `bgp graceful-shutdown`. moved: until the last datagram was sent that was lost, or that the failed \
+node answered. interrupted: from the first lost one to the last.
 Of fewer than 100 values p99 is the slowest. x is the median of the rounds' own ratios."""
 
 pytestmark = [

@@ -47,6 +47,7 @@ def watching(host: Host, program: Path, *arguments: object) -> Iterator[Watcher]
     command: list[str | Path] = ["nice", "-n", "-20", sys.executable, "-I", "-S", program, *map(str, arguments)]
     with ended(host.popen(command, stdout=subprocess.PIPE)) as process:
         assert process.stdout is not None
-        if process.stdout.readline() != "ready\n":
-            raise WatcherError(f"{program.name} did not begin to watch from {host.name}")
-        yield Watcher(process, program.name)
+        with process.stdout as said:
+            if said.readline() != "ready\n":
+                raise WatcherError(f"{program.name} did not begin to watch from {host.name}")
+            yield Watcher(process, program.name)
