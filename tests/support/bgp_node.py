@@ -9,6 +9,7 @@ from typing import Any
 
 from netlb.bgp.adapter.gobgpd import Gobgpd
 from netlb.bgp.adapter.operations import Tenancy
+from netlb.bgp.events import Event
 from netlb.bgp.model import BgpState, Global, Peer, Route
 from netlb.bgp.peers import Session, SessionState
 from netlb.errors import TransientError
@@ -35,8 +36,10 @@ class BgpNode:
     """What starts the gobgpd. Without it there is no other one when it ends."""
     relay: Relay
     """The way to the gobgpd's API."""
+    processes: list[Event]
+    """What became of gobgpd's processes."""
     logged: list[str]
-    """What the gobgpd logs."""
+    """What they logged."""
 
     async def announce(self, peers: Sequence[Peer], routes: Sequence[Route], asn: int = NODES_ASN) -> BgpState:
         """Have these peers and routes, and no others; return that state once gobgpd has it."""
@@ -77,13 +80,16 @@ async def bgp_node(host: Host, folder: Path) -> AsyncIterator[BgpNode]:
     program = folder / f"gobgpd-{host.name}"
     program.write_text(f'#!/bin/sh\nexec /usr/sbin/ip netns exec {host.namespace} /usr/bin/gobgpd "$@"\n')
     program.chmod(0o755)
+    processes: list[Event] = []
     logged: list[str] = []
-    async with Gobgpd(directory=folder / host.name, program=str(program), on_log=logged.append) as gobgpd:
+    async with Gobgpd(
+        directory=folder / host.name, program=str(program), on_event=processes.append, on_log=logged.append
+    ) as gobgpd:
         relay = Relay(gobgpd.target, folder / f"{host.name}.sock")
         await relay.mend()
         try:
             async with kept(relay.target, tenancy=Tenancy.OWN) as one:
-                yield BgpNode(host, gobgpd, one, program, relay, logged)
+                yield BgpNode(host, gobgpd, one, program, relay, processes, logged)
         finally:
             await relay.cut()
 

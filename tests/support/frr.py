@@ -167,9 +167,7 @@ class FrrRouter:
     def reboot(self) -> None:
         """See `Router`."""
         self.frr.kill()
-        for family in ("-4", "-6"):
-            self.host.run(["ip", family, "route", "flush", "proto", "bgp"])
-        self.host.run(["ip", "nexthop", "flush"])
+        self.host.run(["ip", "nexthop", "flush"])  # and the routes to them
         self.frr.start()
         self.frr.configure(*self._lines)
 
@@ -187,7 +185,7 @@ def _configuration(host: Host, asn: int, neighbors: Sequence[Neighbor]) -> list[
         f"bgp router-id {host.ipv4}",
         "no bgp ebgp-requires-policy",  # without a policy, FRR would accept nothing
         "no bgp default ipv4-unicast",
-        "bgp bestpath as-path multipath-relax",
+        "bgp graceful-restart",
     ]
     lines += [line for neighbor in neighbors for line in _neighbor(host, asn, neighbor)]
     for family, afi in _AFI.items():
