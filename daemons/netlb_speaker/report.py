@@ -68,8 +68,11 @@ def _withheld(withheld: Withheld, timings: ProbeTimings) -> Announcement:
     return Announcement((), silence(withheld), message)
 
 
-def bgp_data(plan: BgpPlan, sessions: Mapping[str, "Session"], problem: str) -> dict[str, Any]:
-    """Return what routers are told, and how the sessions with them are, as plain data; nothing without peers."""
+def bgp_data(plan: BgpPlan, sessions: Mapping[str, "Session"], problem: str, bfd: Mapping[str, str]) -> dict[str, Any]:
+    """Return what routers are told, and how the sessions with them are, as plain data; nothing without peers.
+
+    `bfd` has the states of the BFD sessions with those that are watched, by the names in their peers' keys.
+    """
     if plan.state is None and not plan.silent:
         return {}
     states = {session.key.name: session.state for session in sessions.values() if session.key is not None}
@@ -77,7 +80,12 @@ def bgp_data(plan: BgpPlan, sessions: Mapping[str, "Session"], problem: str) -> 
         "problem": problem,
         "draining": plan.draining,
         "peers": [
-            {"name": name, "router": router, "state": states[router].name if router in states else "UNKNOWN"}
+            {
+                "name": name,
+                "router": router,
+                "state": states[router].name if router in states else "UNKNOWN",
+                **({"bfd": bfd[router]} if router in bfd else {}),
+            }
             for router, name in plan.peers.items()
         ],
         "announcing": [

@@ -1,7 +1,7 @@
 """What this node tells routers by BGP: a gobgpd, started or found, is kept as the plan says."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
@@ -10,14 +10,16 @@ from netlb.bgp.adapter.leave import leave
 from netlb.bgp.adapter.operations import Tenancy
 from netlb.bgp.adapter.speaker import GobgpSpeaker
 from netlb.bgp.adapter.target import Target
-from netlb.bgp.drain import withdrawn
+from netlb.bgp.drain import kept_down, withdrawn
 from netlb.bgp.events import DaemonBack, DaemonLost, Drifted, Event, ProcessEnded, ProcessStarted, SessionChanged
-from netlb.bgp.model import Key, Record
+from netlb.bgp.model import BgpState, Key, Record
 from netlb.bgp.peers import Session
 from netlb.errors import NetlbError
 from netlb.plan.bgp import BgpPlan
 from netlb.reconcile import Reconciler
 from netlb_speaker.gobgp import GobgpSettings
+from netlb_speaker.patience import Patience
+from netlb_speaker.router_liveness import RouterLiveness
 
 __all__ = ["Routers"]
 
@@ -46,15 +48,19 @@ class Routers:
         self._plan: BgpPlan | None = None
         self._drained: asyncio.TimerHandle | None = None
         self._withdrawn = False
+        self._leaving = False
         self._gobgpd: Gobgpd | None = None
+        self._patience = Patience(self._replace)
         self.problem = ""
         """Why routers hear nothing at present; empty if they do, or need not."""
         self.sessions: dict[str, Session] = {}
         self.reconciler: Reconciler[Key, Record] | None = None
+        self.liveness = RouterLiveness(log, self._router_changed)
 
     def want(self, plan: BgpPlan) -> None:
         """Set the plan."""
         self._plan = plan
+        self.liveness.watch(plan.watches)
         if not plan.draining:
             self._withdrawn = False
             if self._drained:
@@ -73,13 +79,13 @@ class Routers:
                 self._tell(str(error))
                 self._log.error("no BGP", problem=str(error))
                 await asyncio.sleep(_AGAIN)
-            finally:
-                self.reconciler = None
 
     async def leave(self) -> None:
         """Let routers prefer others, withdraw, and end the sessions."""
-        if self.reconciler is not None and self._plan is not None and self._plan.state is not None:
-            await leave(self.reconciler, self._plan.state, pause=_PAUSE, patience=_PATIENCE)
+        self._leaving = True
+        state = self._state()
+        if self.reconciler is not None and state is not None:
+            await leave(self.reconciler, state, pause=_PAUSE, patience=_PATIENCE)
 
     def why_not_ready(self) -> str | None:
         """Return why routers do not hear all they should, or None."""
@@ -91,6 +97,7 @@ class Routers:
 
     async def _speak(self) -> None:
         async with AsyncExitStack() as stack:
+            stack.callback(self._forget)
             tenancy = Tenancy.SHARED if self._settings.shared else Tenancy.SOLE
             target = Target(address=self._settings.target)
             if not self._settings.target:
@@ -108,14 +115,26 @@ class Routers:
             self._apply()
             await asyncio.Event().wait()
 
+    def _forget(self) -> None:
+        self._patience.found()
+        self.reconciler = None
+        self._gobgpd = None
+
+    def _state(self) -> BgpState | None:
+        """Return what gobgpd should have now: as planned, but for what is drained and who is dead."""
+        state = self._plan.state if self._plan else None
+        if state is None:
+            return None
+        return kept_down(withdrawn(state) if self._withdrawn else state, self.liveness.down)
+
     def _apply(self) -> None:
-        if self.reconciler is None or self._plan is None:
-            return
-        state = self._plan.state
-        records: Mapping[Key, Record] = {}
-        if state is not None:
-            records = (withdrawn(state) if self._withdrawn else state).records()
-        self.reconciler.want(records)
+        if self.reconciler is not None and self._plan is not None and not self._leaving:
+            state = self._state()
+            self.reconciler.want(state.records() if state else {})
+
+    def _router_changed(self) -> None:
+        self._apply()
+        self._on_change()
 
     def _drain_over(self) -> None:
         self._drained = None
@@ -130,10 +149,11 @@ class Routers:
                 self.sessions.clear()
                 if self.reconciler is not None:
                     self.reconciler.lost()
-                if self._gobgpd is not None and self._gobgpd.pid is not None:
-                    self._gobgpd.kill()  # it hangs; another one is started in its place
+                if self._gobgpd is not None:
+                    self._patience.lost()
             case DaemonBack(service):
                 self._log.info("gobgpd answers", api=service)
+                self._patience.found()
                 self._tell("")
                 if self.reconciler is not None:
                     self.reconciler.refresh()
@@ -149,8 +169,14 @@ class Routers:
                 self._on_change()
             case ProcessStarted(pid):
                 self._log.info("gobgpd started", pid=pid)
+                self._patience.started()
             case ProcessEnded(problem):
                 self._log.error("gobgpd ended", problem=problem)
+
+    def _replace(self) -> None:
+        if self._gobgpd is not None and self._gobgpd.pid is not None:
+            self._log.error("gobgpd hangs and is killed", pid=self._gobgpd.pid)
+            self._gobgpd.kill()  # another one is started in its place
 
     def _tell(self, problem: str) -> None:
         self.problem = problem

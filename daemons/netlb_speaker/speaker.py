@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from prometheus_client import Metric
 
@@ -122,6 +122,7 @@ class Speaker:
         self.liveness = Liveness(self._log, self._plan, grace=grace) if watches else None
         self._gobgp = gobgp
         self._routing = asyncio.Event()
+        self._bfd: Bfd | None = None
         self.routers: Routers | None = None
         self.bgp: BgpPlan | None = None
         self.prober = Prober(self._announcer, timings, self._log, self._announce_what_may_be)
@@ -160,6 +161,8 @@ class Speaker:
             from netlb_speaker.routers import Routers  # noqa: PLC0415 - gRPC takes 20 MiB: for those who need it
 
             self.routers = Routers(self._log, gobgp, on_change=self._news.set, on_bug=self._bug)
+            if self._bfd is not None:
+                self.routers.liveness.begin(self._bfd)
             self._routing.set()
         if self.routers is not None:
             self.routers.want(self.bgp)
@@ -167,9 +170,17 @@ class Speaker:
     async def watch(self) -> None:
         """Have BFD: of its ports there is one user on a node, and its sockets are opened when a session needs them."""
         async with Bfd() as bfd:
+            self._bfd = bfd
             if self.liveness:
                 self.liveness.begin(bfd)
-            await asyncio.Event().wait()
+            if self.routers:
+                self.routers.liveness.begin(bfd)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self._bfd = None
+                if self.routers:
+                    self.routers.liveness.end()
 
     async def route(self) -> None:
         """Tell routers, from when there is something to tell."""
@@ -338,7 +349,7 @@ class Speaker:
             announcements=standing,
             interfaces={interface.name: format_mac(interface.mac) for interface in self._announcer.interfaces()},
             nodes=self.liveness.states() if self.liveness else {},
-            bgp=bgp_data(self.bgp, self.routers.sessions, self.routers.problem) if self.bgp and self.routers else None,
+            bgp=self._report_bgp(),
             notes=[
                 *(f"no interface {name} that is up; create it, or correct --interface" for name in self._missing()),
                 *(
@@ -349,6 +360,11 @@ class Speaker:
             ],
         )
         return {node_path(self._node): node, **service_l2_statuses(plan, standing)}
+
+    def _report_bgp(self) -> Mapping[str, Any] | None:
+        if self.bgp is None or self.routers is None:
+            return None
+        return bgp_data(self.bgp, self.routers.sessions, self.routers.problem, self.routers.liveness.states())
 
     def _tell(self, plan: NodePlan) -> None:
         """Log what this plan changes."""

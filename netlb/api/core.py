@@ -11,7 +11,6 @@ __all__ = [
     "ConfigMap",
     "Endpoint",
     "EndpointConditions",
-    "EndpointPort",
     "EndpointSlice",
     "Namespace",
     "Node",
@@ -69,27 +68,16 @@ class EndpointConditions(_Part, frozen=True, kw_only=True):
 
 
 class Endpoint(_Part, frozen=True, kw_only=True):
-    """One endpoint of a slice: the addresses of one pod."""
+    """One endpoint of a slice: one pod, and where it runs. Its addresses are kube-proxy's business."""
 
-    addresses: tuple[str, ...]
     conditions: EndpointConditions = EndpointConditions()
     node_name: str | None = None
-
-
-class EndpointPort(_Part, frozen=True, kw_only=True):
-    """One port of a slice; it goes with the Service's port of the same name."""
-
-    name: str = ""
-    port: int | None = None
-    protocol: Protocol = "TCP"
 
 
 class EndpointSlice(Record, frozen=True, kw_only=True):
     """`discovery.k8s.io/v1 EndpointSlice`; the label `kubernetes.io/service-name` names its Service."""
 
-    address_type: Literal["IPv4", "IPv6", "FQDN"]
     endpoints: tuple[Endpoint, ...] | None = ()
-    ports: tuple[EndpointPort, ...] | None = ()
 
 
 class NodeCondition(_Part, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ Rules of this file:
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from copy import copy
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -81,6 +82,12 @@ class Intake:
         self._in_force: dict[ObjectRef, Record] = {}
         self._holdings: dict[str, dict[ObjectRef, Holding]] = {}
         self._counterparts: tuple[Counterpart, ...] = ()
+
+    def copy(self) -> "Intake":
+        """Return an intake of its own that knows the same: to try what something would change."""
+        other = copy(self)
+        vars(other).update({name: copy(value) for name, value in vars(self).items() if isinstance(value, dict | set)})
+        return other
 
     def declare(self, origin: str, documents: Sequence[Document]) -> None:
         """Replace what an origin declares."""

@@ -1,10 +1,11 @@
-"""Leaving without loss: the states that a speaker passes through before it ends (RFC 8326 section 4.2)."""
+"""States that follow from another one: those of leaving without loss (RFC 8326 section 4.2), and peers kept down."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from netlb.bgp.model import GRACEFUL_SHUTDOWN, BgpState
 
-__all__ = ["disabled", "shutting_down", "withdrawn"]
+__all__ = ["disabled", "kept_down", "shutting_down", "withdrawn"]
 
 
 def shutting_down(state: BgpState) -> BgpState:
@@ -25,3 +26,11 @@ def disabled(state: BgpState) -> BgpState:
     """
     peers = tuple(replace(peer, admin_down=True) for peer in state.peers if peer.prefix is None)
     return replace(state, routes=(), peers=peers)
+
+
+def kept_down(state: BgpState, names: Collection[str]) -> BgpState:
+    """Return the state in which the peers with these names in their keys are not spoken to; all else is as it was."""
+    if not names:
+        return state
+    peers = (replace(peer, admin_down=True) if peer.key.name in names else peer for peer in state.peers)
+    return replace(state, peers=tuple(peers))

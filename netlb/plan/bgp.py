@@ -11,11 +11,12 @@ from netlb.api.core import Node
 from netlb.api.keys import RACK_LABEL
 from netlb.api.meta import Record, selects
 from netlb.api.snapshot import Snapshot
-from netlb.api.v1alpha1 import BGPAdvertisement, BGPConfiguration, BGPConfigurationSpec
+from netlb.api.v1alpha1 import BGPAdvertisement, BGPConfiguration, BGPConfigurationSpec, BGPPeer
 from netlb.bgp.drain import shutting_down
 from netlb.bgp.model import BgpState, Global, LargeCommunity, Peer, Prefix, Route
 from netlb.findings import Finding, ObjectRef, Severity
 from netlb.net import Address, Family, family_of, parse_address
+from netlb.plan.bfd import Unwatched, Watch, watch
 from netlb.plan.peers import peer, unhonoured
 from netlb.plan.places import Places
 from netlb.plan.validate import advertises
@@ -49,6 +50,8 @@ class BgpPlan:
     """True where the node takes no more traffic: routers are asked to prefer others, before all is withdrawn."""
     peers: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     """The BGPPeer behind each of the state's peers, by the name in its key."""
+    watches: Mapping[str, Watch] = field(default_factory=lambda: _NOTHING)
+    """The BFD sessions with them, by the same name; some peers have none."""
     findings: tuple[Finding, ...] = ()
 
 
@@ -72,6 +75,10 @@ class _Planner:
         self._places = Places(snapshot, also=frozenset({self._name}))
         self._internal = {
             family_of(address): address for address in reversed([*_internal_addresses(node, self._findings)])
+        }
+        self._watches: dict[str, Watch] = {}
+        self._stations = {
+            address: name for name, each in snapshot.nodes.items() for address in _internal_addresses(each, [])
         }
         self._aliases = {
             alias.name: alias.value for record in snapshot.communities.values() for alias in record.spec.communities
@@ -111,6 +118,7 @@ class _Planner:
             silent,
             self._draining,
             names,
+            self._watches,
             tuple(self._findings),
         )
 
@@ -166,7 +174,7 @@ class _Planner:
             return address
         return IPv4Address(int.from_bytes(sha256(self._name.encode()).digest()[:4], "big") | 1)
 
-    def _declared_peers(self) -> list[Any]:
+    def _declared_peers(self) -> list[BGPPeer]:
         labels = self._node.metadata.labels
         return [
             record
@@ -201,7 +209,20 @@ class _Planner:
                 self._warn(declared, "", f"BGPPeer {other} is the same router on node {self._name}", "remove one")
                 continue
             peers[record.key.name], names[record.key.name] = record, declared.metadata.name
+            self._watch(declared, record)
         return tuple(peers.values()), names
+
+    def _watch(self, declared: BGPPeer, record: Peer) -> None:
+        profiles = self._snapshot.bfd_profiles
+        found = watch(declared, record, profiles, self._stations)
+        if isinstance(found, Unwatched):
+            self._warn(declared, "spec.bfdProfile", found.problem, found.remedy, reason=found.reason)
+        elif found is not None:
+            self._watches[record.key.name] = found
+            profile = profiles[declared.spec.bfd_profile]
+            if profile.spec.echo_mode:
+                problem = "netlb speaks no BFD echo (RFC 5880 section 6.4): the intervals of its packets count instead"
+                self._warn(profile, "spec.echoMode", problem, "leave it out")
 
     # Routes
 

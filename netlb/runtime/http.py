@@ -11,7 +11,18 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
-__all__ = ["Application", "Check", "Page", "Response", "application", "standard_pages"]
+__all__ = [
+    "Application",
+    "Check",
+    "Page",
+    "Receive",
+    "Response",
+    "Scope",
+    "Send",
+    "application",
+    "respond",
+    "standard_pages",
+]
 
 Check = Callable[[], str | None]
 """Why something is not ready, in a few words, or None if it is."""
@@ -66,15 +77,19 @@ def application(pages: Mapping[str, Page]) -> Application:
     """Return an ASGI application that shows `pages`."""
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        response = answer(pages, scope["method"], scope["path"])
-        headers = [
-            (b"content-type", response.content_type.encode()),
-            (b"content-length", str(len(response.body)).encode()),
-            (b"cache-control", b"no-store"),
-            *response.headers,
-        ]
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        body = b"" if scope["method"] == "HEAD" else response.body
-        await send({"type": "http.response.body", "body": body})
+        await respond(scope, send, answer(pages, scope["method"], scope["path"]))
 
     return serve
+
+
+async def respond(scope: Scope, send: Send, response: Response) -> None:
+    """Send the response to one request."""
+    headers = [
+        (b"content-type", response.content_type.encode()),
+        (b"content-length", str(len(response.body)).encode()),
+        (b"cache-control", b"no-store"),
+        *response.headers,
+    ]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    body = b"" if scope["method"] == "HEAD" else response.body
+    await send({"type": "http.response.body", "body": body})

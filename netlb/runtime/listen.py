@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netlb.errors import SettingError
+from netlb.net import Address
 
-__all__ = ["Listen", "TcpListen", "UnixListen", "bind", "parse_listen", "release"]
+__all__ = ["Listen", "TcpListen", "UnixListen", "bind", "parse_endpoint", "parse_listen", "release"]
 
 SETTING = "--http"
 REMEDY = "write 127.0.0.1:PORT, [::1]:PORT, unix:PATH or off"
@@ -53,6 +54,18 @@ def parse_listen(text: str) -> Listen | None:
         if not path.is_absolute():
             raise SettingError(SETTING, f"{text!r} is not an absolute path", "write unix:/run/netlb/NAME.sock")
         return UnixListen(path)
+    address, port = parse_endpoint(SETTING, text, REMEDY)
+    if not address.is_loopback:
+        raise SettingError(
+            SETTING,
+            f"{address} can be reached from other hosts, and nothing here asks who is calling",
+            "listen on 127.0.0.1 or on a unix socket and put a proxy with authentication in front",
+        )
+    return TcpListen(str(address), port)
+
+
+def parse_endpoint(setting: str, text: str, remedy: str) -> tuple[Address, int]:
+    """Read an address and a port, as in 127.0.0.1:80 and [::1]:80. Raises `SettingError`."""
     host, colon, port = text.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     try:
@@ -60,16 +73,10 @@ def parse_listen(text: str) -> Listen | None:
     except ValueError:
         address = None
     if address is None or not colon or bracketed != (address.version == 6):
-        raise SettingError(SETTING, f"{text!r} is not an address and a port", REMEDY)
+        raise SettingError(setting, f"{text!r} is not an address and a port", remedy)
     if not (port.isascii() and port.isdigit() and int(port) < 65536):
-        raise SettingError(SETTING, f"{port!r} is not a port", REMEDY)
-    if not address.is_loopback:
-        raise SettingError(
-            SETTING,
-            f"{address} can be reached from other hosts, and nothing here asks who is calling",
-            "listen on 127.0.0.1 or on a unix socket and put a proxy with authentication in front",
-        )
-    return TcpListen(str(address), int(port))
+        raise SettingError(setting, f"{port!r} is not a port", remedy)
+    return address, int(port)
 
 
 def bind(listen: Listen) -> socket.socket:

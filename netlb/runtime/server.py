@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator
 
 import uvicorn
@@ -21,7 +22,7 @@ class Server(uvicorn.Server):
         yield
 
 
-async def serve(application: Application, sock: socket.socket) -> None:
+async def serve(application: Application, sock: socket.socket, tls: ssl.SSLContext | None = None) -> None:
     """Answer requests on a listening socket until cancelled; then close the connections."""
     config = uvicorn.Config(
         application,
@@ -36,6 +37,8 @@ async def serve(application: Application, sock: socket.socket) -> None:
         timeout_keep_alive=5,
         timeout_graceful_shutdown=1,
     )
+    config.load()
+    config.ssl = tls  # as uvicorn would make it of file names, but for one whose certificate may be renewed
     server = Server(config)
     try:
         await server.serve(sockets=[sock])

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
+from netlb.api.documents import parse_documents
 from netlb.api.intake import Intake
 from netlb.api.snapshot import Snapshot
 from netlb.findings import ObjectRef
 from netlb.testing.lab import Lab, ServiceRule
-from tests.support.cluster import Cluster
+from tests.support.cluster import Cluster, endpoint_addresses
 from tests.support.migration import INSTALLATIONS, Installation, declare_texts
 from tests.support.site import Site
 from tests.support.waiting import eventually
@@ -54,15 +55,11 @@ def read_snapshot(installation: Installation) -> Snapshot:
     return declare_texts(Intake(), installation.texts()).snapshot({})
 
 
-def rules(lab: Lab, snapshot: Snapshot, addresses: Mapping[str, tuple[str, ...]]) -> Iterator[ServiceRule]:
+def rules(lab: Lab, installation: Installation, addresses: Mapping[str, tuple[str, ...]]) -> Iterator[ServiceRule]:
     """Yield what kube-proxy would do: every port of every Service that has an address, to its endpoints."""
-    for ref, service in snapshot.services.items():
-        endpoints = {
-            address
-            for endpoint_slice in snapshot.endpoint_slices[ref]
-            for endpoint in endpoint_slice.endpoints or ()
-            for address in endpoint.addresses
-        }
+    documents = [each.body for name, text in installation.texts().items() for each in parse_documents(text, name)]
+    for ref, service in read_snapshot(installation).services.items():
+        endpoints = endpoint_addresses(documents, ref.name, ref.namespace)
         for port in service.spec.ports:
             yield ServiceRule(
                 name=str(ref),
@@ -83,7 +80,7 @@ def test_every_service_has_the_address_that_its_own_system_gives_and_is_reached(
     cluster.start()
     await_addresses(cluster, expected)
     snapshot = read_snapshot(installation)
-    cluster.lab.serve(rules(cluster.lab, snapshot, expected))
+    cluster.lab.serve(rules(cluster.lab, installation, expected))
     cluster.client.flush_neighbors()
     for service, addresses in expected.items():
         namespace, _, name = service.partition("/")

@@ -15,7 +15,7 @@ from tests.support.daemons import Daemon
 from tests.support.site import Site
 from tests.support.waiting import eventually
 
-__all__ = ["Cluster"]
+__all__ = ["Cluster", "endpoint_addresses"]
 
 QUICK_SPEAKER = Path(__file__).with_name("quick_speaker.py")
 EDGEAPP = Path(__file__).parents[2] / "examples" / "edgeapp"
@@ -105,7 +105,9 @@ class Cluster(Site):
                 name=name,
                 addresses=tuple(map(ip_address, held[name])),
                 port=80,
-                backends=tuple(each for each in self.lab.backends if str(each.address) in _endpoints(documents, name)),
+                backends=tuple(
+                    each for each in self.lab.backends if str(each.address) in endpoint_addresses(documents, name)
+                ),
                 external_traffic_policy=document["spec"].get("externalTrafficPolicy", "Cluster"),
             )
             for document in documents
@@ -128,10 +130,12 @@ def _load_all(path: Path) -> list[Any]:
     return [document for document in yaml.load_all(path.read_text(), Loader=yaml.CSafeLoader) if document]
 
 
-def _endpoints(documents: Iterable[Any], service: str) -> set[str]:
+def endpoint_addresses(documents: Iterable[Any], service: str, namespace: str = "default") -> set[str]:
+    """Return the addresses of all endpoints of a Service among these objects."""
     return {
         endpoint["addresses"][0]
         for document in documents
         if document["metadata"].get("labels", {}).get(SERVICE_NAME) == service
+        and document["metadata"].get("namespace", "default") == namespace
         for endpoint in document["endpoints"]
     }

@@ -3,7 +3,7 @@
 import pytest
 
 from netlb.api.decode import decode
-from netlb.api.dialects import DEFAULT, Compatibility, Foreign, Translation
+from netlb.api.dialects import DEFAULT, Compatibility, Translation
 from netlb.api.dialects.metallb import KINDS, translate
 from netlb.api.dialects.metallb_rules import MetalLBRecord
 from netlb.api.documents import parse_documents
@@ -30,6 +30,7 @@ from netlb.errors import ConfigError
 from netlb.findings import Severity
 from netlb.reasons import ManifestProblem
 from tests.manifests import metallb_object
+from tests.support.translation import foreign, records
 
 PEER = "myASN: 64500, peerASN: 64501, peerAddress: 192.0.2.1"
 RACK_A = LabelSelector(match_labels={"rack": "a"})
@@ -37,16 +38,7 @@ RACK_B_OR_C = LabelSelector(match_expressions=(LabelSelectorRequirement(key="rac
 
 
 def read(*manifests: str, compatibility: Compatibility = DEFAULT) -> Translation:
-    objects = {}
-    for document in parse_documents("\n---\n".join(manifests), "x.yaml"):
-        record = decode(document)
-        assert record is not None
-        objects[record.ref] = Foreign(document.origin, record)
-    return translate(objects, compatibility)
-
-
-def records(translation: Translation) -> list[Record]:
-    return [translated.record for translated in translation.records]
+    return translate(foreign(*manifests), compatibility)
 
 
 def refusals(translation: Translation) -> list[str]:

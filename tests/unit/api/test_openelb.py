@@ -5,14 +5,11 @@ Long, for it is the tables of one grammar, field by field, with one way of writi
 
 import pytest
 
-from netlb.api.decode import decode
-from netlb.api.dialects import DEFAULT, DIALECTS, Foreign, Translation
-from netlb.api.documents import parse_documents
+from netlb.api.dialects import DEFAULT, DIALECTS, Translation
 from netlb.api.intake import Intake
 from netlb.api.meta import LabelSelector, Record
 from netlb.api.v1alpha1 import (
     AddPaths,
-    AddressPool,
     AddressPoolSpec,
     BGPAdvertisement,
     BGPAdvertisementSpec,
@@ -26,9 +23,10 @@ from netlb.api.v1alpha1 import (
     ServiceAllocation,
 )
 from netlb.errors import ConfigError
-from netlb.findings import Finding, ObjectRef, Severity
+from netlb.findings import ObjectRef, Severity
 from netlb.reasons import ManifestProblem
 from tests.manifests import declare, pool
+from tests.support.translation import foreign, pools, records, said
 
 DEFAULT_MARK = "eip.openelb.kubesphere.io/is-default-eip"
 
@@ -65,15 +63,6 @@ def peer(more: str = "", conf: str = "") -> str:
     return bgp("BgpPeer", f"{{{head}{', ' if more else ''}{more}}}", name="tor")
 
 
-def foreign(*manifests: str) -> dict[ObjectRef, Foreign]:
-    objects = {}
-    for document in parse_documents("\n---\n".join(manifests), "x.yaml"):
-        record = decode(document)
-        assert record is not None
-        objects[record.ref] = Foreign(document.origin, record)
-    return objects
-
-
 def read(*manifests: str) -> Translation:
     objects = foreign(*manifests)
     parts = [translate(objects, DEFAULT) for translate in DIALECTS["openelb"]]
@@ -82,20 +71,6 @@ def read(*manifests: str) -> Translation:
         findings=tuple(one for part in parts for one in part.findings),
         refused={ref: one for part in parts for ref, one in part.refused.items()},
     )
-
-
-def records(translation: Translation) -> list[Record]:
-    return [translated.record for translated in translation.records]
-
-
-def pools(translation: Translation) -> dict[str, AddressPoolSpec]:
-    return {record.metadata.name: record.spec for record in records(translation) if isinstance(record, AddressPool)}
-
-
-def said(findings: tuple[Finding, ...]) -> list[tuple[str, str]]:
-    """Name the object and the field of each finding; all of them are warnings."""
-    assert {Severity.WARNING} >= {finding.severity for finding in findings}
-    return [(finding.subject.name if finding.subject else "", finding.field) for finding in findings]
 
 
 def spec_of(addresses: str, protocol: str = "bgp", **fields: object) -> AddressPoolSpec:

@@ -5,12 +5,10 @@ Long, for it is the tables of one grammar, field by field, with one way of writi
 
 import pytest
 
-from netlb.api.decode import decode
-from netlb.api.dialects import DEFAULT, Compatibility, Foreign, Translation
+from netlb.api.dialects import DEFAULT, Compatibility, Translation
 from netlb.api.dialects.purelb import translate
-from netlb.api.documents import parse_documents
 from netlb.api.intake import Intake
-from netlb.api.meta import LabelSelector, LabelSelectorRequirement, Record
+from netlb.api.meta import LabelSelector, LabelSelectorRequirement
 from netlb.api.v1alpha1 import (
     AddressPool,
     AddressPoolSpec,
@@ -19,9 +17,10 @@ from netlb.api.v1alpha1 import (
     L2AdvertisementSpec,
     ServiceAllocation,
 )
-from netlb.findings import Finding, ObjectRef, Severity
+from netlb.findings import ObjectRef, Severity
 from netlb.reasons import ManifestProblem
 from tests.manifests import declare, pool
+from tests.support.translation import foreign, pools, records, said
 
 
 def of_purelb(kind: str, spec: str, name: str, namespace: str = "purelb-system", version: str = "v2") -> str:
@@ -51,31 +50,8 @@ def numbered(number: int, terms: str = "") -> str:
 V4 = "v4pool: {pool: 192.0.2.0/28, subnet: 192.0.2.0/24}"
 
 
-def foreign(*manifests: str) -> dict[ObjectRef, Foreign]:
-    objects = {}
-    for document in parse_documents("\n---\n".join(manifests), "x.yaml"):
-        record = decode(document)
-        assert record is not None
-        objects[record.ref] = Foreign(document.origin, record)
-    return objects
-
-
 def read(*manifests: str, compatibility: Compatibility = DEFAULT) -> Translation:
     return translate(foreign(*manifests), compatibility)
-
-
-def records(translation: Translation) -> list[Record]:
-    return [translated.record for translated in translation.records]
-
-
-def pools(translation: Translation) -> dict[str, AddressPoolSpec]:
-    return {record.metadata.name: record.spec for record in records(translation) if isinstance(record, AddressPool)}
-
-
-def said(findings: tuple[Finding, ...]) -> list[tuple[str, str]]:
-    """Name the object and the field of each finding; all of them are warnings."""
-    assert {Severity.WARNING} >= {finding.severity for finding in findings}
-    return [(finding.subject.name if finding.subject else "", finding.field) for finding in findings]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """What goes wrong on the way to NetBox has one of two names, and is mended by asking again."""
 
 import ssl
-import subprocess
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from netlb.ipam.adapter import netbox_api
 from netlb.ipam.adapter.netbox import NetBox
 from netlb.ipam.source import SourceRefusedError
 from netlb.testing.http_double import Fault, HttpDouble, Request, Response
-from tests.support.needs import needs_command
+from tests.support.certificates import make_certificate
 from tests.unit.ipam.netbox_rig import EDGE, NetBoxRig, claim
 
 WEB, API = claim(), claim("api")
@@ -247,20 +246,7 @@ def test_words_of_the_server_are_short_and_without_the_token(rig: NetBoxRig) -> 
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("tls")
     key, cert = folder / "key.pem", folder / "cert.pem"
-    new = [
-        needs_command("openssl", "openssl"),
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "2",
-    ]
-    names = ["-subj", "/CN=netbox", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run([*new, *names, "-keyout", key, "-out", cert], check=True, capture_output=True)
+    make_certificate(cert, key)
     return key, cert
 
 

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 import yaml
 
+from netlb.bfd.settings import Settings
 from netlb.bgp.model import GRACEFUL_SHUTDOWN, AsKind, BgpState, LargeCommunity, Peer, Route
 from netlb.net import Family, parse_address
+from netlb.plan.bfd import Watch
 from netlb.plan.bgp import BgpPlan, plan_bgp
 from netlb.plan.cluster import plan_cluster
-from netlb.reasons import Silence
+from netlb.reasons import ManifestProblem, Silence
 from tests.manifests import pool, ref, service, slice_of, snapshot
 
 POOL = pool("routed", "203.0.113.0/24", "2001:db8:1::/64", protocol="bgp")
@@ -265,3 +267,98 @@ def test_what_cannot_be_is_said_and_the_rest_goes_on(further: list[str], words: 
 def test_without_peers_a_node_has_nothing_to_say() -> None:
     assert BgpPlan("n1") == plan(POOL, WEB, slice_of("web", "n1"), node(), advertisement())
     assert BgpPlan("n9") == plan(*ALL, node_name="n9")
+
+
+PROFILE = native(
+    "BFDProfile",
+    "fast",
+    transmitInterval=100,
+    receiveInterval=200,
+    detectMultiplier=4,
+    passiveMode=True,
+    minimumTtl=250,
+)
+
+
+def watched(*further: str, **spec: Any) -> BgpPlan:
+    return plan(*ALL[:4], router(**{"bfdProfile": "fast", **spec}), advertisement(), PROFILE, *further)
+
+
+def test_a_peer_with_a_profile_is_watched_by_bfd_with_its_timers() -> None:
+    found = watched(sourceAddress="10.0.0.12")
+    settings = Settings(transmit_interval=100_000, receive_interval=200_000, detect_multiplier=4, passive=True)
+    assert {"10.0.0.1": Watch(parse_address("10.0.0.1"), settings, source=parse_address("10.0.0.12"))} == found.watches
+    assert () == found.findings
+    assert {} == plan(*ALL, PROFILE).watches
+
+
+@pytest.mark.parametrize(
+    ("profile", "spec", "expected"),
+    [
+        (PROFILE, {"ebgpMultiHop": True}, 250),
+        (native("BFDProfile", "fast"), {"ebgpMultiHop": True, "multiHopTTL": 9}, 254),
+        (native("BFDProfile", "fast"), {"ttlSecurityHops": 3}, 253),
+    ],
+)
+def test_a_router_several_hops_away_is_watched_over_several_hops(
+    profile: str, spec: dict[str, Any], expected: int
+) -> None:
+    found = plan(*ALL[:4], router(bfdProfile="fast", **spec), advertisement(), profile)
+    assert [(True, expected)] == [(each.multihop, each.settings.minimum_ttl) for each in found.watches.values()]
+
+
+def test_a_router_on_the_same_link_is_watched_there_whatever_the_profiles_ttl() -> None:
+    for spec in ({}, {"ttlSecurityHops": 1}):
+        assert [(False, 255)] == [
+            (each.multihop, each.settings.minimum_ttl) for each in watched(**spec).watches.values()
+        ]
+
+
+def test_a_peer_that_is_kept_down_is_not_watched() -> None:
+    found = watched(disabled=True)
+    assert ({}, ()) == (found.watches, found.findings)
+
+
+@pytest.mark.parametrize(
+    ("peer", "reason", "words"),
+    [
+        (
+            router(bfdProfile="slow"),
+            ManifestProblem.UNKNOWN_REFERENCE,
+            "spec.bfdProfile: there is no BFDProfile 'slow', so BFD is off with this peer",
+        ),
+        (
+            native("BGPPeer", "tor", myASN=65001, peerASN=65000, peerPrefix="10.0.0.0/24", bfdProfile="fast"),
+            ManifestProblem.NOT_HONOURED,
+            "it is not known which address whoever connects has, so BFD is off with this peer",
+        ),
+        (
+            native("BGPPeer", "tor", myASN=65001, peerASN=65000, interface="eth1", bfdProfile="fast"),
+            ManifestProblem.NOT_HONOURED,
+            "it is not known which address the router at the other end has, so BFD is off with this peer",
+        ),
+        (
+            router(peerAddress="10.0.0.12", bfdProfile="fast"),
+            ManifestProblem.NOT_HONOURED,
+            "it is node n2, which the speakers may watch already: BFD is off with this peer",
+        ),
+    ],
+)
+def test_a_peer_that_cannot_be_watched_works_without(peer: str, reason: ManifestProblem, words: str) -> None:
+    found = plan(*ALL[:4], node("n2", "10.0.0.12"), peer, advertisement(), PROFILE)
+    [finding] = found.findings
+    assert reason is finding.reason
+    assert words in str(finding)
+    assert {} == found.watches
+    assert found.state is not None
+    assert 1 == len(found.state.peers)
+    assert found.announced
+
+
+def test_echo_packets_are_not_spoken_and_that_is_said_once() -> None:
+    echoing = native("BFDProfile", "fast", echoMode=True)
+    more = router("again", peerAddress="10.0.0.2", bfdProfile="fast")
+    found = plan(*ALL[:4], router(bfdProfile="fast"), more, advertisement(), echoing)
+    [finding] = found.findings
+    assert "BFDProfile fast: spec.echoMode: netlb speaks no BFD echo" in str(finding)
+    assert 2 == len(found.watches)

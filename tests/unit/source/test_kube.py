@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-import subprocess
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
@@ -21,7 +20,7 @@ from netlb.source.kube_events import EVENTS, event_body
 from netlb.source.kube_kinds import NATIVE, SERVICES
 from netlb.source.reflector import List, Watch
 from netlb.testing.apiserver import ApiServer
-from tests.support.needs import needs_command
+from tests.support.certificates import make_certificate
 
 T = TypeVar("T")
 
@@ -108,11 +107,8 @@ def test_a_kubeconfig_that_changes_is_read_again_once_it_is_refused(server: ApiS
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with a key and a certificate for 127.0.0.1."""
-    openssl = needs_command("openssl", "openssl")
     path = tmp_path_factory.mktemp("tls") / "both.pem"
-    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
-    new = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", *subject]
-    subprocess.run([*new, "-keyout", path, "-out", f"{path}.crt"], check=True, capture_output=True)
+    make_certificate(Path(f"{path}.crt"), path)
     path.write_text(path.read_text() + Path(f"{path}.crt").read_text())
     return path
 
