@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from netlb.net import Family
 from netlb.testing.lab import Lab, requirements
-from tests.manifests import pool, service, slice_of
+from tests.manifests import native, pool, service, slice_of
 from tests.support.bgp import without_gobgpd
 from tests.support.bgp_node import NODES_ASN
 from tests.support.bgp_world import counts, neighbor
@@ -23,10 +22,6 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
 
 NODES = ("node-1", "node-2")
 MARK = f"{NODES_ASN}:1279412048:1"
-
-
-def native(kind: str, name: str, **spec: Any) -> str:
-    return yaml.safe_dump({"apiVersion": "netlb.io/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
 
 
 @pytest.fixture

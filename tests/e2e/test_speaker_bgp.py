@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from netlb.testing.lab import Host, Lab, requirements
-from tests.manifests import pool, service, slice_of
+from tests.manifests import native, pool, service, slice_of
 from tests.support import routers
 from tests.support.bgp import without_gobgpd
 from tests.support.cluster import Cluster
@@ -29,10 +28,6 @@ metadata: {{namespace: netlb-system, name: tor}}
 type: kubernetes.io/basic-auth
 stringData: {{password: {PASSWORD}}}
 """
-
-
-def native(kind: str, name: str, **spec: Any) -> str:
-    return yaml.safe_dump({"apiVersion": "netlb.io/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
 
 
 @pytest.fixture

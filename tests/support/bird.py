@@ -124,8 +124,7 @@ def _session(host: Host, asn: int, name: str, neighbor: Neighbor) -> str:
         distance,
         f'password "{neighbor.password}";' if neighbor.password else "",
         "ttl security on;" if neighbor.ttl_security else "",
-        "bfd on;" if neighbor.bfd else "",
-        "hold time 9; keepalive time 3;",
+        f"hold time {neighbor.hold_time}; keepalive time {neighbor.hold_time // 3};",
         "connect delay time 1; connect retry time 1; error wait time 1, 2;",
         *(_channel(neighbor, family) for family in neighbor.families),
     ]

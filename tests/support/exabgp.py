@@ -158,7 +158,7 @@ def _neighbor(host: Host, asn: int, neighbor: Neighbor) -> str:
         f"local-address {own_address(host, neighbor)};",
         f"local-as {asn};",
         f"peer-as {neighbor.asn};",
-        "hold-time 9;",
+        f"hold-time {neighbor.hold_time};",
         f"md5-password '{neighbor.password}';" if neighbor.password else "",
         f"incoming-ttl {256 - neighbor.hops}; outgoing-ttl 255;" if neighbor.ttl_security else "",
         f"outgoing-ttl {neighbor.hops};" if neighbor.hops > 1 and not neighbor.ttl_security else "",

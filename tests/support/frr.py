@@ -4,7 +4,6 @@ import json
 import os
 import pwd
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -40,20 +39,21 @@ class Frr:
         self._tracked = processes
         self._directory = directory
         self._daemons = daemons
-        self._running: list[subprocess.Popen[str]] = []
+        self._running: dict[str, subprocess.Popen[str]] = {}
 
-    def start(self) -> None:
-        """Start the daemons, without any configuration."""
-        for daemon in self._daemons:
+    def start(self, *daemons: str) -> None:
+        """Start some of the daemons, or all, without any configuration."""
+        # In their order: one that finds its predecessors not ready yet tries them again after ten seconds.
+        for daemon in daemons or self._daemons:
             self._start(daemon)
 
-    def kill(self) -> None:
-        """End them as if the power went."""
-        for process in self._running:
-            process.send_signal(signal.SIGKILL)
-        for process in self._running:
+    def kill(self, *daemons: str) -> None:
+        """End some of them, or all, as if the power went."""
+        ending = [self._running.pop(daemon) for daemon in daemons or list(self._running)]
+        for process in ending:
+            process.kill()
+        for process in ending:
             process.wait()
-        self._running.clear()
 
     def configure(self, *lines: str) -> None:
         """Give the daemons lines of configuration."""
@@ -87,7 +87,7 @@ class Frr:
         with log.open("w") as file:
             process = spawn(self._namespace, [_PROGRAMS / daemon, *words], stdout=file, stderr=subprocess.STDOUT)
         self._tracked.track(self._namespace, process)
-        self._running.append(process)
+        self._running[daemon] = process
 
         def ready() -> bool:
             assert process.poll() is None, log.read_text()
@@ -137,7 +137,7 @@ class FrrRouter:
     def peer_with(self, *neighbors: Neighbor, asn: int = ASN) -> None:
         """See `Router`."""
         forget = [f"no router bgp {self._asn}"] if self._asn else []
-        self._asn, self._lines = asn, _configuration(self.host, asn, neighbors)
+        self._asn, self._lines = asn, [*_profiles(neighbors), *_configuration(self.host, asn, neighbors)]
         self.frr.configure(*forget, *self._lines)
 
     def established(self, address: Address) -> bool:
@@ -148,6 +148,11 @@ class FrrRouter:
         """Return what FRR says of a session; empty if it has none."""
         shown: dict[str, dict[str, Any]] = self.frr.show(f"show bgp neighbors {address}")
         return shown.get(str(address), {})
+
+    def bfd(self, address: Address) -> dict[str, Any]:
+        """Return what FRR says of BFD with a node, with its counters; empty if it has none."""
+        listed = [*self.frr.show("show bfd peers"), *self.frr.show("show bfd peers counters")]
+        return {name: value for one in listed if one["peer"] == str(address) for name, value in one.items()}
 
     def learned(self, prefix: str) -> list[Learned]:
         """See `Router`."""
@@ -179,6 +184,16 @@ def frr_router(host: Host, *, bfd: bool = False) -> Iterator[FrrRouter]:
         yield FrrRouter(host, frr)
 
 
+def _profiles(neighbors: Sequence[Neighbor]) -> list[str]:
+    """The timers of BFD, which neighbours refer to by name."""
+    lines = [
+        line
+        for interval in sorted({neighbor.bfd for neighbor in neighbors if neighbor.bfd})
+        for line in (f"profile {interval}ms", f"transmit-interval {interval}", f"receive-interval {interval}", "exit")
+    ]
+    return ["bfd", *lines, "exit"] if lines else []
+
+
 def _configuration(host: Host, asn: int, neighbors: Sequence[Neighbor]) -> list[str]:
     lines = [
         f"router bgp {asn}",
@@ -200,7 +215,8 @@ def _configuration(host: Host, asn: int, neighbors: Sequence[Neighbor]) -> list[
 
 def _neighbor(host: Host, asn: int, neighbor: Neighbor) -> list[str]:
     # Each line would begin a session anew that is up already, and GoBGP waits 5 s after that: no session before the last.
-    words = [f"remote-as {neighbor.asn}", "shutdown", "timers 3 9", "timers connect 1"]
+    words = [f"remote-as {neighbor.asn}", "shutdown", f"timers {neighbor.hold_time // 3} {neighbor.hold_time}"]
+    words.append("timers connect 1")
     if neighbor.password:
         words.append(f"password {neighbor.password}")
     if neighbor.source:
@@ -212,7 +228,7 @@ def _neighbor(host: Host, asn: int, neighbor: Neighbor) -> list[str]:
     if neighbor.family is Family.IPV6:
         words.append("capability extended-nexthop")
     if neighbor.bfd:
-        words.append("bfd")
+        words += ["bfd", f"bfd profile {neighbor.bfd}ms"]
     lines = [f"neighbor {_name(neighbor)} {each}" for each in words]
     if isinstance(neighbor.address, IPv4Network | IPv6Network):
         listen = f"bgp listen range {neighbor.address} peer-group {_DYNAMIC}"

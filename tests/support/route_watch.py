@@ -98,7 +98,7 @@ class RouteWatch:
             with self._changed:
                 # All packets first: what came before a change is never counted as after it.
                 for frame in self._frames():
-                    if _is_bfd(frame):
+                    if _is_bfd(frame) and frame[30:34] == self._router.ipv4.packed:
                         self._seen.append(Heard(now, IPv4Address(frame[26:30])))
                 if self._routes in ready:
                     for message in self._marshal.parse(self._routes.recv(1 << 20)):

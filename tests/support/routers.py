@@ -34,7 +34,10 @@ class Neighbor:
     """Whether packets from further away are dropped (RFC 5082)."""
     limit: int = 0
     """More prefixes of a family end the session; 0: no limit."""
-    bfd: bool = False
+    hold_time: int = 9
+    """Seconds; keepalives are sent three times as often."""
+    bfd: int = 0
+    """Milliseconds between packets, of which three may be missing; 0: no BFD. FRR alone has it here."""
 
     @property
     def family(self) -> Family:
