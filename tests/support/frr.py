@@ -84,6 +84,8 @@ class Frr:
             **({"--bfdctl": directory / "bfdd.sock"} if daemon == "bfdd" else {}),
         }
         words: list[str | Path] = [word for pair in settings.items() for word in pair]
+        if daemon == "zebra":
+            words.append("--v6-rr-semantics")  # or of IPv6 it deletes each route before it replaces it
         with log.open("w") as file:
             process = spawn(self._namespace, [_PROGRAMS / daemon, *words], stdout=file, stderr=subprocess.STDOUT)
         self._tracked.track(self._namespace, process)
