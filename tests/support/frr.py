@@ -152,9 +152,12 @@ class FrrRouter:
         return shown.get(str(address), {})
 
     def bfd(self, address: Address) -> dict[str, Any]:
-        """Return what FRR says of BFD with a node, with its counters; empty if it has none."""
-        listed = [*self.frr.show("show bfd peers"), *self.frr.show("show bfd peers counters")]
-        return {name: value for one in listed if one["peer"] == str(address) for name, value in one.items()}
+        """Return what FRR says of BFD with a node; empty if it has none."""
+        return next((one for one in self.frr.show("show bfd peers") if one["peer"] == str(address)), {})
+
+    def bfd_failures(self) -> dict[str, int]:
+        """Return how often FRR has taken BFD with each node for down."""
+        return {one["peer"]: one["session-down"] for one in self.frr.show("show bfd peers counters")}
 
     def learned(self, prefix: str) -> list[Learned]:
         """See `Router`."""
