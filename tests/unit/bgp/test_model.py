@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, ip_address, ip_network
 
 import pytest
 
-from netlb.bgp.drain import disabled, shutting_down, withdrawn
+from netlb.bgp.drain import disabled, kept_down, shutting_down, withdrawn
 from netlb.bgp.model import (
     GRACEFUL_SHUTDOWN,
     AsKind,
@@ -93,3 +93,9 @@ def test_leaving_is_three_states() -> None:
     assert state.peers == shutting_down(state).peers
     assert BgpState(SPEAKER, state.peers) == withdrawn(state)
     assert BgpState(SPEAKER, (replace(ROUTER, admin_down=True),)) == disabled(state)
+
+
+def test_a_peer_that_is_kept_down_is_the_only_thing_that_changes() -> None:
+    state = BgpState(SPEAKER, (ROUTER, DYNAMIC), (FOUR,))
+    assert state == kept_down(state, frozenset())
+    assert replace(state, peers=(replace(ROUTER, admin_down=True), DYNAMIC)) == kept_down(state, {"192.0.2.254"})
