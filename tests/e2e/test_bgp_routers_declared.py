@@ -96,7 +96,9 @@ def test_a_session_that_the_router_ends_over_its_limit_is_shown(site: tuple[Clus
     cluster.write("pools.yaml", pool("routed", "203.0.113.0/29", protocol="bgp"), native("BGPAdvertisement", "all"))
 
     def write(count: int) -> None:
-        parts = [part for number in range(count) for part in (service(f"web-{number}"), slice_of(f"web-{number}", *NODES))]
+        parts = [
+            part for number in range(count) for part in (service(f"web-{number}"), slice_of(f"web-{number}", *NODES))
+        ]
         cluster.write("services.yaml", *parts)
 
     def told(name: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 from netlb.bgp.events import DaemonBack, DaemonLost, ProcessEnded, SessionChanged
 from netlb.bgp.model import GracefulRestart, Peer, Route
 from netlb.bgp.peers import SessionState
-from netlb.net import Address, Family
+from netlb.net import Address
 from tests.support.bgp_node import BgpNode, peer, route
 from tests.support.bgp_world import BgpWorld, bgp_world, counts, reached_by
 from tests.support.route_watch import RouteWatch, Sent
@@ -55,7 +55,7 @@ def test_a_gobgpd_that_is_killed_takes_its_routes_along_and_brings_them_back(wor
             one.gobgpd.kill()
             await everywhere(world, two)
             await everywhere(world, one, two)
-            alone, both = {str(two.host.ipv4)}, {str(one.host.ipv4), str(two.host.ipv4)}
+            alone, both = ends(two), ends(one, two)
             for watch in (frr, bird):
                 assert [(FOUR, alone), (FOUR, both)] == changes(watch)
         assert (1, 0) == (one.gobgpd.restarts, two.gobgpd.restarts)
@@ -82,11 +82,16 @@ def test_with_graceful_restart_a_gobgpd_that_is_killed_costs_no_route(world: Bgp
             await one.announce(peers_of(world, restart), [route(one.host, FOUR), route(one.host, LATE)])
             for router in world.forwarders:
                 await reached_by(router, LATE, one.host.ipv4)
-            there: set[str] = {str(one.host.ipv4)}
+            there = ends(one)
             assert [(LATE, there)] == changes(frr)
-            assert changes(bird) in ([(LATE, there)], [(FOUR, set()), (FOUR, there), (LATE, there)])
+            assert changes(bird) in ([(LATE, there)], [(FOUR, ends()), (FOUR, there), (LATE, there)])
 
     world.play(scenario)
+
+
+def ends(*nodes: BgpNode) -> frozenset[str]:
+    """Return the addresses of nodes as next hops."""
+    return frozenset(str(node.host.ipv4) for node in nodes)
 
 
 def changes(watch: RouteWatch) -> list[tuple[str, frozenset[str]]]:

@@ -67,7 +67,9 @@ class Site:
     def answers(self) -> dict[str, list[str]]:
         """Return who on the segment answers for each address: the MAC addresses of all answers of a while."""
         with ThreadPoolExecutor(len(ON_SEGMENT)) as pool:
-            return dict(zip(ON_SEGMENT, pool.map(partial(self.cluster.answerers, window=WINDOW), ON_SEGMENT), strict=True))
+            return dict(
+                zip(ON_SEGMENT, pool.map(partial(self.cluster.answerers, window=WINDOW), ON_SEGMENT), strict=True)
+            )
 
     def owned_by(self, *names: str) -> dict[str, list[str]]:
         """Return who should answer for each address while these nodes are alive, and no others."""
@@ -195,6 +197,7 @@ def test_nobody_is_sent_to_the_dead(site: Site, fault: str, capsys: pytest.Captu
             packets.append(sent)
             answering = site.nodes if act is kill_gobgpd else alive
             eventually(partial(answered, site, answering), "each address has one owner who lives", PATIENCE)
+            assert act is kill_gobgpd or not site.ends(dead) & frozenset().union(*watch.now().values())
             recover()
             site.await_all(watch)
             if failures == site.failures(alive):  # or the router was too busy to hear the living

@@ -4,7 +4,7 @@ router-1 is FRR, router-2 BIRD, router-3 ExaBGP.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address

@@ -35,7 +35,7 @@ class BirdRouter:
 
     def start(self) -> None:
         """Start it with the configuration that it has."""
-        command = ["bird", "-f", "-c", self._folder / "bird.conf", "-s", self._folder / "bird.ctl"]
+        command: list[str | Path] = ["bird", "-f", "-c", self._folder / "bird.conf", "-s", self._folder / "bird.ctl"]
         self._process = self.host.popen(command, stderr=subprocess.DEVNULL)
         eventually(lambda: self._try("show status").returncode == 0, "bird listens")
 

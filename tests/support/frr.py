@@ -72,7 +72,7 @@ class Frr:
     def _start(self, daemon: str) -> None:
         directory, log = self._directory, self._directory / f"{daemon}.log"
         (directory / f"{daemon}.conf").touch()
-        settings = {
+        settings: dict[str, str | Path] = {
             "-u": "frr",
             "-g": "frr",
             "-P": "0",
@@ -135,12 +135,14 @@ class FrrRouter:
         self.frr = frr
         self._asn = 0
         self._lines: list[str] = []
+        self._profiles: list[str] = []
 
     def peer_with(self, *neighbors: Neighbor, asn: int = ASN) -> None:
         """See `Router`."""
         forget = [f"no router bgp {self._asn}"] if self._asn else []
-        self._asn, self._lines = asn, [*_profiles(neighbors), *_configuration(self.host, asn, neighbors)]
-        self.frr.configure(*forget, *self._lines)
+        self._asn, self._lines = asn, _configuration(self.host, asn, neighbors)
+        self._profiles = _profiles(neighbors)
+        self.frr.configure(*forget, *self._profiles, *self._lines)
 
     def established(self, address: Address) -> bool:
         """See `Router`."""
@@ -179,7 +181,16 @@ class FrrRouter:
         self.frr.kill()
         self.host.run(["ip", "nexthop", "flush"])  # and the routes to them
         self.frr.start()
-        self.frr.configure(*self._lines)
+        self.frr.configure(*self._profiles, *self._lines)
+
+    def kill_bfd(self) -> None:
+        """End bfdd alone, without a last word."""
+        self.frr.kill("bfdd")
+
+    def start_bfd(self) -> None:
+        """Start it again."""
+        self.frr.start("bfdd")
+        self.frr.configure(*self._profiles)
 
 
 @contextmanager

@@ -93,14 +93,14 @@ class RouteWatch:
 
     def _look(self) -> None:
         while True:
-            ready, _, _ = select.select([self._wake, self._routes, self._packets], [], [])
+            ready, _, _ = select.select([self._wake, self._routes.fileno(), self._packets.fileno()], [], [])
             now = time.monotonic()
             with self._changed:
                 # All packets first: what came before a change is never counted as after it.
                 for frame in self._frames():
                     if _is_bfd(frame) and frame[30:34] == self._router.ipv4.packed:
                         self._seen.append(Heard(now, IPv4Address(frame[26:30])))
-                if self._routes in ready:
+                if self._routes.fileno() in ready:
                     for message in self._marshal.parse(self._routes.recv(1 << 20)):
                         self._take(now, message)
             if self._wake in ready:
