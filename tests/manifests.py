@@ -43,6 +43,17 @@ spec: {spec}
 """
 
 
+def bfd_profile(name: str, **spec: object) -> str:
+    """A BFDProfile; fields of its spec by name."""
+    fields = ", ".join(f"{key}: {str(value).lower()}" for key, value in spec.items())
+    return f"""
+apiVersion: netlb.io/v1alpha1
+kind: BFDProfile
+metadata: {{name: {name}}}
+spec: {{{fields}}}
+"""
+
+
 def service(name: str, *, annotations: str = "{}", **spec: object) -> str:
     """A Service of type LoadBalancer in the namespace default."""
     extra = "".join(f"\n  {key}: {value}" for key, value in spec.items())

@@ -9,6 +9,7 @@ from typing import Any, Union, get_args, get_origin
 import msgspec
 
 from netlb.api import dialects, keys
+from netlb.api.calico import BlockAffinity
 from netlb.api.core import EndpointSlice, Namespace, Node, Service
 from netlb.api.crds.table import KINDS as NAMES
 from netlb.api.dialects import DEFAULT, Compatibility
@@ -107,6 +108,19 @@ _CORE: tuple[Watched, ...] = (
     Watched(
         resources=(Resource(group="", version="v1", plural="namespaces", kind="Namespace", namespaced=False),),
         records=(Namespace,),
+    ),
+    Watched(
+        resources=(
+            Resource(
+                group="crd.projectcalico.org",
+                version="v1",
+                plural="blockaffinities",
+                kind="BlockAffinity",
+                namespaced=False,
+            ),
+        ),
+        records=(BlockAffinity,),
+        optional=True,
     ),
 )
 

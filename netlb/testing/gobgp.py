@@ -118,9 +118,13 @@ class FakeGobgpd:
         self._thawed.set()
 
     def establish(self, address: str, *, advertised: int = 0) -> None:
-        """Let a peer's session come up."""
+        """Let a peer's session come up, by an OPEN and a KEEPALIVE in each direction."""
         peer = self._peers[address]
         peer.state.session_state = SessionState.ESTABLISHED
+        for counts in (peer.state.messages.sent, peer.state.messages.received):
+            counts.open += 1
+            counts.keepalive += 1
+            counts.total += 2
         for family in peer.afi_safis:
             family.state.advertised = advertised
         self._tell_peer(_STATE, peer)
@@ -365,6 +369,7 @@ def _peer_event(kind: int, peer: Message) -> Message:
     event.peer.peer.conf.neighbor_address = peer.conf.neighbor_address
     event.peer.peer.conf.neighbor_interface = peer.conf.neighbor_interface
     event.peer.peer.state.CopyFrom(peer.state)
+    event.peer.peer.state.ClearField("messages")
     return event
 
 

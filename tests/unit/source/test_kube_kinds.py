@@ -122,6 +122,7 @@ def test_every_annotation_that_netlb_knows_is_kept() -> None:
 
 NO_ANNOTATIONS = {
     keys.LOAD_BALANCER_CLASS,
+    keys.GATEWAY_LABEL,
     keys.NODE_POOL_LABEL,
     keys.RACK_LABEL,
     keys.EXCLUDE_NODE_LABEL,
