@@ -19,7 +19,7 @@ from netlb.findings import ObjectRef
 from netlb.source.collection import Entry
 from netlb.source.kube import KubeClient
 from netlb.source.kube_events import announcement_events
-from netlb.source.kube_kinds import SERVICE_L2_STATUSES, SERVICES, Resource
+from netlb.source.kube_kinds import REPORTS, SERVICES, Resource
 from netlb.source.kube_recorder import EventRecorder, timestamp
 from netlb.source.kube_status import Condition, condition_body, read_condition
 from netlb.source.kube_writing import write_each
@@ -30,7 +30,7 @@ __all__ = ["NODE_LABEL", "NodeReports", "Report"]
 NODE_LABEL = "netlb.io/node"
 """On a report: the node whose speaker wrote it."""
 
-_KINDS: Mapping[str, Resource] = {one.kind: one for one in (SERVICE_L2_STATUSES,)}
+_PROTOCOLS = {"ServiceBGPStatus": "bgp", "ServiceL2Status": "layer2"}
 _PAGE = 500
 _DOUBT = 5.0
 """Seconds for which an announcement must fail before that is told: interfaces and responders take time to begin."""
@@ -99,7 +99,7 @@ class NodeReports:
     async def observe(self) -> Mapping[str, Report]:
         """Return all that this node's speaker, or an earlier one, has written."""
         self._transitions, self._told, self._names = {}, {}, {}
-        for kind, resource in _KINDS.items():
+        for kind, resource in REPORTS.items():
             page = List(_PAGE)
             while True:
                 answer = await self._client.list_page(resource, page, labels=f"{NODE_LABEL}={self._label}")
@@ -137,7 +137,7 @@ class NodeReports:
     async def _write(self, key: str, report: Report) -> None:
         if not report.uid:
             raise TransientError(f"{report.service} is not there (any more)")
-        before, resource, name = self._told.get(key), _KINDS[report.kind], self._name(report.service)
+        before, resource, name = self._told.get(key), REPORTS[report.kind], self._name(report.service)
         status = msgspec.json.decode(report.status)
         transitions: dict[str, str] = {}
         if report.condition is not None:
@@ -167,7 +167,8 @@ class NodeReports:
     def _tell(self, key: str, report: Report) -> None:
         """Tell by an Event what a report changes."""
         self._doubts.pop(key, None)
-        if happened := announcement_events(self._events.get(key), report.condition, self._node):
+        protocol = _PROTOCOLS[report.kind]
+        if happened := announcement_events(self._events.get(key), report.condition, self._node, protocol):
             self._events[key] = report.condition
             self._recorder.tell(report.service, happened, api_version=SERVICES.api_version, uid=report.uid)
 
@@ -186,14 +187,14 @@ class NodeReports:
 
 
 def _key(report: Report) -> str:
-    return f"{_KINDS[report.kind].plural}/{report.service.namespace}/{report.service.name}"
+    return f"{REPORTS[report.kind].plural}/{report.service.namespace}/{report.service.name}"
 
 
 @lru_cache(maxsize=1 << 14)  # of thousands of documents a change concerns a few
 def _parsed(text: str) -> tuple[str, ObjectRef, bytes, Condition | None] | None:
     """Return kind, Service, status and condition of a document; None if it is for the status tree alone."""
     document = parse_value(text, "report")
-    if not isinstance(document, dict) or document.get("kind") not in _KINDS:
+    if not isinstance(document, dict) or document.get("kind") not in REPORTS:
         return None
     status = dict(document["status"])
     condition, _ = read_condition(status, keys.ANNOUNCED)

@@ -97,7 +97,7 @@ def test_what_fails_for_long_is_told(cluster: Kubernetes, net: Net, monkeypatch:
     asyncio.run(scenario())
     (failed, done) = cluster.events("web")
     assert "announceFailed" == failed[0]
-    assert failed[1].startswith('node "node-1": AnnounceFailed: ')
+    assert failed[1].startswith('node "node-1", protocol "layer2": AnnounceFailed: ')
     assert "nodeAssigned" == done[0]
 
 
