@@ -1,4 +1,4 @@
-# make demo    the main job, live, in network namespaces        (KEEP=1 leaves the lab up)
+# make demo    netlb at work, live, in network namespaces       (KEEP=1 leaves the lab up)
 # make test    every test, after installing what they need
 # make check   lint, types, import contracts and the tests that need no root
 # make bench   benchmarks; BENCH=arp runs one
@@ -23,11 +23,12 @@ export PATH := $(PATH):/usr/sbin:/sbin
 # What each needs from Debian: a file that must exist, and the package that has it.
 NEEDS_lab = $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')/ensurepip:python3-venv \
 	/usr/sbin/ip:iproute2 /usr/sbin/nft:nftables
-NEEDS_demo = $(if $(KEEP),/usr/bin/curl:curl)
+NEEDS_demo = /usr/bin/gobgpd:gobgpd /usr/lib/frr/bfdd:frr /usr/sbin/sysctl:procps $(if $(KEEP),/usr/bin/curl:curl)
 NEEDS_test = /usr/sbin/sysctl:procps /usr/bin/cc:gcc /usr/include/stdio.h:libc6-dev \
-	/usr/bin/gobgpd:gobgpd /usr/lib/frr/bgpd:frr /usr/sbin/bird:bird2 /usr/bin/openssl:openssl \
+	/usr/bin/gobgpd:gobgpd /usr/lib/frr/bgpd:frr /usr/sbin/bird:bird2 /usr/sbin/exabgp:exabgp /usr/bin/openssl:openssl \
 	/usr/bin/kubectl:kubernetes-client /usr/bin/systemd-analyze:systemd
-NEEDS_bench = /usr/bin/cc:gcc /usr/include/stdio.h:libc6-dev /usr/sbin/farpd:farpd /usr/sbin/ndppd:ndppd
+NEEDS_bench = /usr/bin/cc:gcc /usr/include/stdio.h:libc6-dev /usr/sbin/farpd:farpd /usr/sbin/ndppd:ndppd \
+	/usr/sbin/keepalived:keepalived /usr/bin/gobgpd:gobgpd /usr/lib/frr/bgpd:frr /usr/sbin/bird:bird2
 
 # pytest keeps the temporary directories of three runs in /tmp; here they go when it ends.
 PYTEST = tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; PYTEST_DEBUG_TEMPROOT="$$tmp" $(BIN)/python -m pytest
@@ -47,7 +48,7 @@ $(VENV)/.stamp: setup.cfg pyproject.toml | packages-lab
 	touch $@
 
 demo: $(VENV)/.stamp | packages-demo
-	@$(BIN)/python examples/demo.py $(if $(KEEP),--keep)
+	@$(BIN)/python -m examples.demo $(if $(KEEP),--keep)
 
 test: packages-test check
 	@$(PYTEST) tests/contract tests/wiring tests/e2e
@@ -64,5 +65,6 @@ bench: $(VENV)/.stamp | packages-bench
 
 clean:
 	@if test -x $(BIN)/python; then $(BIN)/python -m netlb.testing.lab sweep || true; fi
+	@for run in build/demo-*/run; do if [[ -L $$run ]]; then rm -rf "$$(readlink "$$run")"; fi; done
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmarks benchmarks/results
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,7 +7,17 @@ string elsewhere. This module imports nothing but the standard library: the resp
 
 from enum import StrEnum
 
-__all__ = ["BfdVerdict", "BgpRefusal", "EventReason", "FrameVerdict", "ManifestProblem", "Refusal", "Silence"]
+__all__ = [
+    "Apart",
+    "BfdVerdict",
+    "BgpRefusal",
+    "EventReason",
+    "FrameVerdict",
+    "Idle",
+    "ManifestProblem",
+    "Refusal",
+    "Silence",
+]
 
 
 class ManifestProblem(StrEnum):
@@ -37,6 +47,14 @@ class ManifestProblem(StrEnum):
     """The system that keeps the pool's addresses cannot be asked; what is held stays held."""
     UNKNOWN_REFERENCE = "UnknownReference"
     """The object names another one that does not exist: a Community, a BGPPeer, a BFDProfile or a Secret."""
+    OVERLAPPING_SITES = "OverlappingSites"
+    """Two sites claim the same addresses; the prefix of the younger site, or the less certain one, is left out."""
+    AMBIGUOUS_SITE = "AmbiguousSite"
+    """Several Gateways select the node, and its label names none of them; it is in the site of the oldest."""
+    NO_ADDRESS = "NoAddress"
+    """An endpoint should be reachable from outside, and nobody has said at which address; it is not."""
+    NO_PREFIX = "NoPrefix"
+    """The node has no prefix of addresses for its pods, so other sites do not reach them."""
     NOT_HONOURED = "NotHonoured"
     """The setting is understood and has no effect in this version."""
     CLEAR_TEXT = "ClearText"
@@ -98,13 +116,17 @@ class Silence(StrEnum):
     """Why a node does not announce an address."""
 
     NO_ADVERTISEMENT = "NoAdvertisement"
-    """No L2Advertisement selects the pool that the address came from, for this Service."""
+    """No L2Advertisement, or no BGPAdvertisement, selects the pool that the address came from, for this Service."""
     NO_SPEAKER = "NoSpeaker"
     """This node speaks no BGP: no autonomous system is declared for it."""
     NO_PEER = "NoPeer"
     """This node has no router to tell."""
     NO_NEXT_HOP = "NoNextHop"
     """This node has no address at which routers could reach it for this family."""
+    SESSION_DOWN = "SessionDown"
+    """No session is up with any of the routers that are to be told."""
+    DRAINED = "Drained"
+    """This node takes no more traffic: routers were asked to prefer others, and then its routes were withdrawn."""
     CONFLICTING_ADVERTISEMENTS = "ConflictingAdvertisements"
     """Several BGPAdvertisements give one prefix different attributes."""
     NO_ENDPOINT = "NoEndpoint"
@@ -153,10 +175,38 @@ class BgpRefusal(StrEnum):
     """Somebody else announces the prefix, or has configured the peer, through the same gobgpd."""
     NOT_SUPPORTED = "NotSupportedByGoBGP"
     """This generation of GoBGP cannot do what the peer asks for."""
+    SHARED_POLICIES = "SharedPolicies"
+    """The route is for some peers only, and the policies that it takes are somebody else's in a shared gobgpd."""
+    NOT_RESTRICTED = "NotRestricted"
+    """The route is for some peers only, and its policies could not be made: it is announced to nobody."""
     NOT_IN_TABLE = "NotInTable"
     """gobgpd took the route and does not have it: an import policy rejects it."""
     REFUSED = "RefusedByGoBGP"
     """gobgpd refused a call; its words say why."""
+
+
+class Idle(StrEnum):
+    """Why an endpoint of a site neither holds tunnels nor could take over."""
+
+    SWITCHED_OFF = "SwitchedOff"
+    """The Gateway wants no tunnels (`replicas: 0`)."""
+    NOT_A_MEMBER = "NotAMember"
+    """There is no such node in the site."""
+    NOT_READY = "NotReady"
+    """The cluster says that the node is not ready, and nobody else has seen it alive."""
+    DEAD = "Dead"
+    """Those that watch the node do not hear it any more."""
+
+
+class Apart(StrEnum):
+    """Why two sites do not reach each other."""
+
+    NO_ENDPOINT = "NoActiveEndpoint"
+    """One of them has no active endpoint."""
+    NO_KEY = "NoPublicKey"
+    """The public key of one of the endpoints is not known, or another endpoint has the same."""
+    NO_HUB = "NoHub"
+    """Neither endpoint can reach the other, as behind NATs, and there is no third site that both can reach."""
 
 
 class FrameVerdict(StrEnum):

@@ -16,7 +16,7 @@ from netlb.runtime.metrics import StateCollector, counter, gauge, new_registry, 
 from netlb.source import kube_once
 from netlb.source.kube import KubeClient
 from netlb.source.kube_journal import Journal
-from netlb.source.kube_kinds import watched
+from netlb.source.kube_kinds import Reader, watched
 from netlb.source.kube_recorder import EventRecorder
 from netlb.source.kube_source import KubeSource
 from netlb.source.kube_status import Told
@@ -114,7 +114,7 @@ class _Cluster:
         source = self._source = KubeSource(
             self._client,
             Intake(compatibility, settings.serving),
-            watched(compatibility, endpoints=False),
+            watched(compatibility, Reader.ADDRESSES),
             leaves_others=True,
             pace=self._pace,
         )
@@ -150,5 +150,5 @@ class _Cluster:
 
 def read_cluster(settings: ControllerSettings, intake: Intake) -> Snapshot:
     """Return what is in force now, and who holds what. Raises SettingError."""
-    kinds = watched(settings.common.compatibility, endpoints=False)
+    kinds = watched(settings.common.compatibility, Reader.ADDRESSES)
     return kube_once.read_cluster(settings.common.kubeconfig, intake, kinds)

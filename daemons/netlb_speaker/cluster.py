@@ -15,7 +15,7 @@ from netlb.runtime.metrics import counter, source_metrics
 from netlb.source import kube_once
 from netlb.source.keeper import Keeper
 from netlb.source.kube import KubeClient
-from netlb.source.kube_kinds import watched
+from netlb.source.kube_kinds import Reader, watched
 from netlb.source.kube_recorder import EventRecorder
 from netlb.source.kube_reports import NodeReports
 from netlb.source.kube_source import KubeSource
@@ -43,7 +43,7 @@ def on_cluster(
     source = KubeSource(
         client,
         Intake(compatibility),
-        watched(compatibility),
+        watched(compatibility, Reader.ANNOUNCEMENTS),
         secrets_in=lambda: (common.namespace or client.namespace, compatibility.metallb_namespace),
         keeper=Keeper(state_dir, name, str(common.source)) if state_dir is not None else None,
         on_trouble=lambda problem: log.warning("nothing kept", problem=problem),
@@ -81,5 +81,5 @@ def on_cluster(
 
 def read_cluster(common: CommonSettings) -> Snapshot:
     """Return what is in force now, and who holds what. Raises SettingError."""
-    kinds = watched(common.compatibility)
+    kinds = watched(common.compatibility, Reader.ANNOUNCEMENTS)
     return kube_once.read_cluster(common.kubeconfig, Intake(common.compatibility), kinds, common.namespace)

@@ -1,8 +1,9 @@
 """What this node tells routers by BGP: a gobgpd, started or found, is kept as the plan says."""
 
 import asyncio
+import time
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any, Final
 
 from netlb.bgp.adapter.gobgpd import Gobgpd
@@ -13,12 +14,13 @@ from netlb.bgp.adapter.target import Target
 from netlb.bgp.drain import kept_down, withdrawn
 from netlb.bgp.events import DaemonBack, DaemonLost, Drifted, Event, ProcessEnded, ProcessStarted, SessionChanged
 from netlb.bgp.model import BgpState, Key, Record
-from netlb.bgp.peers import Session
+from netlb.bgp.sessions import Sessions
 from netlb.errors import NetlbError
 from netlb.plan.bgp import BgpPlan
 from netlb.reconcile import Reconciler
 from netlb_speaker.gobgp import GobgpSettings
 from netlb_speaker.patience import Patience
+from netlb_speaker.report_bgp import Heard
 from netlb_speaker.router_liveness import RouterLiveness
 
 __all__ = ["Routers"]
@@ -27,6 +29,9 @@ _AGAIN: Final = 10.0
 """Seconds until a gobgpd that could not be started is tried again."""
 _DRAIN: Final = 5.0
 """Seconds that routers have to prefer others before a node that takes no more traffic withdraws its routes."""
+_LOOK: Final = 10.0
+"""Seconds between two looks at the sessions' counters; what happens is looked at at once."""
+_COALESCE: Final = 0.1
 _PAUSE, _PATIENCE = 1.0, 2.0  # at an orderly end; all of it has 10 s
 
 
@@ -53,7 +58,8 @@ class Routers:
         self._patience = Patience(self._replace)
         self.problem = ""
         """Why routers hear nothing at present; empty if they do, or need not."""
-        self.sessions: dict[str, Session] = {}
+        self.sessions = Sessions()
+        self._stirred = asyncio.Event()
         self.reconciler: Reconciler[Key, Record] | None = None
         self.liveness = RouterLiveness(log, self._router_changed)
 
@@ -79,6 +85,16 @@ class Routers:
                 self._tell(str(error))
                 self._log.error("no BGP", problem=str(error))
                 await asyncio.sleep(_AGAIN)
+
+    def heard(self) -> Heard:
+        """Return what is known of the gobgpd and its sessions."""
+        return Heard(
+            sessions=tuple(self.sessions),
+            statuses=self.reconciler.statuses() if self.reconciler else {},
+            bfd=self.liveness.states(),
+            problem=self.problem,
+            withdrawn=self._withdrawn,
+        )
 
     async def leave(self) -> None:
         """Let routers prefer others, withdraw, and end the sessions."""
@@ -106,14 +122,30 @@ class Routers:
                 target, tenancy = self._gobgpd.target, Tenancy.OWN
             speaker = GobgpSpeaker(target, on_event=self._hear, tenancy=tenancy)
             self.reconciler = Reconciler(
-                "bgp", speaker.operations, on_bug=self._on_bug, on_status=lambda _: self._on_change()
+                "bgp", speaker.operations, on_bug=self._on_bug, on_status=lambda _: self._stir()
             )
             self._tell("")
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             tasks.create_task(speaker.run())
             tasks.create_task(self.reconciler.run())
+            tasks.create_task(self._look(speaker))
             self._apply()
             await asyncio.Event().wait()
+
+    async def _look(self, speaker: GobgpSpeaker) -> None:
+        """Read what only a list of the sessions says, after whatever happens, and now and then."""
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stirred.wait(), _LOOK)
+            await asyncio.sleep(_COALESCE)
+            self._stirred.clear()
+            with suppress(NetlbError):  # it is out of reach, which is told elsewhere
+                if self.sessions.listed((await speaker.sessions()).values(), _now()):
+                    self._on_change()
+
+    def _stir(self) -> None:
+        self._stirred.set()
+        self._on_change()
 
     def _forget(self) -> None:
         self._patience.found()
@@ -146,7 +178,7 @@ class Routers:
             case DaemonLost(problem):
                 self._log.warning("gobgpd lost", problem=problem)
                 self._tell(problem)
-                self.sessions.clear()
+                self.sessions.forget()
                 if self.reconciler is not None:
                     self.reconciler.lost()
                 if self._gobgpd is not None:
@@ -162,11 +194,10 @@ class Routers:
                 if self.reconciler is not None:
                     self.reconciler.refresh()
             case SessionChanged(session):
-                before = self.sessions.get(session.address)
-                self.sessions[session.address] = session
-                if before is None or before.state != session.state:
-                    self._log.info("BGP session", router=session.address, state=str(session.state))
-                self._on_change()
+                if self.sessions.hear(session, _now()):
+                    why = {"reason": session.reason} if session.reason else {}
+                    self._log.info("BGP session", router=session.address, state=session.state.name, **why)
+                self._stir()
             case ProcessStarted(pid):
                 self._log.info("gobgpd started", pid=pid)
                 self._patience.started()
@@ -181,3 +212,8 @@ class Routers:
     def _tell(self, problem: str) -> None:
         self.problem = problem
         self._on_change()
+
+
+def _now() -> float:
+    """Return the time of day: what people read of a session is when it changed."""
+    return time.time_ns() / 1e9

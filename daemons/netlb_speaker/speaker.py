@@ -1,8 +1,8 @@
 """What the speaker knows between two events, and the services that act on it."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,7 +11,7 @@ from prometheus_client import Metric
 
 from netlb.api.snapshot import Snapshot
 from netlb.bfd.adapter.bfd import Bfd
-from netlb.errors import TransientError
+from netlb.errors import NetlbError, TransientError
 from netlb.findings import Finding
 from netlb.l2.adapter.operations import L2Operations, Where
 from netlb.l2.announces import (
@@ -30,15 +30,19 @@ from netlb.l2.probe import ProbeTimings
 from netlb.net import Address
 from netlb.plan import NodePlan, plan_node
 from netlb.plan.bgp import BgpPlan, plan_bgp
+from netlb.plan.render import service_name
 from netlb.reconcile import Reconciler, Status
 from netlb.runtime.log import get_logger
 from netlb.runtime.metrics import counter, gauge, reconciler_metrics
 from netlb.source.protocol import Sink, Source
-from netlb.source.status import node_path, node_status, service_l2_statuses
+from netlb.source.status import node_path, node_status, service_bgp_statuses, service_l2_statuses
 from netlb_speaker.gobgp import GobgpSettings
+from netlb_speaker.keyring import Keyring
 from netlb_speaker.liveness import Liveness
+from netlb_speaker.metrics import announced_metric, bfd_metrics, bgp_metrics, l2_metrics
 from netlb_speaker.prober import Prober
-from netlb_speaker.report import announcements, bgp_data, silence
+from netlb_speaker.report import announcements, silence
+from netlb_speaker.report_bgp import Heard, bgp_report, standings
 
 if TYPE_CHECKING:
     from netlb_speaker.routers import Routers
@@ -98,6 +102,7 @@ class Speaker:
         detects_conflicts: bool,
         timings: ProbeTimings,
         watches: bool,
+        keyring: Keyring | None,
         grace: float,
         gobgp: GobgpSettings | None,
     ) -> None:
@@ -120,7 +125,12 @@ class Speaker:
         )
         self._snapshot: Snapshot | None = None
         self._settled_once = not watches
-        self.liveness = Liveness(self._log, self._plan, grace=grace) if watches else None
+        self._returned = asyncio.Event()
+        self.liveness = (
+            Liveness(self._log, self._plan, self._returned.set, self._news.set, keyring=keyring, grace=grace)
+            if watches
+            else None
+        )
         self._gobgp = gobgp
         self._routing = asyncio.Event()
         self._bfd: Bfd | None = None
@@ -170,7 +180,7 @@ class Speaker:
 
     async def watch(self) -> None:
         """Have BFD: of its ports there is one user on a node, and its sockets are opened when a session needs them."""
-        async with Bfd() as bfd:
+        async with Bfd(on_problem=lambda problem: self._log.error("BFD process ended", problem=problem)) as bfd:
             self._bfd = bfd
             if self.liveness:
                 self.liveness.begin(bfd)
@@ -196,6 +206,15 @@ class Speaker:
             for name in sorted(self._missing()):
                 self._log.warning("interface missing", interface=name, remedy="create it, or correct --interface")
             await self.l2.run()
+
+    async def remind(self) -> None:
+        """Announce once more what is owned when a node returns: it may have lived, and answered others meanwhile."""
+        while True:
+            await self._returned.wait()
+            self._returned.clear()
+            owned = self.plan.l2.keys() & self._announcer.held().keys() if self.plan else ()
+            with suppress(NetlbError):  # the responder is being restarted, and then announces everything
+                await self._announcer.announce(owned)
 
     async def report(self) -> None:
         """Keep this node's file up to date; many changes at once make one report."""
@@ -229,7 +248,7 @@ class Speaker:
         """Take this node's files away: what does not answer must not be said to."""
         if self._sink.is_open:  # another speaker's file is not ours to remove
             self.status.want({})
-            with contextlib.suppress(TimeoutError):  # an API server that is away must not keep us
+            with suppress(TimeoutError):  # an API server that is away must not keep us
                 async with asyncio.timeout(_FINISH_SECONDS):
                     await self.status.settled()
             self._sink.close()
@@ -251,25 +270,10 @@ class Speaker:
     def metrics(self) -> Iterable[Metric]:
         """Show what is announced, and what came in and went out."""
         yield from reconciler_metrics([self.l2, self.status])
-        announced = self.plan.l2 if self.plan else {}
-        yield gauge(
-            "netlb_speaker_announced",
-            "Always 1: this node answers for the address of the Service.",
-            ("service", "protocol", "node", "ip"),
-            {
-                (f"{ref.namespace}/{ref.name}", "layer2", self._node, str(address)): 1.0
-                for address, names in self._announcer.held().items()
-                if names and address in announced
-                for ref in announced[address].services
-            },
-        )
+        bgp, heard = self._routing_now()
+        yield announced_metric(self._node, self.plan, self._announcer.held(), bgp, standings(bgp, heard))
         if self.liveness:
-            yield gauge(
-                "netlb_speaker_node_alive",
-                "1: this speaker hears the node's by BFD; 0: it does not.",
-                ("node",),
-                {(node,): float(state == "alive") for node, state in self.liveness.states().items()},
-            )
+            yield from self.liveness.metrics()
         yield gauge(
             "netlb_speaker_withheld",
             "Always 1: this node owns the address and does not announce it yet.",
@@ -282,24 +286,11 @@ class Speaker:
             ("ip", "interface"),
             {(str(address), name): float(dispute.times) for (address, name), dispute in self._conflicts.items()},
         )
-        if self._stats is None:
-            return
-        addresses = self._stats.addresses.items()
-        for name, documentation, samples in (
-            ("requests_received", "Questions for the address.", {ip: n.requests_received for ip, n in addresses}),
-            ("responses_sent", "Answers given.", {ip: n.responses_sent for ip, n in addresses}),
-            ("gratuitous_sent", "Announcements sent unasked.", {ip: n.gratuitous_sent for ip, n in addresses}),
-        ):
-            labelled: dict[tuple[str, ...], float] = {
-                (str(address),): float(number) for address, number in samples.items()
-            }
-            yield counter(f"netlb_layer2_{name}_total", documentation, ("ip",), labelled)
-        yield counter(
-            "netlb_layer2_frames_total",
-            "Frames that reached the responder, by what became of them.",
-            ("verdict",),
-            {(str(verdict),): float(number) for verdict, number in self._stats.verdicts.items()},
-        )
+        if self._stats is not None:
+            yield from l2_metrics(self._stats)
+        if self._bfd is not None:
+            yield from bfd_metrics({peer: self._bfd.status(peer) for peer in self._bfd.peers()}, self._bfd.counts())
+        yield from bgp_metrics(bgp, heard)
 
     # What happens
 
@@ -347,14 +338,17 @@ class Speaker:
             withheld=self.prober.withheld,
             timings=self._timings,
         )
+        bgp, heard = self._routing_now()
+        told = standings(bgp, heard)
         node = node_status(
             plan,
             announcements=standing,
             interfaces={interface.name: format_mac(interface.mac) for interface in self._announcer.interfaces()},
             nodes=self.liveness.states() if self.liveness else {},
-            bgp=self._report_bgp(),
+            bgp=bgp_report(bgp, heard, told),
             notes=[
                 *(f"no interface {name} that is up; create it, or correct --interface" for name in self._missing()),
+                *(self.liveness.notes() if self.liveness else ()),
                 *(
                     f"{dispute.mac} on {interface} claims {address}, which is announced here"
                     for (address, interface), dispute in self._conflicts.items()
@@ -362,12 +356,14 @@ class Speaker:
                 ),
             ],
         )
-        return {node_path(self._node): node, **service_l2_statuses(plan, standing)}
+        return {
+            node_path(self._node): node,
+            **service_l2_statuses(plan, standing),
+            **service_bgp_statuses(bgp, told),
+        }
 
-    def _report_bgp(self) -> Mapping[str, Any] | None:
-        if self.bgp is None or self.routers is None:
-            return None
-        return bgp_data(self.bgp, self.routers.sessions, self.routers.problem, self.routers.liveness.states())
+    def _routing_now(self) -> tuple[BgpPlan, Heard]:
+        return self.bgp or BgpPlan(self._node), self.routers.heard() if self.routers else Heard()
 
     def _tell(self, plan: NodePlan) -> None:
         """Log what this plan changes."""
@@ -377,7 +373,7 @@ class Speaker:
                 self._log.warning("manifest problem", finding=str(finding))
         before = self.plan.l2 if self.plan else {}
         for address in plan.l2.keys() - before.keys():
-            services = ",".join(f"{ref.namespace}/{ref.name}" for ref in plan.l2[address].services)
+            services = ",".join(map(service_name, plan.l2[address].services))
             self._log.info("address taken over", address=str(address), services=services)
         for address in before.keys() - plan.l2.keys():
             self._log.info("address given up", address=str(address))

@@ -106,6 +106,9 @@ class NodeSpec(_Part, frozen=True, kw_only=True):
 
     unschedulable: bool = False
     """True on a node that was cordoned, as before it is drained."""
+    pod_cidr: str = msgspec.field(default="", name="podCIDR")
+    pod_cidrs: tuple[str, ...] = msgspec.field(default=(), name="podCIDRs")
+    """The prefixes of its pods' addresses, one of each family; the first one is `podCIDR`."""
 
 
 class Node(Record, frozen=True, kw_only=True):

@@ -8,14 +8,16 @@ Rules of this file:
 4. Foreign dialects are translated here; nothing behind this door knows where an object came from.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from netlb.api import keys
 from netlb.api.admission import Candidate, admit_pools
+from netlb.api.calico import BlockAffinity
 from netlb.api.core import EndpointSlice, Namespace, Node, Secret, Service
 from netlb.api.decode import decode, identify
 from netlb.api.dialects import DEFAULT, DIALECTS, FOREIGN, KINDS, KINDS_OF, Compatibility, Foreign
@@ -30,6 +32,7 @@ from netlb.api.v1alpha1 import (
     BGPConfiguration,
     BGPPeer,
     Community,
+    Gateway,
     L2Advertisement,
 )
 from netlb.errors import ConfigError
@@ -39,6 +42,9 @@ from netlb.reasons import ManifestProblem
 __all__ = ["Counterpart", "Intake"]
 
 R = TypeVar("R", bound=Record)
+
+_MANY = frozenset({Service.kind(), EndpointSlice.kind()})
+"""Kinds of which there are thousands, and of which no object says anything about another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +86,15 @@ class Intake:
         self._whole: set[str] = set()
         self._unreadable: dict[str, Finding] = {}
         self._in_force: dict[ObjectRef, Record] = {}
+        self._translated: set[ObjectRef] = set()
+        """Those of them that are in force for a foreign object, and are no earlier version of a native one."""
         self._holdings: dict[str, dict[ObjectRef, Holding]] = {}
         self._counterparts: tuple[Counterpart, ...] = ()
+        self._declarations: Counter[ObjectRef] = Counter()
+        """How many origins declare an object; more than one is a mistake."""
+        self._last: Snapshot | None = None
+        self._changed: dict[ObjectRef, Record | None] | None = None
+        """Services and EndpointSlices that changed since the last snapshot, if nothing else did; None: all may have."""
 
     def copy(self) -> "Intake":
         """Return an intake of its own that knows the same: to try what something would change."""
@@ -93,27 +106,53 @@ class Intake:
         """Replace what an origin declares."""
         decoded = tuple(_decode(document) for document in documents if self._concerns_us(document))
         nameless = next((one.finding for one in decoded if one.finding and one.ref is None), None)
+        if nameless or origin in self._unreadable:
+            self._changed = None
         if nameless:
             # It may be any object that the origin declared before, with its name misspelt.
             self._unreadable[origin] = nameless
-            self._origins.setdefault(origin, tuple(one for one in decoded if one.ref))
+            if origin not in self._origins:
+                self._replace(origin, tuple(one for one in decoded if one.ref))
         else:
             self._unreadable.pop(origin, None)
-            self._origins[origin] = decoded
+            self._replace(origin, decoded)
             self._whole.add(origin)
             statuses = (read_holding(document.body) for document in documents if document.body.get("kind") == "Service")
             self._holdings[origin] = dict(filter(None, statuses))
 
     def unreadable(self, origin: str, finding: Finding) -> None:
         """Note that an origin cannot be read; what it declared before stays."""
+        self._changed = None
         self._unreadable[origin] = finding
 
     def withdraw(self, origin: str) -> None:
         """Forget an origin that is gone."""
+        if self._unreadable.pop(origin, None):
+            self._changed = None
+        self._replace(origin, ())
         self._origins.pop(origin, None)
-        self._unreadable.pop(origin, None)
         self._whole.discard(origin)
         self._holdings.pop(origin, None)
+
+    def _replace(self, origin: str, after: tuple[_Declared, ...]) -> None:
+        """Let an origin declare this, and note what that changes."""
+        before = self._origins.get(origin, ())
+        self._origins[origin] = after
+        refs = {one.ref for one in (*before, *after) if one.ref}
+        repeated = any(self._declarations[ref] > 1 for ref in refs)
+        self._declarations.subtract(one.ref for one in before if one.ref)
+        self._declarations.update(one.ref for one in after if one.ref)
+        declared = {one.ref for one in after}
+        elsewhere = any(self._declarations[ref] != (ref in declared) for ref in refs)
+        for ref in refs - declared:
+            if not self._declarations[ref]:
+                del self._declarations[ref]
+        odd = any(one.record is None or one.record.kind() not in _MANY for one in (*before, *after))
+        if repeated or elsewhere or odd:
+            self._changed = None
+        elif self._changed is not None:
+            self._changed.update(dict.fromkeys(refs))
+            self._changed.update({one.ref: one.record for one in after if one.ref})
 
     def _concerns_us(self, document: Document) -> bool:
         """ConfigMaps and Secrets hold anything; only MetalLB's configuration, and passwords, are read."""
@@ -121,8 +160,10 @@ class Intake:
             return False
         if (document.body.get("apiVersion"), document.body.get("kind")) in self._passed_over:
             return False
+        if document.body.get("kind") != "ConfigMap":
+            return True
         ref = identify(document)
-        return ref is None or ref.kind != "ConfigMap" or ref[1:] == (self._compatibility.metallb_namespace, "config")
+        return ref is None or ref[1:] == (self._compatibility.metallb_namespace, "config")
 
     @property
     def origins(self) -> frozenset[str]:
@@ -140,6 +181,41 @@ class Intake:
 
     def snapshot(self, holdings: Mapping[ObjectRef, Holding]) -> Snapshot:
         """Return what is in force now; `holdings` says which Service holds which addresses."""
+        if self._last is None or self._changed is None:
+            self._last = self._whole_snapshot(holdings)
+        else:
+            self._last = self._next_snapshot(self._last, self._changed, holdings)
+        self._changed = {}
+        return self._last
+
+    def _next_snapshot(
+        self, last: Snapshot, changed: Mapping[ObjectRef, Record | None], holdings: Mapping[ObjectRef, Holding]
+    ) -> Snapshot:
+        """Return the snapshot that follows: of the kinds of which there are many, one change costs little."""
+        services = dict(last.services)
+        slices: dict[ObjectRef, list[EndpointSlice]] = {}
+        for ref, record in changed.items():
+            before = self._in_force.pop(ref, None)
+            for one in filter(None, (before, record)):
+                if isinstance(one, EndpointSlice) and (service := _service_of(one)):
+                    kept = (each for each in last.endpoint_slices.get(service, ()) if each.ref not in changed)
+                    slices.setdefault(service, [*kept])
+            if record is not None:
+                self._in_force[ref] = record
+            if isinstance(record, EndpointSlice) and (service := _service_of(record)):
+                slices[service].append(record)
+            elif isinstance(record, Service):
+                services[ref] = record
+            else:
+                services.pop(ref, None)
+        grouped = {**last.endpoint_slices, **_by_service(member for members in slices.values() for member in members)}
+        for service, members in slices.items():
+            if not members:
+                grouped.pop(service, None)
+        return replace(last, services=services, endpoint_slices=grouped, holdings=holdings)
+
+    def _whole_snapshot(self, holdings: Mapping[ObjectRef, Holding]) -> Snapshot:
+        """Return a snapshot of everything."""
         findings = [self._unreadable[origin] for origin in sorted(self._unreadable)]
         chosen = self._choose(findings)
         unread = {declared.ref for declared in chosen.values() if declared.ref and declared.record is None}
@@ -163,6 +239,7 @@ class Intake:
             for record in foreign
         )
         self._in_force = {record.ref: record for record in (*foreign, *records, *pools.admitted)}
+        self._translated = {one.record.ref for one in native if one.subject != one.record.ref}
         return Snapshot(
             services={record.ref: record for record in _of(Service, records)},
             endpoint_slices=_by_service(_of(EndpointSlice, records)),
@@ -175,6 +252,8 @@ class Intake:
             bgp_advertisements=_by_name(_of(BGPAdvertisement, records)),
             communities=_by_name(_of(Community, records)),
             bfd_profiles=_by_name(_of(BFDProfile, records)),
+            gateways=_by_name(_of(Gateway, records)),
+            block_affinities=_by_name(_of(BlockAffinity, records)),
             passwords={
                 (secret.metadata.namespace, secret.metadata.name): secret.password
                 for secret in _of(Secret, records)
@@ -207,7 +286,8 @@ class Intake:
                         )
                     )
                     continue
-                record = declared.record or self._in_force.get(declared.ref)
+                last_good = None if declared.ref in self._translated else self._in_force.get(declared.ref)
+                record = declared.record or last_good
                 chosen[declared.ref] = _Declared(declared.origin, declared.ref, record)
         return chosen
 
@@ -297,7 +377,11 @@ def _by_name(records: Iterable[R]) -> dict[str, R]:
 def _by_service(slices: Iterable[EndpointSlice]) -> dict[ObjectRef, tuple[EndpointSlice, ...]]:
     grouped: dict[ObjectRef, list[EndpointSlice]] = {}
     for endpoint_slice in sorted(slices, key=lambda record: record.ref):
-        if name := endpoint_slice.metadata.labels.get(keys.SERVICE_NAME_LABEL):
-            service = ObjectRef("Service", endpoint_slice.metadata.namespace, name)
+        if service := _service_of(endpoint_slice):
             grouped.setdefault(service, []).append(endpoint_slice)
     return {service: tuple(members) for service, members in grouped.items()}
+
+
+def _service_of(endpoint_slice: EndpointSlice) -> ObjectRef | None:
+    name = endpoint_slice.metadata.labels.get(keys.SERVICE_NAME_LABEL)
+    return ObjectRef("Service", endpoint_slice.metadata.namespace, name) if name else None

@@ -9,6 +9,7 @@ __all__ = [
     "ANNOUNCED",
     "BEFORE_LOAD_BALANCER_IP",
     "EXCLUDE_NODE_LABEL",
+    "GATEWAY_LABEL",
     "JOINS_ONLY",
     "LOAD_BALANCER_CLASS",
     "NODE_POOL_LABEL",
@@ -79,6 +80,9 @@ PURELB_CLASSES = ("purelb.io/purelb", "purelb.io/purelbv2")
 
 NODE_POOL_LABEL = "apps.openyurt.io/nodepool"
 """On a Node: the node pool that it is in (OpenYurt)."""
+
+GATEWAY_LABEL = "raven.openyurt.io/gateway"
+"""On a Node: the Gateway whose site it is in (Raven)."""
 
 RACK_LABEL = "openelb.kubesphere.io/rack"
 """On a Node: the rack that it is in (OpenELB), by which `asnPerRack` finds its number."""

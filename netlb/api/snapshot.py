@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from netlb.api import keys
+from netlb.api.calico import BlockAffinity
 from netlb.api.core import EndpointSlice, Namespace, Node, Service
 from netlb.api.v1alpha1 import (
     AddressPool,
@@ -14,6 +15,7 @@ from netlb.api.v1alpha1 import (
     BGPConfiguration,
     BGPPeer,
     Community,
+    Gateway,
     L2Advertisement,
 )
 from netlb.findings import Finding, ObjectRef
@@ -71,6 +73,9 @@ class Snapshot:
     bgp_advertisements: Mapping[str, BGPAdvertisement] = field(default_factory=lambda: _NOTHING)
     communities: Mapping[str, Community] = field(default_factory=lambda: _NOTHING)
     bfd_profiles: Mapping[str, BFDProfile] = field(default_factory=lambda: _NOTHING)
+    gateways: Mapping[str, Gateway] = field(default_factory=lambda: _NOTHING)
+    block_affinities: Mapping[str, BlockAffinity] = field(default_factory=lambda: _NOTHING)
+    """Which prefixes Calico has given to which node."""
     passwords: Mapping[tuple[str, str], str] = field(default_factory=lambda: _NOTHING, repr=False)
     """What Secrets of type kubernetes.io/basic-auth hold, by namespace and name."""
     holdings: Mapping[ObjectRef, Holding] = field(default_factory=lambda: _NOTHING)

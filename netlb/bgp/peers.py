@@ -4,10 +4,10 @@ gobgpd tells back what it was told with its own defaults filled in, and less of 
 peer is as wanted is therefore asked of both messages (`agree`), and no record is made of what came back.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from ipaddress import ip_address, ip_network
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from netlb.bgp.dialect import Dialect
 from netlb.bgp.messages import Message, message
@@ -16,6 +16,7 @@ from netlb.bgp.owner import Owner
 from netlb.bgp.paths import family_message
 
 __all__ = [
+    "MessageCounts",
     "Session",
     "SessionState",
     "agree",
@@ -47,9 +48,20 @@ class SessionState(IntEnum):
     ESTABLISHED = 6
 
 
+class MessageCounts(NamedTuple):
+    """How many messages of each kind went one way, since gobgpd has the peer (RFC 4271 section 4, RFC 2918)."""
+
+    opens: int = 0
+    updates: int = 0
+    keepalives: int = 0
+    notifications: int = 0
+    route_refreshes: int = 0
+    total: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
-    """How far a session is."""
+    """How far a session is. Two that differ in their messages alone are equal."""
 
     key: Key | None
     """The peer of ours that it belongs to, of a dynamic neighbour its prefix; None: it is somebody else's."""
@@ -60,9 +72,11 @@ class Session:
     reason: str = ""
     """Why it was last ended; GoBGP 3 does not tell."""
     accepted: int = 0
-    """Prefixes accepted from the router."""
+    """Prefixes accepted from the router; this and what follows is told in lists, and not in events."""
     advertised: int = 0
     """Prefixes that the router is told of; counted only where it is asked for."""
+    sent: MessageCounts = field(default=MessageCounts(), compare=False)
+    received: MessageCounts = field(default=MessageCounts(), compare=False)
 
 
 def encode_global(speaker: Global) -> Message:
@@ -149,6 +163,19 @@ def session(dialect: Dialect, key: Key | None, peer: Message) -> Session:
         reason=peer.state.disconnect_message,
         accepted=sum(family.state.accepted for family in peer.afi_safis),
         advertised=sum(family.state.advertised for family in peer.afi_safis),
+        sent=_counts(peer.state.messages.sent),
+        received=_counts(peer.state.messages.received),
+    )
+
+
+def _counts(counted: Message) -> MessageCounts:
+    return MessageCounts(
+        opens=counted.open,
+        updates=counted.update,
+        keepalives=counted.keepalive,
+        notifications=counted.notification,
+        route_refreshes=counted.refresh,
+        total=counted.total,
     )
 
 

@@ -57,7 +57,7 @@ def _snapshot(
     chosen = parse_source(source)
     if isinstance(chosen, DirectorySpec):
         return read_once(chosen.path, status_directory(chosen.path, status_dir), Intake(compatibility))
-    from netlb.source.kube_kinds import watched  # noqa: PLC0415 - as the next one
+    from netlb.source.kube_kinds import Reader, watched  # noqa: PLC0415 - as the next one
     from netlb.source.kube_once import read_cluster  # noqa: PLC0415 - lightkube is for those who need it
 
-    return read_cluster(chosen.kubeconfig, Intake(compatibility), watched(compatibility))
+    return read_cluster(chosen.kubeconfig, Intake(compatibility), watched(compatibility, Reader.ANNOUNCEMENTS))

@@ -6,6 +6,7 @@ from netlb import __version__
 from netlb.cli.check import check
 from netlb.cli.explain import explain
 from netlb.cli.import_ import import_
+from netlb.cli.show import show
 
 __all__ = ["main"]
 
@@ -19,3 +20,4 @@ def main() -> None:
 main.add_command(check)
 main.add_command(explain)
 main.add_command(import_)
+main.add_command(show)

@@ -17,6 +17,7 @@ from netlb.bgp.model import BgpState, Global, LargeCommunity, Peer, Prefix, Rout
 from netlb.findings import Finding, ObjectRef, Severity
 from netlb.net import Address, Family, family_of, parse_address
 from netlb.plan.bfd import Unwatched, Watch, watch
+from netlb.plan.communities import community
 from netlb.plan.peers import peer, unhonoured
 from netlb.plan.places import Places
 from netlb.plan.validate import advertises
@@ -45,6 +46,8 @@ class BgpPlan:
     """None: the node speaks no BGP."""
     announced: Mapping[Address, frozenset[Prefix]] = field(default_factory=lambda: _NOTHING)
     """Addresses, and the prefixes in which they are announced."""
+    services: Mapping[ObjectRef, tuple[Address, ...]] = field(default_factory=lambda: _NOTHING)
+    """Services, and those of their addresses that are announced for them."""
     silent: Mapping[ObjectRef, Mapping[Address, SilentRoute]] = field(default_factory=lambda: _NOTHING)
     draining: bool = False
     """True where the node takes no more traffic: routers are asked to prefer others, before all is withdrawn."""
@@ -92,6 +95,7 @@ class _Planner:
             return BgpPlan(self._name, silent=self._all_silent(Silence.NO_SPEAKER), findings=tuple(self._findings))
         peers, names = self._peers(speaker, configuration)
         announced: dict[Address, frozenset[Prefix]] = {}
+        services: dict[ObjectRef, list[Address]] = {}
         silent: dict[ObjectRef, dict[Address, SilentRoute]] = {}
         routes: dict[Prefix, Route | SilentRoute] = {}
         for ref, address in self._held():
@@ -102,19 +106,24 @@ class _Planner:
             for route in found:
                 other = routes.get(route.prefix)
                 routes[route.prefix] = route if other is None else _united(other, route)
+        lengths = sorted({prefix.prefixlen for prefix in routes})  # few: looking through all routes would be quadratic
         for ref, address in self._held():
             if address in silent.get(ref, ()):
                 continue
-            prefixes = [prefix for prefix in routes if address in prefix]
+            around = (_prefix(address, length) for length in lengths if length <= address.max_prefixlen)
+            prefixes = [prefix for prefix in around if prefix in routes]
             conflicts = [one for prefix in prefixes if isinstance(one := routes[prefix], SilentRoute)]
             if conflicts:
                 silent.setdefault(ref, {})[address] = conflicts[0]
             announced[address] = frozenset(one for one in prefixes if isinstance(routes[one], Route))
+            if announced[address]:
+                services.setdefault(ref, []).append(address)
         state = BgpState(speaker, peers, tuple(route for route in routes.values() if isinstance(route, Route)))
         return BgpPlan(
             self._name,
             shutting_down(state) if self._draining else state,
             {address: prefixes for address, prefixes in announced.items() if prefixes},
+            {ref: tuple(addresses) for ref, addresses in services.items()},
             silent,
             self._draining,
             names,
@@ -280,7 +289,7 @@ class _Planner:
         communities, large = self._communities(record)
         self._check_peers(record)
         return Route(
-            prefix=ip_network(f"{address}/{length}", strict=False),
+            prefix=_prefix(address, length),
             next_hop=next_hop,
             local_pref=spec.local_pref,
             med=spec.med,
@@ -307,16 +316,15 @@ class _Planner:
         plain: set[int] = set()
         large: set[LargeCommunity] = set()
         for index, text in enumerate(record.spec.communities):
-            value = text if ":" in text else self._aliases.get(text) or _WELL_KNOWN.get(text)
+            value = community(text, self._aliases)
             if value is None:
                 problem, reason = f"there is no Community that names {text!r}", ManifestProblem.UNKNOWN_REFERENCE
                 field_name = f"spec.communities[{index}]"
                 self._warn(record, field_name, problem, "declare it, or write the numbers", reason=reason)
-            elif value.startswith("large:"):
-                large.add(LargeCommunity(*map(int, value.split(":")[1:])))
+            elif isinstance(value, LargeCommunity):
+                large.add(value)
             else:
-                high, low = map(int, value.split(":"))
-                plain.add(high << 16 | low)
+                plain.add(value)
         return frozenset(plain), frozenset(large)
 
     def _warn(
@@ -340,20 +348,6 @@ class _Planner:
             self._findings.append(finding)
 
 
-# Names of RFC 1997, RFC 8326, RFC 7999 and the registry of well-known communities.
-_WELL_KNOWN = {
-    "graceful-shutdown": "65535:0",
-    "accept-own": "65535:1",
-    "llgr-stale": "65535:6",
-    "no-llgr": "65535:7",
-    "blackhole": "65535:666",
-    "no-export": "65535:65281",
-    "no-advertise": "65535:65282",
-    "no-export-subconfed": "65535:65283",
-    "no-peer": "65535:65284",
-}
-
-
 def _united(one: Route | SilentRoute, other: Route) -> Route | SilentRoute:
     """Unite two routes to one prefix: communities are added, all else must agree (MetalLB's rule)."""
     if isinstance(one, SilentRoute):
@@ -375,6 +369,10 @@ def _united(one: Route | SilentRoute, other: Route) -> Route | SilentRoute:
         large_communities=one.large_communities | other.large_communities,
         as_path=one.as_path,
     )
+
+
+def _prefix(address: Address, length: int) -> Prefix:
+    return ip_network((address, length), strict=False)
 
 
 def _internal_addresses(node: Node, findings: list[Finding]) -> Iterable[Address]:

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 from netlb.api.snapshot import Snapshot
 from netlb.findings import ObjectRef
+from netlb.net import Address
+from netlb.plan.bgp import plan_bgp
 from netlb.plan.cluster import ClusterPlan, ClusterPlanner
 from netlb.plan.node import plan_node
-from netlb.plan.render import service_name
+from netlb.plan.render import routes_told, service_name
+from netlb.reasons import Silence
 
 __all__ = ["explain_service"]
 
@@ -50,11 +54,53 @@ def _lines(snapshot: Snapshot, ref: ObjectRef, plan: ClusterPlan, planner: Clust
         yield f"  {verdict.pool}: " + (
             f"{verdict.refused.reason}: {verdict.refused.message}" if verdict.refused else "serves it"
         )
-    nobody = plan_node(snapshot, "")
-    for address, silent in nobody.silent.get(ref, {}).items():
-        yield f"{address}: " + (
-            f"announced by node {silent.owner}" if silent.owner else f"announced by nobody: {silent.reason}"
-        )
+    segments = plan_node(snapshot, "").silent.get(ref, {})
+    routers = _routers(snapshot, ref)
+    for address, silent in segments.items():
+        told = routers.get(address, [])
+        elsewhere = any(one.peers for one in told)
+        if silent.owner:
+            yield f"{address}: announced by node {silent.owner}"
+        elif not (elsewhere and silent.reason is Silence.NO_ADVERTISEMENT):
+            yield f"{address}: announced by nobody: {silent.reason}"
+        for one in told:
+            if one.peers:
+                yield f"{address}: told to {', '.join(one.peers)} by {_nodes(one.nodes)}"
+            elif not (silent.owner and one.silence.startswith(Silence.NO_ADVERTISEMENT)):
+                yield f"{address}: told to no router by {_nodes(one.nodes)}: {one.silence}"
     for finding in plan.findings:
         if finding.subject == ref:
             yield str(finding)
+
+
+class _Told(NamedTuple):
+    """What some nodes, all alike, tell routers of an address."""
+
+    peers: tuple[str, ...]
+    """Names of BGPPeers."""
+    silence: str
+    """Why nobody is told, where there are none."""
+    nodes: tuple[str, ...]
+
+
+def _routers(snapshot: Snapshot, ref: ObjectRef) -> dict[Address, list[_Told]]:
+    """Return what nodes tell routers of a Service's addresses; nothing where no router is declared."""
+    found: dict[Address, dict[tuple[tuple[str, ...], str], list[str]]] = {}
+    for node in sorted(snapshot.nodes):
+        plan = plan_bgp(snapshot, node)
+        routes = routes_told(plan)
+        for address in plan.services.get(ref, ()):
+            peers = tuple(sorted({peer for told in routes[address] for peer in told.peers}))
+            silence = "" if peers else "no peer of the node is for this family (addressFamilies)"
+            found.setdefault(address, {}).setdefault((peers, silence), []).append(node)
+        for address, silent in plan.silent.get(ref, {}).items():
+            words = f"{silent.reason}: {silent.detail}" if silent.detail else str(silent.reason)
+            found.setdefault(address, {}).setdefault(((), words), []).append(node)
+    return {
+        address: [_Told(peers, silence, tuple(nodes)) for (peers, silence), nodes in alike.items()]
+        for address, alike in found.items()
+    }
+
+
+def _nodes(names: tuple[str, ...]) -> str:
+    return f"{'node' if len(names) == 1 else 'nodes'} {', '.join(names)}"

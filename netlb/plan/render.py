@@ -1,16 +1,42 @@
 """Plans as data and as text: what `--print-plan` shows, what golden tests compare, what the status tree is made of."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import yaml
 
 from netlb.api.documents import Dumper
+from netlb.bgp.model import AsKind, Route
 from netlb.findings import Finding, ObjectRef
+from netlb.net import Address, Family, family_of
+from netlb.plan.bfd import Watch
+from netlb.plan.bgp import BgpPlan
 from netlb.plan.cluster import ClusterPlan
 from netlb.plan.node import NodePlan
 
-__all__ = ["findings_data", "render_cluster", "render_node", "service_name", "silent_data", "to_yaml"]
+__all__ = [
+    "Told",
+    "bgp_data",
+    "findings_data",
+    "in_order",
+    "render_cluster",
+    "render_node",
+    "route_data",
+    "routes_told",
+    "service_name",
+    "silent_data",
+    "to_yaml",
+]
+
+V = TypeVar("V")
+
+
+class Told(NamedTuple):
+    """A route, and whom it is for."""
+
+    route: Route
+    peers: tuple[str, ...]
+    """Names of the BGPPeers whose sessions carry its family."""
 
 
 def render_cluster(plan: ClusterPlan) -> str:
@@ -39,8 +65,9 @@ def render_cluster(plan: ClusterPlan) -> str:
     return to_yaml(data)
 
 
-def render_node(plan: NodePlan) -> str:
-    """Return the plan of a node as YAML."""
+def render_node(plan: NodePlan, bgp: BgpPlan) -> str:
+    """Return the plan of a node as YAML; what it tells routers only where there is something to tell, or why not."""
+    told_routers = bgp_data(bgp)
     data = {
         "node": plan.node,
         "announce": [
@@ -49,12 +76,108 @@ def render_node(plan: NodePlan) -> str:
                 "services": [service_name(ref) for ref in announced.services],
                 "interfaces": "all" if announced.interfaces is None else sorted(announced.interfaces),
             }
-            for address, announced in sorted(plan.l2.items(), key=lambda item: (item[0].version, int(item[0])))
+            for address, announced in in_order(plan.l2)
         ],
         "silent": silent_data(plan),
+        **({"bgp": told_routers} if told_routers else {}),
         "findings": findings_data(plan.findings),
     }
     return to_yaml(data)
+
+
+def bgp_data(plan: BgpPlan) -> dict[str, Any]:
+    """Return what a node tells its routers as plain data; nothing where no router is declared. No password is in it."""
+    if plan.state is None and not plan.silent:
+        return {}
+    services: dict[Address, list[str]] = {}
+    for ref, addresses in plan.services.items():
+        for address in addresses:
+            services.setdefault(address, []).append(service_name(ref))
+    speaker = plan.state.speaker if plan.state else None
+    return {
+        **({"asn": speaker.asn, "routerID": str(speaker.router_id)} if speaker else {}),
+        "draining": plan.draining,
+        "peers": [
+            {
+                "name": plan.peers[peer.key.name],
+                "router": peer.key.name,
+                "asn": str(peer.asn) if isinstance(peer.asn, AsKind) else peer.asn,
+                **_watch_data(plan.watches.get(peer.key.name)),
+            }
+            for peer in (plan.state.peers if plan.state else ())
+        ],
+        "announcing": [
+            {
+                "address": str(address),
+                "services": services.get(address, []),
+                "routes": [route_data(*told) for told in routes],
+            }
+            for address, routes in in_order(routes_told(plan))
+        ],
+        "silent": [
+            {
+                "address": str(address),
+                "service": service_name(ref),
+                "reason": str(silent.reason),
+                **({"detail": silent.detail} if silent.detail else {}),
+            }
+            for ref, addresses in plan.silent.items()
+            for address, silent in addresses.items()
+        ],
+        "findings": findings_data(plan.findings),
+    }
+
+
+def routes_told(plan: BgpPlan) -> dict[Address, tuple[Told, ...]]:
+    """Return the routes that announce each address, shortest prefix first."""
+    state = plan.state
+    if state is None:
+        return {}
+    names = {
+        family: tuple(plan.peers[peer.key.name] for peer in state.peers if family in peer.families) for family in Family
+    }
+    told = {route.prefix: Told(route, names[family_of(route.prefix.network_address)]) for route in state.routes}
+    return {
+        address: tuple(told[prefix] for prefix in sorted(prefixes, key=lambda prefix: prefix.prefixlen))
+        for address, prefixes in plan.announced.items()
+    }
+
+
+def route_data(route: Route, peers: Iterable[str]) -> dict[str, Any]:
+    """Return a route with those of its attributes that are set as plain data, as BGPAdvertisements name them."""
+    attributes: dict[str, Any] = {
+        "localPref": route.local_pref,
+        "med": route.med,
+        "communities": [f"{value >> 16}:{value & 0xFFFF}" for value in sorted(route.communities)] or None,
+        "largeCommunities": [str(value) for value in sorted(route.large_communities)] or None,
+        "asPathPrepend": len(route.as_path) or None,
+    }
+    return {
+        "prefix": str(route.prefix),
+        "nextHop": str(route.next_hop),
+        **{name: value for name, value in attributes.items() if value is not None},
+        "peers": list(peers),
+    }
+
+
+def _watch_data(watch: Watch | None) -> dict[str, Any]:
+    """Return how a router is watched by BFD, as BFDProfiles name it; milliseconds."""
+    if watch is None:
+        return {}
+    settings = watch.settings
+    return {
+        "watch": {
+            "transmitInterval": settings.transmit_interval // 1000,
+            "receiveInterval": settings.receive_interval // 1000,
+            "detectMultiplier": settings.detect_multiplier,
+            "multihop": watch.multihop,
+        }
+    }
+
+
+def in_order(addresses: Mapping[Address, V]) -> list[tuple[Address, V]]:
+    """Return what belongs to each address in the order of the addresses, IPv4 first."""
+    return sorted(addresses.items(), key=lambda item: (item[0].version, int(item[0])))
 
 
 def silent_data(plan: NodePlan) -> list[dict[str, str]]:

@@ -49,15 +49,20 @@ def service_events(before: ServiceStatus | None, after: ServiceStatus | None) ->
     return tuple(told)
 
 
-def announcement_events(before: Condition | None, after: Condition | None, node: str) -> tuple[Occurrence, ...]:
-    """Return what there is to tell when a node says this of announcing a Service by layer 2 in place of that."""
+def announcement_events(
+    before: Condition | None, after: Condition | None, node: str, protocol: str
+) -> tuple[Occurrence, ...]:
+    """Return what there is to tell when a node says this of announcing a Service in place of that.
+
+    `protocol` is layer2 or bgp, as in the Events of MetalLB.
+    """
     if after is None or (before is not None and (before.status, before.reason) == (after.status, after.reason)):
         return ()
     if after.status == "True":
-        note = f'announcing from node "{node}" with protocol "layer2"'
+        note = f'announcing from node "{node}" with protocol "{protocol}"'
         return (Occurrence(EventReason.NODE_ASSIGNED, "Announce", note),)
     if after.status == "False":
-        note = f'node "{node}": {after.reason}: {after.message}'
+        note = f'node "{node}", protocol "{protocol}": {after.reason}: {after.message}'
         return (Occurrence(EventReason.ANNOUNCE_FAILED, "Announce", note, warning=True),)
     return ()
 

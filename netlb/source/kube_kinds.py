@@ -3,13 +3,16 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
 import msgspec
 
 from netlb.api import dialects, keys
+from netlb.api.calico import BlockAffinity
 from netlb.api.core import EndpointSlice, Namespace, Node, Secret, Service
+from netlb.api.crds.status import REPORTS as WRITTEN
 from netlb.api.crds.table import KINDS as NAMES
 from netlb.api.dialects import DEFAULT, Compatibility
 from netlb.api.meta import Record
@@ -19,13 +22,14 @@ from netlb.findings import Finding, ObjectRef
 from netlb.reasons import ManifestProblem
 
 __all__ = [
+    "ADDRESSING",
     "CONFIG_MAPS",
     "ENDPOINT_SLICES",
     "LEASES",
     "NATIVE",
     "SECRETS",
     "SERVICES",
-    "SERVICE_L2_STATUSES",
+    "Reader",
     "Resource",
     "Watched",
     "narrowing",
@@ -108,7 +112,13 @@ NATIVE: Mapping[str, Resource] = {
     for kind in KINDS
 }
 """The native kinds' resources, by kind."""
-SERVICE_L2_STATUSES = Resource(group=_GROUP, version=_VERSION, plural="servicel2statuses", kind="ServiceL2Status")
+ADDRESSING: Mapping[str, Resource] = {kind: resource for kind, resource in NATIVE.items() if kind != "Gateway"}
+"""Those that say who gets which address, and who announces it."""
+REPORTS: Mapping[str, Resource] = {
+    kind: Resource(group=_GROUP, version=_VERSION, plural=names.plural, kind=kind)
+    for kind, (names, _, _) in WRITTEN.items()
+}
+"""What speakers write about Services, by kind."""
 
 _CORE: tuple[Watched, ...] = (
     Watched(resources=(SERVICES,), records=(Service,)),
@@ -125,20 +135,42 @@ _CORE: tuple[Watched, ...] = (
         resources=(Resource(group="", version="v1", plural="namespaces", kind="Namespace", namespaced=False),),
         records=(Namespace,),
     ),
+    Watched(
+        resources=(
+            Resource(
+                group="crd.projectcalico.org",
+                version="v1",
+                plural="blockaffinities",
+                kind="BlockAffinity",
+                namespaced=False,
+            ),
+        ),
+        records=(BlockAffinity,),
+        optional=True,
+    ),
 )
 
 
-def watched(compatibility: Compatibility = DEFAULT, *, endpoints: bool = True) -> tuple[Watched, ...]:
-    """Return everything that can be followed: Kubernetes' kinds, ours, and the dialects' where they are installed.
+class Reader(Enum):
+    """Who follows: nobody asks for what no plan of theirs is made from."""
 
-    Who gives addresses needs no endpoints, which change more often than all the rest. Secrets are followed one by one.
+    EVERYTHING = frozenset[str]()
+    ANNOUNCEMENTS = frozenset({"BlockAffinity", "Gateway"})
+    """Speakers, which know nothing of sites."""
+    ADDRESSES = frozenset({"BlockAffinity", "EndpointSlice", "Gateway"})
+    """The controller: endpoints change more often than all the rest, and have no part in who gets which address."""
+
+
+def watched(compatibility: Compatibility = DEFAULT, reader: Reader = Reader.EVERYTHING) -> tuple[Watched, ...]:
+    """Return what is followed: Kubernetes' kinds, ours, and the dialects' where they are installed.
+
+    Secrets are followed one by one.
     """
-    core = tuple(kind for kind in _CORE if endpoints or kind.resources != (ENDPOINT_SLICES,))
     ours = (Watched(resources=(NATIVE[kind.kind()],), records=(kind,)) for kind in KINDS)
     foreign: dict[tuple[str, str], list[tuple[Resource, type[Record]]]] = {}
     for (api_version, kind), record in dialects.KINDS.items():
         group, _, version = api_version.rpartition("/")
-        plural = re.sub("y$", "ie", kind.lower()) + "s"
+        plural = re.sub("(?<![aeiou])y$", "ie", kind.lower()) + "s"
         resource = Resource(group=group, version=version, plural=plural, kind=kind, namespaced=record.NAMESPACED)
         foreign.setdefault((group, kind), []).append((resource, record))
     theirs = []
@@ -149,7 +181,7 @@ def watched(compatibility: Compatibility = DEFAULT, *, endpoints: bool = True) -
             theirs.append(Watched(resources=resources, records=records, namespace=namespace, fields=fields))
         else:
             theirs.append(Watched(resources=resources, records=records, optional=True))
-    return (*core, *ours, *theirs)
+    return tuple(one for one in (*_CORE, *ours, *theirs) if one.resources[0].kind not in reader.value)
 
 
 def password(namespace: str, name: str) -> Watched:

@@ -3,6 +3,7 @@
 An object belongs to its Service: the API server removes it with that.
 """
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +19,7 @@ from netlb.findings import ObjectRef
 from netlb.source.collection import Entry
 from netlb.source.kube import KubeClient
 from netlb.source.kube_events import announcement_events
-from netlb.source.kube_kinds import SERVICE_L2_STATUSES, SERVICES, Resource
+from netlb.source.kube_kinds import REPORTS, SERVICES, Resource
 from netlb.source.kube_recorder import EventRecorder, timestamp
 from netlb.source.kube_status import Condition, condition_body, read_condition
 from netlb.source.kube_writing import write_each
@@ -29,8 +30,10 @@ __all__ = ["NODE_LABEL", "NodeReports", "Report"]
 NODE_LABEL = "netlb.io/node"
 """On a report: the node whose speaker wrote it."""
 
-_KINDS: Mapping[str, Resource] = {one.kind: one for one in (SERVICE_L2_STATUSES,)}
+_PROTOCOLS = {"ServiceBGPStatus": "bgp", "ServiceL2Status": "layer2"}
 _PAGE = 500
+_DOUBT = 5.0
+"""Seconds for which an announcement must fail before that is told: interfaces and responders take time to begin."""
 _LONGEST_LABEL, _LONGEST_NAME = 63, 253
 
 
@@ -67,6 +70,9 @@ class NodeReports:
         self._transitions: dict[str, Mapping[str, str]] = {}
         self._told: dict[str, Report] = {}
         self._names: dict[str, tuple[Resource, str, str]] = {}
+        self._events: dict[str, Condition | None] = {}
+        """What Events told last, where that is not what was written before."""
+        self._doubts: dict[str, asyncio.TimerHandle] = {}
         self.is_open = False
 
     def open(self) -> None:
@@ -75,6 +81,8 @@ class NodeReports:
 
     def close(self) -> None:
         """End; what was written stays."""
+        for doubt in self._doubts.values():
+            doubt.cancel()
         self.is_open = False
 
     def forms(self, reports: Mapping[str, str]) -> Mapping[str, Report]:
@@ -91,7 +99,7 @@ class NodeReports:
     async def observe(self) -> Mapping[str, Report]:
         """Return all that this node's speaker, or an earlier one, has written."""
         self._transitions, self._told, self._names = {}, {}, {}
-        for kind, resource in _KINDS.items():
+        for kind, resource in REPORTS.items():
             page = List(_PAGE)
             while True:
                 answer = await self._client.list_page(resource, page, labels=f"{NODE_LABEL}={self._label}")
@@ -129,7 +137,7 @@ class NodeReports:
     async def _write(self, key: str, report: Report) -> None:
         if not report.uid:
             raise TransientError(f"{report.service} is not there (any more)")
-        before, resource, name = self._told.get(key), _KINDS[report.kind], self._name(report.service)
+        before, resource, name = self._told.get(key), REPORTS[report.kind], self._name(report.service)
         status = msgspec.json.decode(report.status)
         transitions: dict[str, str] = {}
         if report.condition is not None:
@@ -148,15 +156,30 @@ class NodeReports:
         await self._client.apply(resource, report.service.namespace, body, force=True)
         self._names[key] = resource, report.service.namespace, name
         self._told[key], self._transitions[key] = report, transitions
-        happened = announcement_events(before.condition if before else None, report.condition, self._node)
-        self._recorder.tell(report.service, happened, api_version=SERVICES.api_version, uid=report.uid)
+        self._events.setdefault(key, before.condition if before else None)
+        if key in self._doubts:
+            self._doubts.pop(key).cancel()
+        if report.condition is not None and report.condition.status == "False":
+            self._doubts[key] = asyncio.get_running_loop().call_later(_DOUBT, self._tell, key, report)
+        else:
+            self._tell(key, report)
+
+    def _tell(self, key: str, report: Report) -> None:
+        """Tell by an Event what a report changes."""
+        self._doubts.pop(key, None)
+        protocol = _PROTOCOLS[report.kind]
+        if happened := announcement_events(self._events.get(key), report.condition, self._node, protocol):
+            self._events[key] = report.condition
+            self._recorder.tell(report.service, happened, api_version=SERVICES.api_version, uid=report.uid)
 
     async def _remove(self, key: str) -> None:
         if key in self._names:
             resource, namespace, name = self._names[key]
             await self._client.delete(resource, namespace, name)
-            for known in (self._names, self._told, self._transitions):
+            for known in (self._names, self._told, self._transitions, self._events):
                 known.pop(key, None)
+            if key in self._doubts:
+                self._doubts.pop(key).cancel()
 
     def _name(self, service: ObjectRef) -> str:
         name = f"{service.name}.{self._node}"
@@ -164,14 +187,14 @@ class NodeReports:
 
 
 def _key(report: Report) -> str:
-    return f"{_KINDS[report.kind].plural}/{report.service.namespace}/{report.service.name}"
+    return f"{REPORTS[report.kind].plural}/{report.service.namespace}/{report.service.name}"
 
 
 @lru_cache(maxsize=1 << 14)  # of thousands of documents a change concerns a few
 def _parsed(text: str) -> tuple[str, ObjectRef, bytes, Condition | None] | None:
     """Return kind, Service, status and condition of a document; None if it is for the status tree alone."""
     document = parse_value(text, "report")
-    if not isinstance(document, dict) or document.get("kind") not in _KINDS:
+    if not isinstance(document, dict) or document.get("kind") not in REPORTS:
         return None
     status = dict(document["status"])
     condition, _ = read_condition(status, keys.ANNOUNCED)

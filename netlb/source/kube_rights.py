@@ -11,12 +11,13 @@ from typing import Any
 from netlb.api.dialects import DEFAULT, Compatibility
 from netlb.source.kube_events import EVENTS
 from netlb.source.kube_kinds import (
+    ADDRESSING,
     CONFIG_MAPS,
     LEASES,
-    NATIVE,
+    REPORTS,
     SECRETS,
-    SERVICE_L2_STATUSES,
     SERVICES,
+    Reader,
     Resource,
     Watched,
     watched,
@@ -50,9 +51,9 @@ class Right:
 def controller_rights(namespace: str, compatibility: Compatibility = DEFAULT) -> tuple[Right, ...]:
     """Return what netlb-controller does, with its own objects in `namespace`."""
     return (
-        *_following(watched(compatibility, endpoints=False)),
+        *_following(watched(compatibility, Reader.ADDRESSES)),
         _right(SERVICES, "patch", subresource="status"),
-        *(_right(native, "patch", subresource="status") for native in NATIVE.values()),
+        *(_right(native, "patch", subresource="status") for native in ADDRESSING.values()),
         _right(EVENTS, "create"),
         _right(LEASES, "create", namespace=namespace),
         _right(LEASES, "get", "update", namespace=namespace, names=(LEASE,)),
@@ -64,13 +65,13 @@ def controller_rights(namespace: str, compatibility: Compatibility = DEFAULT) ->
 def speaker_rights(namespace: str, compatibility: Compatibility = DEFAULT) -> tuple[Right, ...]:
     """Return what netlb-speaker does; Secrets are read by name, here and where MetalLB's objects are."""
     return (
-        *_following(watched(compatibility)),
+        *_following(watched(compatibility, Reader.ANNOUNCEMENTS)),
         *(
             _right(SECRETS, *_FOLLOW, namespace=where)
             for where in dict.fromkeys((namespace, compatibility.metallb_namespace))
         ),
         # To apply what is not there yet takes both `patch` and `create`.
-        _right(SERVICE_L2_STATUSES, "list", "create", "patch", "delete"),
+        *(_right(report, "list", "create", "patch", "delete") for report in REPORTS.values()),
         _right(EVENTS, "create"),
     )
 

@@ -19,7 +19,7 @@ from netlb.source.collection import Entry, Key
 from netlb.source.keeper import Keeper, Kept
 from netlb.source.kube import KubeClient
 from netlb.source.kube_follower import Follower, Work
-from netlb.source.kube_kinds import NATIVE, SERVICES, Resource, Watched, password
+from netlb.source.kube_kinds import ADDRESSING, SERVICES, Resource, Watched, password
 from netlb.source.kube_status import ServiceSeen, see
 from netlb.source.reflector import DEFAULT_PACE, Pace
 
@@ -177,7 +177,7 @@ class KubeSource:
     def declared(self) -> list[ObjectRef]:
         """Return the native objects that are there, also those that cannot be read."""
         found: list[ObjectRef] = []
-        for kind, resource in NATIVE.items():
+        for kind, resource in ADDRESSING.items():
             reflector = self._followers[str(resource)].reflector
             found += [ObjectRef(kind, "", key.name) for key in sorted({*reflector.entries, *reflector.findings})]
         return found

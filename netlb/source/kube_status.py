@@ -13,7 +13,7 @@ from netlb.api.snapshot import Holding
 from netlb.findings import Finding, ObjectRef, Severity
 from netlb.ipam import PoolUsage, Result
 from netlb.net import Family
-from netlb.source.kube_kinds import NATIVE, SERVICES
+from netlb.source.kube_kinds import ADDRESSING, SERVICES
 
 __all__ = [
     "ACCEPTED",
@@ -158,7 +158,7 @@ def service_body(
 
 def object_key(ref: ObjectRef) -> str:
     """Return the key of a native object's status."""
-    return f"{NATIVE[ref.kind].plural}/{ref.name}"
+    return f"{ADDRESSING[ref.kind].plural}/{ref.name}"
 
 
 def object_status(usage: Mapping[Family, PoolUsage], findings: Iterable[Finding]) -> ObjectStatus:

@@ -15,7 +15,7 @@ from netlb.source.collection import Entry
 from netlb.source.kube import KubeClient
 from netlb.source.kube_events import service_events
 from netlb.source.kube_journal import MOST, Intents, Journal, OvertakenError
-from netlb.source.kube_kinds import NATIVE, SERVICES, Resource
+from netlb.source.kube_kinds import ADDRESSING, SERVICES, Resource
 from netlb.source.kube_recorder import EventRecorder, timestamp
 from netlb.source.kube_status import (
     ObjectStatus,
@@ -37,7 +37,7 @@ Find = Callable[[Resource, str, str], Entry[bytes] | None]
 _PAGE = 500
 _QUIET = 60.0
 """Seconds after which it is forgotten that somebody undid what was written here; the longest pause because of that."""
-_PLURALS = {resource.plural: resource for resource in NATIVE.values()}
+_PLURALS = {resource.plural: resource for resource in ADDRESSING.values()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class ClusterStatuses:
     async def observe(self) -> Mapping[str, Told]:
         """Return what is said of every object. Services are known from the watch, the others are listed."""
         objects: dict[str, tuple[ObjectStatus | None, Mapping[str, str]]] = {}
-        for resource in NATIVE.values():
+        for resource in ADDRESSING.values():
             page = List(_PAGE)
             while True:
                 answer = await self._client.list_page(resource, page)

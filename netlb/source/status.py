@@ -6,9 +6,11 @@ addresspools/NAME.yaml              how full each pool is
 nodes/NODE.yaml                     what a speaker announces, and why it does not announce the rest
 servicel2statuses/NODE/NAMESPACE.NAME.yaml
                                     how far a speaker has come with the addresses of one Service that it owns
+servicebgpstatuses/NODE/NAMESPACE.NAME.yaml
+                                    and with those that it tells routers of
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -25,11 +27,13 @@ from netlb.findings import ObjectRef
 from netlb.ipam import PoolUsage, Result
 from netlb.net import Address, Family
 from netlb.plan import ClusterPlan, NodePlan
-from netlb.plan.render import findings_data, service_name, silent_data, to_yaml
+from netlb.plan.bgp import BgpPlan
+from netlb.plan.render import Told, findings_data, in_order, route_data, routes_told, service_name, silent_data, to_yaml
 from netlb.reasons import Silence
 
 __all__ = [
     "Announcement",
+    "Standing",
     "cluster_status",
     "findings_status",
     "is_controllers",
@@ -40,12 +44,15 @@ __all__ = [
     "pool_status",
     "read_holdings",
     "read_service_status",
+    "service_bgp_path",
+    "service_bgp_statuses",
     "service_l2_path",
     "service_l2_statuses",
     "service_path",
     "service_status",
 ]
 
+_L2, _BGP = "servicel2statuses", "servicebgpstatuses"
 _CONTROLLERS = "# Written by netlb-controller; what is changed here by hand is put back.\n"
 _LONGEST = 150  # of the 255 bytes of a file's name
 _SPEAKERS = "# Written by netlb-speaker.\n"
@@ -58,7 +65,8 @@ def is_controllers(path: str) -> bool:
 
 def is_speakers(path: str, node: str) -> bool:
     """Say whether a file of the tree is for that node's speaker to write."""
-    return path == node_path(node) or path.startswith(f"servicel2statuses/{_file_name(node)}/")
+    folders = tuple(f"{folder}/{_file_name(node)}/" for folder in (_L2, _BGP))
+    return path == node_path(node) or path.startswith(folders)
 
 
 def node_path(node: str) -> str:
@@ -73,7 +81,12 @@ def service_path(service: ObjectRef) -> str:
 
 def service_l2_path(node: str, service: ObjectRef) -> str:
     """Return the file in which a node's speaker says how it announces a Service."""
-    return f"servicel2statuses/{_file_name(node)}/{_file_name(service.namespace)}.{_file_name(service.name)}.yaml"
+    return f"{_L2}/{_file_name(node)}/{_file_name(service.namespace)}.{_file_name(service.name)}.yaml"
+
+
+def service_bgp_path(node: str, service: ObjectRef) -> str:
+    """Return the file in which a node's speaker says whom it tells of a Service."""
+    return f"{_BGP}/{_file_name(node)}/{_file_name(service.namespace)}.{_file_name(service.name)}.yaml"
 
 
 def cluster_status(plan: ClusterPlan) -> dict[str, str]:
@@ -133,15 +146,29 @@ def service_status(ref: ObjectRef, result: Result) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Announcement:
-    """How it stands with an address that a node owns."""
+class Standing:
+    """How it stands with an address that a node announces, to routers where no more is said."""
 
-    interfaces: tuple[str, ...] = ()
-    """Names of the interfaces on which it is answered for now."""
     silence: Silence | None = None
     """Why it is not announced as planned, or None."""
     message: str = ""
     """What goes with the reason: what is the matter, and the remedy."""
+
+    def data(self) -> dict[str, str]:
+        """Return it as plain data: whether it is pending, an error, or as planned but for something."""
+        if self.silence is Silence.PENDING:
+            return {"pending": self.message}
+        if self.silence is not None:
+            return {"error": f"{self.silence}: {self.message}"}
+        return {"note": self.message} if self.message else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement(Standing):
+    """How it stands with an address that a node owns."""
+
+    interfaces: tuple[str, ...] = ()
+    """Names of the interfaces on which it is answered for now."""
 
 
 def node_status(
@@ -160,18 +187,16 @@ def node_status(
     `notes` what the network told: conflicts with strangers, interfaces that are missing.
     """
     services: list[dict[str, Any]] = []
-    for address, announced in sorted(plan.l2.items(), key=lambda item: (item[0].version, int(item[0]))):
+    for address, announced in in_order(plan.l2):
         announcement = announcements[address]
-        entry: dict[str, Any] = {
-            "address": str(address),
-            "services": [service_name(ref) for ref in announced.services],
-            "interfaces": list(announcement.interfaces),
-        }
-        if announcement.silence is Silence.PENDING:
-            entry["pending"] = announcement.message
-        elif announcement.silence is not None:
-            entry["error"] = f"{announcement.silence}: {announcement.message}"
-        services.append(entry)
+        services.append(
+            {
+                "address": str(address),
+                "services": [service_name(ref) for ref in announced.services],
+                "interfaces": list(announcement.interfaces),
+                **announcement.data(),
+            }
+        )
     return _SPEAKERS + to_yaml(
         {
             "node": plan.node,
@@ -189,7 +214,7 @@ def node_status(
 def service_l2_statuses(plan: NodePlan, announcements: Mapping[Address, Announcement]) -> dict[str, str]:
     """Return, by path, a file for each Service that has an address which this node owns."""
     owned: dict[ObjectRef, list[tuple[Address, Announcement]]] = {}
-    for address, announced in sorted(plan.l2.items(), key=lambda item: (item[0].version, int(item[0]))):
+    for address, announced in in_order(plan.l2):
         for ref in announced.services:
             owned.setdefault(ref, []).append((address, announcements[address]))
     return {
@@ -200,31 +225,65 @@ def service_l2_statuses(plan: NodePlan, announcements: Mapping[Address, Announce
 
 @lru_cache(maxsize=1 << 14)  # writing YAML is what takes time, and of thousands of files a change concerns a few
 def _service_l2_status(node: str, ref: ObjectRef, addresses: tuple[tuple[Address, Announcement], ...]) -> str:
-    """Return one Service's file: what is worst for one of its addresses is its condition."""
-    pending = [entry for entry in addresses if entry[1].silence is Silence.PENDING]
-    failed = [entry for entry in addresses if entry[1].silence not in {None, Silence.PENDING}]
-    status, told = ("False", failed) if failed else ("Unknown", pending) if pending else ("True", [])
+    """Return one Service's file."""
+    listed = [{"ip": str(address), "interfaces": list(announcement.interfaces)} for address, announcement in addresses]
+    return _service_node_status("ServiceL2Status", node, ref, {"addresses": listed}, addresses)
+
+
+def service_bgp_statuses(plan: BgpPlan, standings: Mapping[Address, Standing]) -> dict[str, str]:
+    """Return, by path, a file for each Service that has an address which this node tells routers of.
+
+    As in MetalLB's kind of that name, `peers` are those that are meant, whatever their sessions do; the condition says
+    what came of it, which MetalLB's does not.
+    """
+    routes = routes_told(plan)
+    return {
+        service_bgp_path(plan.node, ref): _service_bgp_status(
+            plan.node, ref, tuple((address, routes[address], standings[address]) for address in addresses)
+        )
+        for ref, addresses in plan.services.items()
+    }
+
+
+@lru_cache(maxsize=1 << 14)
+def _service_bgp_status(
+    node: str, ref: ObjectRef, addresses: tuple[tuple[Address, tuple[Told, ...], Standing], ...]
+) -> str:
+    """Return one Service's file."""
+    status = {
+        "peers": sorted({peer for _, routes, _ in addresses for told in routes for peer in told.peers}),
+        "addresses": [
+            {"ip": str(address), "routes": [route_data(*told) for told in routes]} for address, routes, _ in addresses
+        ],
+    }
+    standings = [(address, standing) for address, _, standing in addresses]
+    return _service_node_status("ServiceBGPStatus", node, ref, status, standings)
+
+
+def _service_node_status(
+    kind: str, node: str, ref: ObjectRef, status: Mapping[str, Any], standings: Sequence[tuple[Address, Standing]]
+) -> str:
+    """Return what a node says of one Service: what is worst for one of its addresses is its condition."""
+    pending = [entry for entry in standings if entry[1].silence is Silence.PENDING]
+    failed = [entry for entry in standings if entry[1].silence not in {None, Silence.PENDING}]
+    word, told = ("False", failed) if failed else ("Unknown", pending) if pending else ("True", standings)
+    condition = {
+        "type": ANNOUNCED,
+        "status": word,
+        "reason": str(told[0][1].silence) if failed or pending else "Announced",
+        "message": "; ".join(f"{address}: {entry.message}" for address, entry in told if entry.message),
+    }
     return _SPEAKERS + to_yaml(
         {
-            "apiVersion": "netlb.io/v1alpha1",
-            "kind": "ServiceL2Status",
+            "apiVersion": API_VERSION,
+            "kind": kind,
             "metadata": {"name": f"{ref.namespace}.{ref.name}.{node}"},
             "status": {
                 "node": node,
                 "serviceNamespace": ref.namespace,
                 "serviceName": ref.name,
-                "addresses": [
-                    {"ip": str(address), "interfaces": list(announcement.interfaces)}
-                    for address, announcement in addresses
-                ],
-                "conditions": [
-                    {
-                        "type": ANNOUNCED,
-                        "status": status,
-                        "reason": str(told[0][1].silence) if told else "Announced",
-                        "message": "; ".join(f"{address}: {entry.message}" for address, entry in told),
-                    }
-                ],
+                **status,
+                "conditions": [condition],
             },
         }
     )

@@ -37,7 +37,7 @@ class Clone:
         own = {"CALLS": str(self.calls), "FAILS_AT": fails_at}
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
         return subprocess.run(
-            ["make", f"PYTHON={self.python}", "NEEDS_lab=", "NEEDS_test=", "NEEDS_bench=", "KEEP=", *arguments],
+            ["make", f"PYTHON={self.python}", "NEEDS_lab=", "NEEDS_demo=", "NEEDS_test=", "NEEDS_bench=", "KEEP=", *arguments],
             cwd=self.root, env={**inherited, **own}, capture_output=True, text=True, timeout=30, check=False,
         ).returncode  # fmt: skip
 
@@ -62,7 +62,7 @@ def kinds(calls: list[str]) -> list[str]:
 
 
 INSTALL = ["-m venv", "-m pip install", "-m pip install"]
-DEMO = ["examples/demo.py"]
+DEMO = ["-m examples.demo"]
 
 
 def test_the_second_run_installs_nothing(clone: Clone) -> None:

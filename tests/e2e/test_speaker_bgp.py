@@ -1,19 +1,23 @@
 """Whole daemons and a router: what the manifests say about BGP is in the router's kernel."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from netlb.cli.main import main as netlb
 from netlb.testing.lab import Host, Lab, requirements
-from tests.manifests import pool, service, slice_of
+from tests.manifests import native, pool, service, slice_of
 from tests.support import routers
 from tests.support.bgp import without_gobgpd
 from tests.support.cluster import Cluster
 from tests.support.daemons import Daemon
+from tests.support.frr import frr_router, missing_frr
 from tests.support.needs import needs
+from tests.support.status import load
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(180)]
@@ -30,14 +34,10 @@ stringData: {{password: {PASSWORD}}}
 """
 
 
-def native(kind: str, name: str, **spec: Any) -> str:
-    return yaml.safe_dump({"apiVersion": "netlb.io/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
-
-
 @pytest.fixture
 def bgp(tmp_path: Path) -> Iterator[Cluster]:
     """Two nodes, a router with FRR, and a Service of both families; no daemon runs yet."""
-    needs([*requirements(), *without_gobgpd(), *routers.missing_frr()])
+    needs([*requirements(), *without_gobgpd(), *missing_frr("bgpd")])
     (tmp_path / "site").mkdir()
     with Lab(nodes=2, routers=1, clients=0, pods_per_node=0, name="bgp") as lab:
         cluster = Cluster(tmp_path / "site", lab)
@@ -54,7 +54,9 @@ def bgp(tmp_path: Path) -> Iterator[Cluster]:
         cluster.write("pool.yaml", pool("routed", FOUR, SIX, protocol="bgp"))
         cluster.write("web.yaml", service("web", ipFamilyPolicy="RequireDualStack"))
         cluster.write("endpoints.yaml", slice_of("web", *NODES))
-        with routers.frr(router(cluster), [lab.nodes[name] for name in NODES], 65001, PASSWORD):
+        with frr_router(router(cluster)) as frr:
+            neighbors = [routers.Neighbor(address=lab.nodes[name].ipv4, asn=65001, password=PASSWORD) for name in NODES]
+            frr.peer_with(*neighbors)
             try:
                 yield cluster
                 cluster.stop()
@@ -86,8 +88,7 @@ def reached_by(cluster: Cluster, *names: str) -> None:
 def test_addresses_reach_the_routers_kernel_and_leave_it_with_what_they_stand_for(bgp: Cluster) -> None:
     speakers = start(bgp)
     reached_by(bgp, *NODES)
-    [told] = bgp.status.node("node-1")["bgp"]["peers"]
-    assert ("tor", "ESTABLISHED") == (told["name"], told["state"])
+    says_so(bgp, speakers["node-1"])
 
     bgp.write("web.yaml", service("web", ipFamilyPolicy="RequireDualStack", externalTrafficPolicy="Local"))
     bgp.write("endpoints.yaml", slice_of("web", "node-2"))
@@ -103,6 +104,31 @@ def test_addresses_reach_the_routers_kernel_and_leave_it_with_what_they_stand_fo
     assert [] == bgp.responders("node-1")
     bgp.remove("web.yaml")
     reached_by(bgp)
+
+
+def says_so(cluster: Cluster, speaker: Daemon) -> None:
+    """Wait until node-1's speaker says, everywhere that it says something, that its router is told of both addresses."""
+
+    def told() -> bool:
+        [peer] = cluster.status.node("node-1")["bgp"]["peers"]
+        document = load(cluster.status.root / "servicebgpstatuses/node-1/default.web.yaml")["status"]
+        assert (["tor"], [FOUR, SIX]) == (document["peers"], [entry["ip"] for entry in document["addresses"]])
+        [condition] = document["conditions"]
+        return (peer["name"], peer["state"], peer["advertised"], condition["status"]) == (
+            "tor",
+            "ESTABLISHED",
+            2,
+            "True",
+        )
+
+    eventually(told, "two prefixes are told in a session that is up")
+    page = speaker.get("/metrics")
+    assert page is not None
+    labels = f'{{name="tor",peer="{router(cluster).ipv4}"}}'
+    for sample in ("session_up", "announced_prefixes_total", "pending_prefixes_total", "opens_received_total"):
+        value = {"announced_prefixes_total": 2.0, "pending_prefixes_total": 0.0}.get(sample, 1.0)
+        assert f"netlb_bgp_{sample}{labels} {value}\n" in page.text
+    assert f'ip="{FOUR}",node="node-1",protocol="bgp",service="default/web"}} 1.0' in page.text
 
 
 def test_a_speaker_that_is_killed_takes_its_routes_with_it(bgp: Cluster) -> None:
@@ -134,8 +160,13 @@ def test_an_excluded_node_is_left_to_others(bgp: Cluster) -> None:
 
 
 def test_no_password_is_in_any_file_or_argument(bgp: Cluster) -> None:
-    start(bgp)
+    speakers = start(bgp)
     reached_by(bgp, *NODES)
+    pages = [page.text for daemon in speakers.values() if (page := daemon.get("/metrics"))]
+    asked = (["show", "peers", "-o", "json"], ["show", "routes", "-o", "yaml"], ["explain", "service", "web"])
+    printed = [CliRunner().invoke(netlb, [*words, "--source", f"dir:{bgp.manifests}"]).output for words in asked]
+    assert ["tor"] == list({peer["peer"] for peer in json.loads(printed[0])})
+    assert PASSWORD not in "".join([*pages, *printed])
     for path in (*bgp.status.root.rglob("*.yaml"), *bgp.root.glob("*.log")):
         assert PASSWORD not in path.read_text(), path
     for name in NODES:

@@ -9,6 +9,7 @@ import yaml
 from netlb.api.documents import parse_documents
 from netlb.api.intake import Intake
 from netlb.plan import plan_cluster, plan_node, render_cluster, render_node
+from netlb.plan.bgp import plan_bgp
 from tests.manifests import held
 
 SCENARIOS = sorted(Path(__file__).parent.glob("*.scenario"))
@@ -30,7 +31,10 @@ def run(parts: dict[str, str]) -> dict[str, str]:
     cluster = plan_cluster(snapshot)
     after = intake.snapshot(cluster.holdings)
     plans = {"cluster": "\n" + render_cluster(cluster)}
-    return plans | {f"node {name}": "\n" + render_node(plan_node(after, name)) for name in sorted(snapshot.nodes)}
+    return plans | {
+        f"node {name}": "\n" + render_node(plan_node(after, name), plan_bgp(after, name))
+        for name in sorted(snapshot.nodes)
+    }
 
 
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
@@ -38,6 +42,7 @@ def test_scenario(path: Path, request: pytest.FixtureRequest) -> None:
     text = path.read_text()
     parts = read(text)
     got = run(parts)
+    assert not [name for name, body in got.items() if "correct-horse" in body], "a password is in a plan"
     if request.config.getoption("--update-golden"):
         given = {name: parts[name] for name in ("manifests", "holdings") if name in parts}
         preface = _HEADING.split(text)[0]

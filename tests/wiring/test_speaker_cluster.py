@@ -83,6 +83,35 @@ def test_events_are_told_once_a_change(cluster: Kubernetes, net: Net) -> None:
     assert [told] == cluster.events("other")
 
 
+def test_what_fails_for_long_is_told(cluster: Kubernetes, net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netlb.source.kube_reports._DOUBT", 0.1)
+    net.refuses[ADDRESS] = 10**6
+
+    async def scenario() -> None:
+        async with wired(cluster.speaker(net)) as daemon:
+            await daemon.until(lambda: cluster.events("web"), "it is told")
+            assert ("False", "AnnounceFailed") == cluster.announced("web")[:2]
+            net.refuses.clear()
+            await daemon.until(lambda: len(cluster.events("web")) == 2, "it is told")
+
+    asyncio.run(scenario())
+    (failed, done) = cluster.events("web")
+    assert "announceFailed" == failed[0]
+    assert failed[1].startswith('node "node-1", protocol "layer2": AnnounceFailed: ')
+    assert "nodeAssigned" == done[0]
+
+
+def test_what_fails_for_a_moment_is_not_told(cluster: Kubernetes, net: Net) -> None:
+    net.refuses[ADDRESS] = 2
+
+    async def scenario() -> None:
+        async with wired(cluster.speaker(net)) as daemon:
+            await daemon.until(lambda: cluster.events("web"), "it is told")
+
+    asyncio.run(scenario())
+    assert ["nodeAssigned"] == [reason for reason, _ in cluster.events("web")]
+
+
 def test_what_an_earlier_speaker_left_is_taken_over_or_removed(cluster: Kubernetes, net: Net) -> None:
     async def crashed() -> None:
         async with wired(cluster.speaker(net)) as daemon:

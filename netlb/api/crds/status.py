@@ -64,41 +64,69 @@ def _text(description: str) -> dict[str, Any]:
 
 
 _CONDITIONS: Final = status_schema("")["properties"]["conditions"]
+_COLUMNS: Final = (
+    Column("Node", ".status.node"),
+    Column("Service", ".status.serviceName"),
+    Column("Announced", ".status.conditions[?(@.type=='netlb.io/Announced')].status"),
+    Column("Reason", ".status.conditions[?(@.type=='netlb.io/Announced')].reason", priority=1),
+)
+
+
+def _texts(description: str) -> dict[str, Any]:
+    return {"description": description, "type": "array", "items": {"type": "string"}}
+
+
+def _addresses(description: str, more: Mapping[str, Any]) -> dict[str, Any]:
+    properties = {"ip": _text("The address."), **more}
+    items = {"type": "object", "properties": properties, "required": list(properties)}
+    return {"description": description, "type": "array", "items": items}
+
+
+_ROUTE: Final = {
+    "prefix": _text("The prefix, of which the address is one."),
+    "nextHop": _text("The node's address that routers are told."),
+    "localPref": {"description": "Local preference, within the autonomous system.", "type": "integer"},
+    "med": {"description": "Multi-exit discriminator.", "type": "integer"},
+    "communities": _texts("Communities (RFC 1997)."),
+    "largeCommunities": _texts("Large communities (RFC 8092)."),
+    "asPathPrepend": {"description": "How often the own number is put in front.", "type": "integer"},
+    "peers": _texts("Names of the BGPPeers that the route is for."),
+}
+_COMMON: Final = {
+    "node": _text("The node."),
+    "serviceNamespace": _text("The Service's namespace."),
+    "serviceName": _text("The Service's name."),
+    "conditions": _CONDITIONS,
+}
 
 REPORTS: Final[Mapping[str, tuple[Names, str, Mapping[str, Any]]]] = {
-    "ServiceL2Status": (
-        Names(
-            "servicel2statuses",
-            "lbl2",
-            (
-                Column("Node", ".status.node"),
-                Column("Service", ".status.serviceName"),
-                Column("Announced", ".status.conditions[?(@.type=='netlb.io/Announced')].status"),
-                Column("Reason", ".status.conditions[?(@.type=='netlb.io/Announced')].reason", priority=1),
+    "ServiceBGPStatus": (
+        Names("servicebgpstatuses", "lbbgp", (*_COLUMNS, Column("Peers", ".status.peers", priority=1))),
+        "How far a node has come with telling routers of the addresses of one Service.",
+        {
+            **_COMMON,
+            "peers": _texts("Names of the BGPPeers that are meant, whatever their sessions do."),
+            "addresses": _addresses(
+                "The Service's addresses that this node tells routers of.",
+                {
+                    "routes": {
+                        "description": "What they are told.",
+                        "type": "array",
+                        "items": {"type": "object", "properties": dict(_ROUTE), "required": ["prefix"]},
+                    }
+                },
             ),
-        ),
+        },
+    ),
+    "ServiceL2Status": (
+        Names("servicel2statuses", "lbl2", _COLUMNS),
         "How far a node has come with announcing the addresses of one Service that it owns, by ARP and NDP.",
         {
-            "node": _text("The node."),
-            "serviceNamespace": _text("The Service's namespace."),
-            "serviceName": _text("The Service's name."),
-            "addresses": {
-                "description": "The Service's addresses that this node owns.",
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "properties": {
-                        "ip": _text("The address."),
-                        "interfaces": {
-                            "description": "Names of the interfaces on which it is answered for now.",
-                            "type": "array",
-                            "items": {"type": "string"},
-                        },
-                    },
-                    "required": ["ip", "interfaces"],
-                },
-            },
-            "conditions": _CONDITIONS,
+            **_COMMON,
+            "addresses": _addresses(
+                "The Service's addresses that this node owns.",
+                {"interfaces": _texts("Names of the interfaces on which it is answered for now.")},
+            ),
         },
     ),
 }

@@ -91,6 +91,16 @@ KINDS: Final[Mapping[str, Names]] = {
         ),
     ),
     "Community": Names("communities", "bgpcomm", (Column("Communities", ".spec.communities", priority=10),)),
+    "Gateway": Names(
+        "gateways",
+        "lbgw",
+        (
+            Column("Replicas", ".spec.replicas", "integer"),
+            Column("Hub", ".spec.hub"),
+            Column("Revertive", ".spec.revertive", "boolean", priority=10),
+            Column("MTU", ".spec.mtu", "integer", priority=10),
+        ),
+    ),
     "L2Advertisement": Names(
         "l2advertisements", "l2adv", (*_SELECTED, Column("Interfaces", ".spec.interfaces"), _NODES)
     ),
@@ -108,6 +118,8 @@ CHECKS: Final[Mapping[str, Mapping[str, Any]]] = {
     "check_address": {**_LONGEST, "anyOf": [_EMPTY, *_ADDRESS]},
     "_check_router_id": {**_LONGEST, "anyOf": [_EMPTY, {"format": "ipv4"}]},
     "_check_prefix": {"anyOf": [_EMPTY, {"format": "cidr"}]},
+    "check_prefixes": {"items": {"format": "cidr"}},
+    "check_stations": {"items": {**_LONGEST, "anyOf": [*_ADDRESS]}, "maxItems": 2},
     "check_ranges": {"items": {"anyOf": [*_ADDRESS, {"format": "cidr"}, _ENDS]}},
     "check_distinct": {"x-kubernetes-list-type": "set"},
 }
@@ -126,6 +138,11 @@ FIELDS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
     },
     "CommunityAlias": {"name": {"minLength": 1}, "value": {"maxLength": 38}},
     "CommunitySpec": {"communities": {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}},
+    "GatewayEndpoint": {
+        "nodeName": {"minLength": 1},
+        "publicKey": {"pattern": "^(|[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=)$"},
+    },
+    "GatewaySpec": {"endpoints": {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["nodeName"]}},
     "LabelSelector": {
         "matchLabels": {"description": "Labels and the values that they must have."},
         "matchExpressions": {"description": "Conditions on labels; all of them must hold."},

@@ -7,7 +7,7 @@ about others, as a mark that only one may carry.
 
 from collections.abc import Callable, Mapping
 
-from netlb.api.dialects import metallb, metallb_config, openelb, openelb_bgp, purelb
+from netlb.api.dialects import metallb, metallb_config, openelb, openelb_bgp, purelb, raven
 from netlb.api.dialects.base import Compatibility, Foreign, Translated, Translation
 from netlb.api.meta import Record
 from netlb.findings import ObjectRef
@@ -31,6 +31,7 @@ _MODULES = {
     "metallb": (metallb, metallb_config),
     "openelb": (openelb, openelb_bgp),
     "purelb": (purelb,),
+    "raven": (raven,),
 }
 
 DIALECTS: Mapping[str, tuple[Translate, ...]] = {

@@ -19,6 +19,7 @@ from netlb.api.v1alpha1.bgp import (
     GracefulRestart,
     SecretReference,
 )
+from netlb.api.v1alpha1.gateways import Gateway, GatewayEndpoint, GatewaySpec
 from netlb.api.v1alpha1.l2 import L2Advertisement, L2AdvertisementSpec
 from netlb.api.v1alpha1.pools import AddressPool, AddressPoolSpec, NetBoxSource, PoolSource, ServiceAllocation
 
@@ -39,6 +40,9 @@ __all__ = [
     "Community",
     "CommunityAlias",
     "CommunitySpec",
+    "Gateway",
+    "GatewayEndpoint",
+    "GatewaySpec",
     "GracefulRestart",
     "L2Advertisement",
     "L2AdvertisementSpec",
@@ -50,5 +54,5 @@ __all__ = [
 
 API_VERSION = "netlb.io/v1alpha1"
 
-KINDS = (AddressPool, BFDProfile, BGPAdvertisement, BGPConfiguration, BGPPeer, Community, L2Advertisement)
+KINDS = (AddressPool, BFDProfile, BGPAdvertisement, BGPConfiguration, BGPPeer, Community, Gateway, L2Advertisement)
 """All of them; each is cluster-wide."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 import msgspec
 
 from netlb.api.meta import Record
-from netlb.net import AddressRange, parse_address, parse_range
+from netlb.net import AddressRange, family_of, is_station, parse_address, parse_prefix, parse_range
 
 __all__ = [
     "U32",
@@ -16,7 +16,9 @@ __all__ = [
     "check_address",
     "check_bounds",
     "check_distinct",
+    "check_prefixes",
     "check_ranges",
+    "check_stations",
     "duration_seconds",
     "is_community",
 ]
@@ -66,6 +68,28 @@ def check_ranges(field: str, texts: Sequence[str]) -> tuple[AddressRange, ...]:
         except ValueError as error:
             raise ValueError(f"{field}[{index}]: {error}") from None
     return tuple(ranges)
+
+
+def check_prefixes(field: str, texts: Sequence[str]) -> None:
+    """Raise ValueError for the first text that is no prefix."""
+    for index, text in enumerate(texts):
+        try:
+            parse_prefix(text)
+        except ValueError as error:
+            raise ValueError(f"{field}[{index}]: {error}") from None
+
+
+def check_stations(field: str, texts: Sequence[str]) -> None:
+    """Raise ValueError unless the texts are addresses of one station: one of each family at most."""
+    seen = set()
+    for index, text in enumerate(texts):
+        check_address(f"{field}[{index}]", text)
+        if not text or not is_station(parse_address(text)):
+            raise ValueError(f"{field}[{index}]: {text!r} is not the address of a station")
+        family = family_of(parse_address(text))
+        if family in seen:
+            raise ValueError(f"{field}[{index}]: a second address of {family}; give one of each family")
+        seen.add(family)
 
 
 _COMMUNITY = re.compile(r"([0-9]{1,5}):([0-9]{1,5})")

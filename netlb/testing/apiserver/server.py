@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import socket
 import ssl
 import threading
 from collections import deque
@@ -30,6 +31,8 @@ __all__ = ["ApiServer", "Seen"]
 
 T = TypeVar("T")
 
+_LIMIT = 2**20
+"""Bytes of a request that are read ahead."""
 _LATEST = 10_000
 """Requests that are remembered."""
 
@@ -72,7 +75,8 @@ class ApiServer:
         self._streams: set[Stream] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="apiserver", daemon=True)
-        self._listener: asyncio.Server | None = None
+        self._listeners: list[asyncio.Server] = []
+        self._elsewhere: list[Callable[[], socket.socket]] = []
         self.port = 0
         self._api.store.on_write = lambda: self._signal(Stream.wake)
 
@@ -80,7 +84,7 @@ class ApiServer:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._await(self._listen())
+        self._await(self._listen([]))
         return self
 
     def __exit__(
@@ -95,6 +99,11 @@ class ApiServer:
     def url(self) -> str:
         """Where it is."""
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
+
+    def listen_at(self, open_socket: Callable[[], socket.socket]) -> None:
+        """Listen on another socket, too, as inside a network namespace; it is opened anew by `come_back`."""
+        self._elsewhere.append(open_socket)
+        self._await(self._listen_on(open_socket()))
 
     def write_kubeconfig(
         self, path: Path, *, token: str = "", token_file: Path | None = None, ca: Path | None = None
@@ -187,7 +196,7 @@ class ApiServer:
         """Listen again; with a revision, as it was then, as after restoring a backup."""
         if revision is not None:
             self._call(lambda: self._api.store.rewind(revision))
-        self._await(self._listen())
+        self._await(self._listen([open_socket() for open_socket in self._elsewhere]))
 
     def rotate_token(self, token: str, *files: Path, old: str = "") -> None:
         """Let in this token in place of the old one, or of all, and write it into these files; rights go over to it."""
@@ -223,13 +232,21 @@ class ApiServer:
         result: T = self._await(called())
         return result
 
-    async def _listen(self) -> None:
-        self._listener = await asyncio.start_server(self._accept, "127.0.0.1", self.port, ssl=self._tls, limit=2**20)
-        self.port = self._listener.sockets[0].getsockname()[1]
+    async def _listen(self, sockets: list[socket.socket]) -> None:
+        """Listen at the port, which is the same as before, and on these sockets."""
+        first = await asyncio.start_server(self._accept, "127.0.0.1", self.port, ssl=self._tls, limit=_LIMIT)
+        self.port = first.sockets[0].getsockname()[1]
+        self._listeners.append(first)
+        for sock in sockets:
+            await self._listen_on(sock)
+
+    async def _listen_on(self, sock: socket.socket) -> None:
+        self._listeners.append(await asyncio.start_server(self._accept, sock=sock, ssl=self._tls, limit=_LIMIT))
 
     async def _hang_up(self) -> None:
-        assert self._listener is not None
-        self._listener.close()
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
         for connection, task in list(self._connections.items()):
             connection.reset()
             task.cancel()

@@ -19,7 +19,7 @@ from netlb.bgp.model import (
     PrivateAsns,
     Route,
 )
-from netlb.bgp.peers import SessionState
+from netlb.bgp.peers import MessageCounts, SessionState
 from netlb.net import Family
 from tests.support.bgp import (
     FOUR,
@@ -231,6 +231,7 @@ def test_sessions_are_told_of_with_their_peer(rig: Rig) -> None:
             assert {key} == {session.key for session in heard}
             session = (await one.speaker.sessions())["192.0.2.254"]
             assert (key, SessionState.ACTIVE, False) == (session.key, session.state, session.admin_down)
+            assert (MessageCounts(), MessageCounts()) == (session.sent, session.received)
 
     rig.run(scenario)
 

@@ -302,3 +302,14 @@ spec: {address: 198.51.100.0/24, protocol: layer2, interface: eth0}
     assert ["192.0.2.0/24"] == [str(span) for span in taken.pools["one"].spec.spans]
     assert {} == taken.l2_advertisements
     assert [ManifestProblem.DUPLICATE_OBJECT] == [finding.reason for finding in taken.findings]
+
+
+def test_what_stands_for_a_foreign_object_is_no_earlier_version_of_a_native_one() -> None:
+    intake = Intake()
+    declare(intake, "wrong", pool("one", "nonsense"))
+    declare(intake, "theirs", metallb_object("IPAddressPool", "one", "addresses: [198.51.100.0/24]"))
+    first = intake.snapshot({})
+    declare(intake, "more", node("n1"))
+    second = intake.snapshot({})
+    assert first.pools == second.pools
+    assert first.findings == second.findings

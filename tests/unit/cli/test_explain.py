@@ -70,6 +70,61 @@ def test_who_announces_is_said_too() -> None:
     assert "192.0.2.1: announced by nobody: NoEndpoint" == result.output.splitlines()[-1]
 
 
+def native(kind: str, name: str, spec: str) -> str:
+    return f"\napiVersion: netlb.io/v1alpha1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {{{spec}}}\n"
+
+
+TOR = native("BGPPeer", "tor", "myASN: 65001, peerASN: 65000, peerAddress: 10.0.0.1, password: correct-horse")
+EDGE = native(
+    "BGPPeer", "edge", "myASN: 65001, peerASN: 65000, peerAddress: 10.0.0.2, nodeSelectors: [{matchLabels: {rack: a}}]"
+)
+ROUTED = (
+    pool("one", "203.0.113.1", protocol="bgp"),
+    native("BGPAdvertisement", "all", ""),
+    service("web", externalTrafficPolicy="Local"),
+    slice_of("web", "n1", "n2"),
+    node("n1", addresses=("10.0.0.11",)),
+    node("n2", "{rack: a}", addresses=("10.0.0.12",)),
+    node("n3", addresses=("10.0.0.13",)),
+)
+
+
+def test_who_tells_which_routers_is_said_or_why_not() -> None:
+    result = explain("web", "-", text="---".join([*ROUTED, TOR, EDGE]))
+    assert [
+        "203.0.113.1: told to tor by node n1",
+        "203.0.113.1: told to edge, tor by node n2",
+        "203.0.113.1: told to no router by node n3: NoCandidate",
+    ] == result.output.splitlines()[-3:]
+    assert "correct-horse" not in result.output
+
+
+def test_an_address_that_routers_are_told_of_is_not_called_silent() -> None:
+    output = explain("web", "-", text="---".join([*ROUTED, TOR])).output
+    assert "announced by nobody" not in output
+    assert "203.0.113.1: told to tor by nodes n1, n2" in output.splitlines()
+
+
+def test_an_address_of_a_segment_says_nothing_of_routers_that_are_not_meant() -> None:
+    manifests = [pool("one", "192.0.2.1"), advertisement(), service("web"), slice_of("web", "n1"), *ROUTED[4:], TOR]
+    assert "192.0.2.1: announced by node n2" == explain("web", "-", text="---".join(manifests)).output.splitlines()[-1]
+
+
+def test_a_family_that_no_session_carries_and_a_detail_are_said() -> None:
+    six = [
+        pool("one", "2001:db8::1", protocol="bgp"),
+        service("web", ipFamilies="[IPv6]"),
+        *ROUTED[1:2],
+        *ROUTED[3:5],
+        TOR,
+    ]
+    last = explain("web", "-", text="---".join(six)).output.splitlines()[-1]
+    assert "2001:db8::1: told to no router by node n1: NoNextHop: node n1 has no InternalIP of IPv6" == last
+    six[4] = node("n1", addresses=("10.0.0.11", "fd00::11"))
+    last = explain("web", "-", text="---".join(six)).output.splitlines()[-1]
+    assert last.endswith("told to no router by node n1: no peer of the node is for this family (addressFamilies)")
+
+
 @pytest.mark.parametrize(
     ("manifest", "line"),
     [

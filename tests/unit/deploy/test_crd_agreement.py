@@ -31,6 +31,10 @@ def selected(**expression: Any) -> dict[str, Any]:
     return {"nodeSelectors": [{"matchExpressions": [{"key": "zone", **expression}]}]}
 
 
+def gateway(**endpoint: Any) -> dict[str, Any]:
+    return {"endpoints": [{"nodeName": "n", **endpoint}]}
+
+
 NETBOX = {"netbox": {"url": "https://netbox.example.com", "tokenFile": "/etc/netlb/token"}}
 
 EXAMPLES: list[tuple[str, str, list[dict[str, Any]], list[dict[str, Any]]]] = [
@@ -196,6 +200,14 @@ def test_every_rule_has_examples() -> None:
             "$.spec.communities: [1] stands twice",
         ),
         ("Community", {"communities": [{"name": "", "value": "1:1"}]}, "communities[0].name: '' should be non-empty"),
+        ("Gateway", gateway(nodeName=""), "$.spec.endpoints[0].nodeName: '' should be non-empty"),
+        ("Gateway", gateway(natType="cone"), "$.spec.endpoints[0].natType: 'cone' is not one of"),
+        ("Gateway", gateway(publicIPs=[""]), "$.spec.endpoints[0].publicIPs[0]: '' is not valid under any"),
+        ("Gateway", gateway(publicIPs=["192.0.2.1", "::2", "::3"]), "$.spec.endpoints[0].publicIPs:"),
+        ("Gateway", gateway(publicKey="short"), "$.spec.endpoints[0].publicKey: 'short' does not match"),
+        ("Gateway", {"endpoints": [{"nodeName": "n"}, {"nodeName": "n"}]}, "$.spec.endpoints: [1] stands twice"),
+        ("Gateway", {"extraSourceCIDRs": ["192.0.2.1"]}, "$.spec.extraSourceCIDRs[0]: '192.0.2.1' is not a 'cidr'"),
+        ("Gateway", {"backend": "ipsec"}, "$.spec.backend: 'ipsec' is not one of"),
         ("L2Advertisement", {"nodeSelectors": [{}, {}]}, "$.spec.nodeSelectors: [1] stands twice"),
     ],
 )
@@ -227,7 +239,7 @@ def takes(record: type[msgspec.Struct], fields: dict[str, Any]) -> bool:
 
 TEXTS = read(path.read_text() for path in (ROOT / "netlb" / "api").rglob("*.py"))
 RECORDS = sorted(set().union(*(records(inspect.type_info(kind)) for kind in KINDS)), key=lambda record: record.__name__)
-BASES = {"BGPPeerSpec": peer(ebgpMultiHop=True)}
+BASES = {"BGPPeerSpec": peer(ebgpMultiHop=True), "GatewayEndpoint": {"nodeName": "n"}}
 """What a record needs beside the number that is tried."""
 
 

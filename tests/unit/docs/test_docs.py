@@ -12,7 +12,9 @@ import yaml
 
 from netlb import reasons
 from netlb.api.documents import parse_documents
+from netlb.cli.explain import explain
 from netlb.cli.main import main as netlb
+from netlb.cli.show import show
 from netlb_controller.__main__ import main as netlb_controller
 from netlb_speaker.__main__ import main as netlb_speaker
 
@@ -40,7 +42,13 @@ def test_the_table_of_reasons_is_what_the_generator_writes() -> None:
 
 def test_every_option_of_every_command_is_documented() -> None:
     page = (ROOT / "docs" / "daemons.md").read_text()
-    commands = [netlb_controller, netlb_speaker, *netlb.commands.values()]
+    commands = [
+        netlb_controller,
+        netlb_speaker,
+        *netlb.commands.values(),
+        *explain.commands.values(),
+        *show.commands.values(),
+    ]
     flags = {flag for command in commands for option in command.params for flag in option.opts if flag.startswith("--")}
     assert [] == sorted(flag for flag in flags - {"--version"} if f"`{flag}" not in page)
 

@@ -15,9 +15,10 @@ from netlb.errors import ConfigError
 from netlb.source.kube_kinds import (
     ENDPOINT_SLICES,
     NATIVE,
+    REPORTS,
     SECRETS,
-    SERVICE_L2_STATUSES,
     SERVICES,
+    Reader,
     Watched,
     narrowing,
     password,
@@ -39,8 +40,9 @@ def test_the_native_kinds_are_those_of_the_definitions() -> None:
         defined[spec["names"]["kind"]] = (
             f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}"
         )
-    written = {SERVICE_L2_STATUSES.kind: SERVICE_L2_STATUSES.path()}
-    assert defined == written | {kind: resource.path() for kind, resource in NATIVE.items()}
+    assert defined == {kind: resource.path() for kind, resource in REPORTS.items()} | {
+        kind: resource.path() for kind, resource in NATIVE.items()
+    }
 
 
 def test_everything_is_watched_once_and_the_newest_version_first() -> None:
@@ -57,8 +59,15 @@ def test_everything_is_watched_once_and_the_newest_version_first() -> None:
     } == required
 
 
-def test_who_gives_addresses_follows_no_endpoints() -> None:
-    assert {str(ENDPOINT_SLICES)} == {str(one) for one in watched()} - {str(one) for one in watched(endpoints=False)}
+def test_nobody_follows_what_no_plan_of_theirs_is_made_from() -> None:
+    everything = {str(one) for one in watched()}
+    speaker, controller = (
+        {str(one) for one in watched(reader=reader)} for reader in (Reader.ANNOUNCEMENTS, Reader.ADDRESSES)
+    )
+    assert {str(ENDPOINT_SLICES)} == speaker - controller
+    assert {"gateways.netlb.io", "gateways.raven.openyurt.io", "blockaffinities.crd.projectcalico.org"} == (
+        everything - speaker
+    )
 
 
 def test_of_a_secret_the_password_is_kept() -> None:
@@ -156,6 +165,7 @@ def test_every_annotation_that_netlb_knows_is_kept() -> None:
 
 NO_ANNOTATIONS = {
     keys.LOAD_BALANCER_CLASS,
+    keys.GATEWAY_LABEL,
     keys.NODE_POOL_LABEL,
     keys.RACK_LABEL,
     keys.EXCLUDE_NODE_LABEL,

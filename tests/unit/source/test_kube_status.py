@@ -170,14 +170,18 @@ CONFLICT = Condition("netlb.io/Announced", "False", "AddressConflict", "02:00:00
         (None, PENDING, []),
         (PENDING, ANNOUNCED, [("nodeAssigned", 'announcing from node "n1" with protocol "layer2"')]),
         (ANNOUNCED, ANNOUNCED, []),
-        (PENDING, CONFLICT, [("announceFailed", 'node "n1": AddressConflict: 02:00:00:00:00:01 has it')]),
+        (
+            PENDING,
+            CONFLICT,
+            [("announceFailed", 'node "n1", protocol "layer2": AddressConflict: 02:00:00:00:00:01 has it')],
+        ),
         (ANNOUNCED, None, []),
     ],
 )
 def test_events_of_an_announcement(
     before: Condition | None, after: Condition | None, told: list[tuple[str, str]]
 ) -> None:
-    assert told == [(str(one.reason), one.note) for one in announcement_events(before, after, "n1")]
+    assert told == [(str(one.reason), one.note) for one in announcement_events(before, after, "n1", "layer2")]
 
 
 # Writing

@@ -113,7 +113,7 @@ def test_a_node_says_what_it_announces_and_why_not_the_rest() -> None:
     address = parse_address("192.0.2.1")
     text = node_status(
         plan_node(taken, "n1"),
-        announcements={address: Announcement(("eth0",))},
+        announcements={address: Announcement(interfaces=("eth0",))},
         interfaces={"eth0": "02:00:00:00:00:01"},
         nodes={"n2": "alive"},
         notes=["a note"],
@@ -153,9 +153,9 @@ BOTH = snapshot(
     holdings={"web": "192.0.2.1,fd00::1"},
 )
 FOUR, SIX = parse_address("192.0.2.1"), parse_address("fd00::1")
-HERE = Announcement(("eth0", "eth1"))
-PENDING = Announcement((), Silence.PENDING, "it is asked for")
-TAKEN = Announcement((), Silence.ADDRESS_CONFLICT, "somebody has it")
+HERE = Announcement(interfaces=("eth0", "eth1"))
+PENDING = Announcement(Silence.PENDING, "it is asked for")
+TAKEN = Announcement(Silence.ADDRESS_CONFLICT, "somebody has it")
 
 
 def test_a_service_of_a_node_has_a_file_of_its_own() -> None:

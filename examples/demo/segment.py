@@ -1,0 +1,100 @@
+"""Act one: addresses on a segment. One node answers for each; if it dies, another one does."""
+
+import statistics
+import time
+from ipaddress import ip_address
+
+from examples.demo.cluster import Cluster
+from examples.demo.requests import Requests
+from examples.demo.steps import act, eventually, require, step
+
+IPV4 = ("edgeapp-svc", "192.168.122.90")
+IPV6 = ("edgeapp-svc-v6", "fd00:122::90")
+
+
+def show_addresses(cluster: Cluster) -> None:
+    """Follow a Service of each family from its manifest to an HTTP answer."""
+    act("IPv4: MetalLB's ConfigMap, as it stands in many clusters")
+    cluster.write_endpoints(IPV4[0], 4)
+    cluster.apply("metallb-config.yaml", "edgeapp.yaml")
+    _show_service(cluster, *IPV4)
+    act("IPv6: the same in netlb's own kinds")
+    cluster.write_endpoints(IPV6[0], 6)
+    cluster.apply("ipv6-pool.yaml", "edgeapp-v6.yaml")
+    _show_service(cluster, *IPV6)
+
+
+def show_failover(cluster: Cluster) -> None:
+    """Cut the owner of an address off while a client uses it, and put the cable back."""
+    service, address = IPV4
+    lab, client = cluster.lab, cluster.client
+    owner = cluster.owner(address)
+    require(owner, f"nobody owns {address}")
+    assert owner is not None
+    others = [name for name in lab.nodes if name != owner.name]
+    act(f"{owner.name} is cut off, while a client asks for {address} all the time")
+    with step("every node hears the others (BFD)"):
+        alive = {"alive"}
+        eventually(lambda: all({*cluster.node(name)["nodes"].values()} == alive for name in lab.nodes), "not heard")
+    # Pods on the node that dies would be lost too, until the endpoint controller takes them out: not shown here.
+    cluster.serve(service, address, [each for each in lab.backends if each.node != owner.name])
+    with Requests(client, address) as requests:
+        began = time.monotonic()
+        eventually(lambda: requests.steady(began), f"{address} does not answer all requests")
+        with step(f"{owner.name}'s cable is pulled: another node answers for {address}") as say:
+            cut = time.monotonic()
+            lab.cut(owner)
+            macs = [lab.nodes[name].mac for name in others]
+            eventually(lambda: client.neighbor(address) in macs, "the client has heard of no other node")
+            eventually(lambda: requests.steady(cut), f"{address} does not answer again")
+            say(f"{next(name for name in others if lab.nodes[name].mac == client.neighbor(address))}")
+            say(str(requests.gap(cut)))
+        with step(f"the cable is back: {owner.name} answers again, and nobody else") as say:
+            mended = time.monotonic()
+            lab.mend(owner)
+            eventually(lambda: client.neighbor(address) == owner.mac, f"{owner.name} does not answer")
+            eventually(lambda: _answerers(cluster, address) == {owner.mac}, "several nodes answer")
+            eventually(lambda: requests.steady(mended), f"{address} does not answer all requests")
+            say(str(requests.gap(mended)))
+    cluster.serve(service, address, lab.backends)
+
+
+def show_deletion(cluster: Cluster) -> None:
+    """Delete the Services and see their addresses fall silent and free."""
+    for service, address, manifest in ((*IPV4, "edgeapp.yaml"), (*IPV6, "edgeapp-v6.yaml")):
+        with step(f"{service} is deleted: its address is free again, and nobody answers"):
+            cluster.delete(manifest)
+            eventually(lambda: cluster.address(service) is None, f"{address} is still allocated")  # noqa: B023 - called here
+            eventually(lambda: cluster.owner(address) is None, f"{address} is still announced")  # noqa: B023
+            require(not _answerers(cluster, address), f"somebody still answers for {address}")
+
+
+def _show_service(cluster: Cluster, service: str, expected: str) -> None:
+    client = cluster.client
+    with step(f"{service} is given an address") as say:
+        address = eventually(lambda: cluster.address(service), f"{service} got no address")
+        require(address == expected, f"{service} got {address}, not {expected}")
+        say(address)
+    with step("one node owns it") as say:
+        owner = eventually(lambda: cluster.owner(address), "no speaker announces it")
+        say(f"{owner.name} at {owner.mac}")
+    with step("who has it? the client asks 200 times") as say:
+        with client.question(ip_address(address)) as question:
+            answers = [question.ask(timeout=1.0, stop_after=1) for _ in range(200)]
+        require(all(answers), "a question was not answered")
+        times = [answer.microseconds for reply in answers for answer in reply]
+        everyone = _answerers(cluster, address)
+        require(everyone == {owner.mac}, f"answers came from {everyone}")
+        say(f"{owner.mac} alone, in {statistics.median(times):.0f} µs (median)")
+    cluster.serve(service, address, cluster.lab.backends)
+    with step(f"http://{f'[{address}]' if ':' in address else address}/") as say:
+        reply = client.http_get(ip_address(address), 80)
+        require(reply.status == 200, f"HTTP status {reply.status}")
+        say(f"200 {reply.body.strip()}")
+    with step("the client's neighbour table names the owner") as say:
+        require(client.neighbor(ip_address(address)) == owner.mac, "another MAC address is in the table")
+        say(f"{address} lladdr {owner.mac}")
+
+
+def _answerers(cluster: Cluster, address: str) -> set[str]:
+    return {answer.mac for answer in cluster.client.who_has(ip_address(address), timeout=0.3)}

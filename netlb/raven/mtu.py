@@ -1,0 +1,39 @@
+"""How large a packet may be. All in octets, and about the packets of pods."""
+
+from collections.abc import Iterable
+
+from netlb.net import Family
+
+__all__ = ["IPV6_MINIMUM", "for_family", "overlay_mtu", "smallest", "tunnel_mtu"]
+
+IPV6_MINIMUM = 1280
+"""No link for IPv6 may take less (RFC 8200 section 5)."""
+
+_VXLAN = {Family.IPV4: 50, Family.IPV6: 70}
+"""Outer IP header, UDP, VXLAN, inner Ethernet (RFC 7348)."""
+_WIREGUARD = 80
+"""Outer IP header, UDP, and WireGuard's header and tag: 80 over IPv6, and 60 over IPv4. A peer may move from one to the
+other, so room is left for both."""
+
+
+def tunnel_mtu(underlay: int, declared: int | None) -> int:
+    """Return the MTU of the tunnels of an endpoint: what was declared, or what its interface leaves."""
+    return declared or max(underlay - _WIREGUARD, 0)
+
+
+def overlay_mtu(underlay: int, family: Family, tunnel: int) -> int:
+    """Return the MTU of the overlay: no more than the tunnels take.
+
+    A packet is taken out of the overlay before it goes into a tunnel, so the two do not add up.
+    """
+    return min(max(underlay - _VXLAN[family], 0), tunnel)
+
+
+def smallest(own: int, declared: Iterable[int | None]) -> int:
+    """Return the MTU of a way: its narrowest part, as far as anybody has said how wide it is."""
+    return min([own, *(mtu for mtu in declared if mtu)])
+
+
+def for_family(mtu: int, family: Family) -> int:
+    """Return an MTU as a route of a family can have it: for IPv6 the outer packets are fragmented if need be."""
+    return max(mtu, IPV6_MINIMUM) if family is Family.IPV6 else mtu
