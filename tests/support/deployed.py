@@ -1,6 +1,7 @@
 """What deploy/ comes to: the objects of an overlay and of the chart, and what is wrong with them as Kubernetes sees it."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,16 +9,21 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import click
 import msgspec
 import yaml
 from lightkube.core.resource_registry import resource_registry
 from msgspec import inspect
 
+from netlb_controller.__main__ import main as netlb_controller
+from netlb_speaker.__main__ import main as netlb_speaker
 from tests.support.needs import needs, needs_command
 
 __all__ = [
     "BUILT",
+    "DAEMONS",
     "DEPLOY",
     "OVERLAYS",
     "Manifest",
@@ -29,6 +35,7 @@ __all__ = [
     "of_kind",
     "pods",
     "schema_complaints",
+    "settings",
 ]
 
 Manifest = Mapping[str, Any]
@@ -37,6 +44,7 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 OVERLAYS = ("l2", "bgp", "compat-metallb", "prometheus")
 BUILT = (DEPLOY / "base", *(DEPLOY / "overlays" / name for name in OVERLAYS))
 """Every kustomization."""
+DAEMONS: Mapping[str, click.Command] = {"controller": netlb_controller, "speaker": netlb_speaker}
 _OTHERS = {"monitoring.coreos.com/v1", "apiextensions.k8s.io/v1"}
 """Of these groups there are no models here; deploy/crds has tests of its own."""
 _HELM = """
@@ -106,6 +114,19 @@ def containers(objects: Iterable[Manifest]) -> dict[str, Manifest]:
         for name, pod in pods(objects).items()
         for container in pod["spec"]["containers"]
     }
+
+
+def settings(objects: Iterable[Manifest]) -> Iterator[tuple[str, Manifest, dict[str, Any]]]:
+    """Yield each daemon, its container, and its settings as its own command reads them; it must know all of them."""
+    for name, container in containers(objects).items():
+        daemon = name.rpartition("/")[2]
+        if command := DAEMONS.get(daemon):
+            given = {entry["name"]: entry.get("value", "") for entry in container.get("env", ())}
+            known = {str(option.envvar) for option in command.params if option.envvar} | {"NODE_NAME"}
+            assert [] == sorted(given.keys() - known), name
+            with patch.dict(os.environ, given, clear=True):
+                context = command.make_context(daemon, list(container["args"]))
+            yield daemon, container, context.params
 
 
 def schema_complaints(objects: Iterable[Manifest]) -> list[str]:

@@ -17,6 +17,7 @@ from tests.support.deployed import (
     of_kind,
     pods,
     schema_complaints,
+    settings,
 )
 
 REGISTRY: Mapping[str, Any] = {"image": {"registry": "registry.invalid"}}
@@ -81,6 +82,7 @@ def test_every_setting_has_its_effect() -> None:
         "speaker": {
             "env": [{"name": "NETLB_INTERFACE", "value": "eth0"}],
             "realtime": True,
+            "bfdKeySecret": "bfd",
             "nodeSelector": {"c": "d"},
             "tolerations": [{"key": "e", "operator": "Exists"}],
             "resources": {"requests": {"cpu": "2"}},
@@ -105,13 +107,16 @@ def test_every_setting_has_its_effect() -> None:
     ):
         container, pod = found[f"netlb-{daemon}/{daemon}"], pods(objects)[f"netlb-{daemon}"]["spec"]
         assert "Always" == container["imagePullPolicy"]
-        assert "--log-level=debug" in container["args"]
-        assert values[daemon]["env"][0] in container["env"]
         assert ({"kubernetes.io/os": "linux", **selector}, tolerations, [{"name": "robot"}]) == (
             pod["nodeSelector"],
             pod["tolerations"],
             pod["imagePullSecrets"],
         )
+    told = {daemon: values for daemon, _, values in settings(objects)}
+    assert ("ignore", "debug") == (told["controller"]["classless"], told["controller"]["log_level"])
+    assert (("eth0",), "/etc/netlb-bfd/key") == (told["speaker"]["interfaces"], told["speaker"]["bfd_key_file"])
+    (volume,) = (one for one in pods(objects)["netlb-speaker"]["spec"]["volumes"] if one["name"] == "bfd-key")
+    assert {"secretName": "bfd", "defaultMode": 0o400} == volume["secret"], "a key that others may read is refused"
     assert ["NET_RAW", "SYS_NICE"] == found["netlb-speaker/speaker"]["securityContext"]["capabilities"]["add"]
 
 

@@ -1,45 +1,19 @@
 """Every container may do what it must and no more, and asks its daemon for nothing that it does not know."""
 
-import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
-from unittest.mock import patch
 
-import click
 import pytest
 
 from netlb.runtime.config import CommonSettings
 from netlb.runtime.log import LogFormat
-from netlb_controller.__main__ import main as netlb_controller
-from netlb_speaker.__main__ import main as netlb_speaker
-from tests.support.deployed import BUILT, DEPLOY, OVERLAYS, Manifest, containers, kustomized, pods
+from tests.support.deployed import BUILT, DAEMONS, DEPLOY, OVERLAYS, containers, kustomized, pods, settings
 
-DAEMONS: Mapping[str, click.Command] = {"controller": netlb_controller, "speaker": netlb_speaker}
 COMMON = ("source", "namespace", "http", "log_level", "log_format", "metallb_namespace", "purelb_namespace")
 WITH_BGP = {"bgp", "compat-metallb", "prometheus"}
 
 built = pytest.mark.parametrize("folder", BUILT, ids=lambda folder: folder.name)
-
-
-def settings(objects: tuple[Manifest, ...]) -> Iterator[tuple[str, Manifest, dict[str, Any]]]:
-    """Yield each daemon, its container, and its settings as its own command reads them."""
-    for name, container in containers(objects).items():
-        daemon = name.rpartition("/")[2]
-        if command := DAEMONS.get(daemon):
-            given = {entry["name"]: entry.get("value", "") for entry in container.get("env", ())}
-            known = {variable for option in command.params for variable in names_of(option)} | {"NODE_NAME"}
-            assert [] == sorted(given.keys() - known), name
-            with patch.dict(os.environ, given, clear=True):
-                context = command.make_context(daemon, list(container["args"]))
-            yield daemon, container, context.params
-
-
-def names_of(option: click.Parameter) -> list[str]:
-    names = option.envvar or ()
-    return [names] if isinstance(names, str) else list(names)
 
 
 @built

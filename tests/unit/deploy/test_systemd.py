@@ -6,16 +6,12 @@ from configparser import RawConfigParser
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 
-from netlb_controller.__main__ import main as netlb_controller
-from netlb_speaker.__main__ import main as netlb_speaker
-from tests.support.deployed import DEPLOY
+from tests.support.deployed import DAEMONS, DEPLOY
 from tests.support.needs import needs_command
 
 FOLDER = DEPLOY / "systemd"
-DAEMONS = {"controller": netlb_controller, "speaker": netlb_speaker}
 EXPOSURE = {"controller": 1.5, "speaker": 2.0}
 """Of 10, as systemd counts; most programs without hardening have 9.6."""
 
@@ -74,8 +70,7 @@ def test_little_is_open_to_them(units: Path, daemon: str) -> None:
 
 @every
 def test_settings_are_ones_that_the_daemon_knows(daemon: str) -> None:
-    command: click.Command = DAEMONS[daemon]
-    known = {str(option.envvar) for option in command.params if option.envvar}
+    known = {str(option.envvar) for option in DAEMONS[daemon].params if option.envvar}
     assert environment(daemon).keys() <= known
     assert f"/opt/netlb/bin/netlb-{daemon}" == unit(daemon)["ExecStart"]
 
