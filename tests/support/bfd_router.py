@@ -56,6 +56,11 @@ class BfdRouter:
         listed: list[dict[str, Any]] = self._show("bfdd", "show bfd peers json") or []
         return next((one for one in listed if one["peer"] == str(neighbor)), {})
 
+    def sessions(self, neighbor: Address) -> int:
+        """Return how many BGP sessions there have been with a neighbour."""
+        listed: dict[str, dict[str, Any]] = self._show("bgpd", f"show bgp neighbors {neighbor} json") or {}
+        return int(listed.get(str(neighbor), {}).get("connectionsEstablished", 0))
+
     def _show(self, daemon: str, command: str) -> Any:
         try:
             return json.loads(self._vtysh(daemon, command).stdout)

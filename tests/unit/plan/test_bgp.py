@@ -253,7 +253,7 @@ def test_the_nodes_number_is_its_configurations_or_its_racks() -> None:
         ([router("other", peerAddress="10.0.0.2", myASN=65002)], "another peer of node n1 has 65001"),
         ([router("paths", peerAddress="10.0.0.2", addPaths={"sendMax": 2})], "spec.addPaths: it has no effect"),
         ([advertisement("named", communities=["nobody"])], "there is no Community that names 'nobody'"),
-        ([advertisement("to", peers=["nobody"])], "there is no BGPPeer 'nobody'"),
+        ([advertisement("to", peers=["nobody"])], "spec.peers[0]: there is no BGPPeer 'nobody'"),
         ([native("BGPConfiguration", "a"), native("BGPConfiguration", "b")], "node n1 has BGPConfiguration a already"),
     ],
 )
