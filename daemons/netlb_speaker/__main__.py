@@ -59,6 +59,14 @@ __all__ = ["main"]
     default="sole",
 )
 @option("--gobgp-dir", "Where our own gobgpd has its socket; /run/netlb/bgp-NODE if not set.", metavar="PATH")
+@click.option(
+    "--withdraw-not-ready",
+    is_flag=True,
+    envvar="NETLB_WITHDRAW_NOT_READY",
+    show_envvar=True,
+    help="Announce nothing from nodes that are not ready; routers are asked to prefer others first. It is for all "
+    "speakers or for none.",
+)
 @click.option("--print-plan", is_flag=True, help="Print what this node would announce now, to whom, as YAML, and exit.")
 @click.version_option(__version__, prog_name=NAME)
 def main(
@@ -71,6 +79,7 @@ def main(
     gobgp: str,
     gobgp_tenancy: str,
     gobgp_dir: str | None,
+    withdraw_not_ready: bool,
     print_plan: bool,
     **common: Any,
 ) -> None:
@@ -86,13 +95,14 @@ def main(
             conflict_detection=parse_choice("--conflict-detection", ConflictDetection, conflict_detection),
             liveness=parse_choice("--liveness", LivenessMode, liveness),
             gobgp=parse_gobgp(gobgp, gobgp_tenancy, gobgp_dir or f"/run/netlb/bgp-{node}"),
+            withdraw_not_ready=withdraw_not_ready,
         )
         if print_plan:
             source = DirectorySource(shared.source.path, settings.status_dir / "services", Intake(shared.compatibility))
             source.require()
             snapshot = source.read()
-            routing = plan_bgp(snapshot, node) if settings.gobgp else BgpPlan(node)
-            click.echo(render_node(plan_node(snapshot, node), routing), nl=False)
+            routing = plan_bgp(snapshot, node, ready_only=withdraw_not_ready) if settings.gobgp else BgpPlan(node)
+            click.echo(render_node(plan_node(snapshot, node, ready_only=withdraw_not_ready), routing), nl=False)
             return
     configure(shared.log_level, shared.log_format)
     raise SystemExit(run(build(settings)))

@@ -102,6 +102,7 @@ class Speaker:
         watches: bool,
         grace: float,
         gobgp: GobgpSettings | None,
+        ready_only: bool,
     ) -> None:
         self._log = get_logger(NAME).bind(node=node)
         self._node = node
@@ -124,6 +125,7 @@ class Speaker:
         self._settled_once = not watches
         self.liveness = Liveness(self._log, self._plan, grace=grace) if watches else None
         self._gobgp = gobgp
+        self._ready_only = ready_only
         self._routing = asyncio.Event()
         self._bfd: Bfd | None = None
         self.routers: Routers | None = None
@@ -147,7 +149,8 @@ class Speaker:
         """Plan by what is declared and who is alive now."""
         if self._snapshot is None or self._stopping:
             return
-        plan = plan_node(self._snapshot, self._node, self.liveness.dead if self.liveness else frozenset())
+        dead = self.liveness.dead if self.liveness else frozenset[str]()
+        plan = plan_node(self._snapshot, self._node, dead, ready_only=self._ready_only)
         self._tell(plan)
         self.plan = plan
         if self.liveness:
@@ -159,7 +162,7 @@ class Speaker:
 
     def _plan_bgp(self, snapshot: Snapshot, gobgp: GobgpSettings) -> None:
         """Plan what routers are told, and begin to tell them when there is something for the first time."""
-        self.bgp = plan_bgp(snapshot, self._node)
+        self.bgp = plan_bgp(snapshot, self._node, ready_only=self._ready_only)
         if self.routers is None and self.bgp.state is not None:
             from netlb_speaker.routers import Routers  # noqa: PLC0415 - gRPC takes 20 MiB: for those who need it
 

@@ -51,6 +51,8 @@ class SpeakerSettings:
     liveness: LivenessMode = LivenessMode.BFD
     gobgp: GobgpSettings | None = None
     """None: no BGP."""
+    withdraw_not_ready: bool = False
+    """Whether nodes whose condition Ready is not True announce nothing."""
 
 
 def parse_gobgp(where: str, tenancy: str, directory: str) -> GobgpSettings | None:
@@ -92,6 +94,7 @@ def build(
         watches=settings.liveness is LivenessMode.BFD,
         grace=grace,
         gobgp=settings.gobgp,
+        ready_only=settings.withdraw_not_ready,
     )
     registry = new_registry(NAME)
     registry.register(StateCollector(speaker.metrics))

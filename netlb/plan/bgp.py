@@ -52,24 +52,24 @@ class BgpPlan:
     findings: tuple[Finding, ...] = ()
 
 
-def plan_bgp(snapshot: Snapshot, node: str) -> BgpPlan:
-    """Plan one node. Pure: the same snapshot gives the same plan."""
+def plan_bgp(snapshot: Snapshot, node: str, *, ready_only: bool = False) -> BgpPlan:
+    """Plan one node. Pure: the same snapshot gives the same plan. `ready_only`: while it is not ready, it drains."""
     record = snapshot.nodes.get(node)
     if record is None or not snapshot.bgp_peers:
         return BgpPlan(node)
-    return _Planner(snapshot, record).plan()
+    return _Planner(snapshot, record, ready_only).plan()
 
 
 class _Planner:
     """Plans for one node and one snapshot."""
 
-    def __init__(self, snapshot: Snapshot, node: Node) -> None:
+    def __init__(self, snapshot: Snapshot, node: Node, ready_only: bool) -> None:
         self._snapshot = snapshot
         self._node = node
         self._name = node.metadata.name
         self._findings: list[Finding] = []
-        self._draining = self._name not in eligible_nodes(snapshot.nodes)
-        self._places = Places(snapshot, also=frozenset({self._name}))
+        self._draining = self._name not in eligible_nodes(snapshot.nodes, ready_only=ready_only)
+        self._places = Places(snapshot, ready_only=ready_only, also=frozenset({self._name}))
         self._internal = {
             family_of(address): address for address in reversed([*_internal_addresses(node, self._findings)])
         }

@@ -39,10 +39,10 @@ def node(name: str = "n1", *addresses: str, labels: dict[str, str] | None = None
     return yaml.safe_dump({"apiVersion": "v1", "kind": "Node", "metadata": metadata, "status": {"addresses": listed}})
 
 
-def plan(*manifests: str, node_name: str = "n1") -> BgpPlan:
+def plan(*manifests: str, node_name: str = "n1", ready_only: bool = False) -> BgpPlan:
     taken = snapshot("---\n".join(manifests))
     assert [] == [str(finding) for finding in taken.findings]
-    return plan_bgp(replace(taken, holdings=plan_cluster(taken).holdings), node_name)
+    return plan_bgp(replace(taken, holdings=plan_cluster(taken).holdings), node_name, ready_only=ready_only)
 
 
 def state(*manifests: str, **options: Any) -> BgpState:
@@ -174,6 +174,15 @@ def test_an_excluded_node_asks_routers_to_prefer_others() -> None:
     assert found.draining
     assert found.state is not None
     assert [frozenset({GRACEFUL_SHUTDOWN})] == [route.communities for route in found.state.routes]
+
+
+def test_a_node_that_is_not_ready_drains_where_that_is_wanted() -> None:
+    unready = node("n1") + "  conditions: [{type: Ready, status: Unknown}]\n"
+    manifests = (*ALL[:3], unready, router(), advertisement())
+    assert [False, True] == [plan(*manifests, ready_only=wanted).draining for wanted in (False, True)]
+    found = state(*manifests, ready_only=True)
+    assert [frozenset({GRACEFUL_SHUTDOWN})] == [route.communities for route in found.routes]
+    assert not plan(*ALL, ready_only=True).draining  # a node that does not say
 
 
 MD5 = """
