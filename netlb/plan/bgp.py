@@ -11,7 +11,7 @@ from netlb.api.core import Node
 from netlb.api.keys import RACK_LABEL
 from netlb.api.meta import Record, selects
 from netlb.api.snapshot import Snapshot
-from netlb.api.v1alpha1 import BGPAdvertisement, BGPConfiguration, BGPConfigurationSpec, BGPPeer
+from netlb.api.v1alpha1 import AddressPool, BGPAdvertisement, BGPConfiguration, BGPConfigurationSpec, BGPPeer
 from netlb.bgp.drain import shutting_down
 from netlb.bgp.exports import audience
 from netlb.bgp.model import BgpState, Global, LargeCommunity, Offer, Peer, Prefix, Route
@@ -21,7 +21,7 @@ from netlb.plan.bfd import Unwatched, Watch, watch
 from netlb.plan.communities import community
 from netlb.plan.peers import peer, unhonoured
 from netlb.plan.places import Places
-from netlb.plan.routes import Claim, SilentRoute, unite
+from netlb.plan.routes import Claim, SilentRoute, exceeds, unite
 from netlb.plan.validate import advertises
 from netlb.reasons import ManifestProblem, Silence
 from netlb.topology import eligible_nodes
@@ -76,6 +76,7 @@ class _Planner:
         self._watches: dict[str, Watch] = {}
         self._audiences: Mapping[str, tuple[Prefix, ...]] = {}
         self._keys: Mapping[str, str] = {}
+        self._checked: set[tuple[str, str]] = set()
         self._stations = {
             address: name for name, each in snapshot.nodes.items() for address in _internal_addresses(each, [])
         }
@@ -278,6 +279,7 @@ class _Planner:
                 route = self._route(record, address, asn)
                 if isinstance(route, SilentRoute):
                     return route
+                self._check_aggregate(record, pool, route.prefix)
                 claims.append(Claim(route, peers))
         return claims or SilentRoute(Silence.NO_PEER, f"it is for peers that node {self._name} does not have")
 
@@ -318,6 +320,18 @@ class _Planner:
                 "give the router's address (peerAddress), or let the prefixes be for all peers",
             )
         return frozenset(key for name, key in self._keys.items() if name in record.spec.peers)
+
+    def _check_aggregate(self, record: BGPAdvertisement, pool: AddressPool, prefix: Prefix) -> None:
+        checked = record.metadata.name, pool.metadata.name
+        if prefix.prefixlen < prefix.max_prefixlen and checked not in self._checked and exceeds(prefix, pool):
+            self._checked.add(checked)
+            field_name = "aggregationLength" if prefix.version == 4 else "aggregationLengthV6"
+            self._warn(
+                record,
+                f"spec.{field_name}",
+                f"{prefix} has more addresses than pool {pool.metadata.name}, and routers send this node their traffic",
+                "make it longer; leave it if all of the prefix is yours, and has no other route",
+            )
 
     def _communities(self, record: BGPAdvertisement) -> tuple[frozenset[int], frozenset[LargeCommunity]]:
         plain: set[int] = set()

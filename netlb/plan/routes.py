@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import NamedTuple
 
+from netlb.api.v1alpha1 import AddressPool
 from netlb.bgp.model import BgpState, Offer, Prefix, Route
+from netlb.net import parse_range, subtract
 from netlb.reasons import Silence
 
-__all__ = ["Claim", "SilentRoute", "told_of", "unite"]
+__all__ = ["Claim", "SilentRoute", "exceeds", "told_of", "unite"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,12 @@ class Claim(NamedTuple):
     route: Route
     peers: frozenset[str] | None
     """The names in the peers' keys; None: all of them, and whoever else may come."""
+
+
+def exceeds(prefix: Prefix, pool: AddressPool) -> bool:
+    """Whether a prefix has addresses that a pool does not have; what the pool excludes is its own all the same."""
+    listed = map(parse_range, pool.spec.addresses)
+    return bool(subtract(parse_range(str(prefix)), listed))
 
 
 def unite(

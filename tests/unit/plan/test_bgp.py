@@ -154,6 +154,28 @@ def test_aggregates_attributes_and_communities() -> None:
     assert frozenset({LargeCommunity(1, 2, 3)}) == route.large_communities
 
 
+@pytest.mark.parametrize(
+    ("length", "addresses", "outside"),
+    [
+        (24, ["203.0.113.0/24"], False),
+        (23, ["203.0.113.0/24"], True),
+        (24, ["203.0.113.0-203.0.113.254"], True),
+        (24, ["203.0.113.0/25", "203.0.113.128/25"], False),
+        (32, ["203.0.113.0/24"], False),
+    ],
+)
+def test_a_prefix_with_more_addresses_than_its_pool_is_told_and_warned_of(
+    length: int, addresses: list[str], outside: bool
+) -> None:
+    more = service("more", loadBalancerIP="203.0.113.20")
+    own = pool("routed", *addresses, protocol="bgp", exclude="[203.0.113.7]")
+    found = plan(own, *ALL[1:5], more, slice_of("more", "n1"), advertisement(aggregationLength=length))
+    words = [str(finding) for finding in found.findings]
+    assert outside == any("has more addresses than pool routed" in each for each in words)
+    assert outside == len(words)  # once for each pool
+    assert 2 == len(found.announced)
+
+
 def test_several_lengths_are_several_routes() -> None:
     found = plan(*ALL[:5], advertisement("host"), advertisement("net", aggregationLength=24))
     assert found.state is not None
