@@ -8,6 +8,7 @@ import click
 
 from netlb import __version__
 from netlb.api.intake import Intake
+from netlb.bfd.adapter.keyfile import read_key
 from netlb.plan import plan_node, render_node
 from netlb.plan.bgp import BgpPlan, plan_bgp
 from netlb.runtime.app import reporting, run
@@ -15,7 +16,17 @@ from netlb.runtime.config import CommonSettings, common_options, option, parse_c
 from netlb.runtime.log import configure
 from netlb.source.directory import DirectorySource
 from netlb.source.tree import status_directory
-from netlb_speaker.wiring import NAME, ConflictDetection, LivenessMode, SpeakerSettings, build, parse_gobgp
+from netlb_speaker.keyring import KEY_OPTION
+from netlb_speaker.wiring import (
+    NAME,
+    ConflictDetection,
+    LivenessMode,
+    SpeakerSettings,
+    Unauthenticated,
+    build,
+    parse_gobgp,
+    parse_key_file,
+)
 
 __all__ = ["main"]
 
@@ -47,6 +58,17 @@ __all__ = ["main"]
     default=LivenessMode.BFD.value,
 )
 @option(
+    "--bfd-key-file",
+    "A file with the key, 1 to 20 octets, by which the speakers believe each other's BFD packets.",
+    metavar="PATH",
+)
+@option(
+    "--bfd-unauthenticated",
+    "Whether speakers that have no key yet are believed all the same (accept), or not (refuse).",
+    metavar="WORD",
+    default=Unauthenticated.REFUSE.value,
+)
+@option(
     "--gobgp",
     "The gobgpd to speak BGP through: one of our own (managed), unix:PATH, HOST:PORT, or none (off).",
     metavar="WHERE",
@@ -76,6 +98,8 @@ def main(
     interfaces: tuple[str, ...],
     conflict_detection: str,
     liveness: str,
+    bfd_key_file: str | None,
+    bfd_unauthenticated: str,
     gobgp: str,
     gobgp_tenancy: str,
     gobgp_dir: str | None,
@@ -86,6 +110,8 @@ def main(
     """Announce addresses of Services from this node: by ARP and NDP, to the segments that it is on."""
     with reporting(NAME):
         shared = CommonSettings.parse(**common)
+        watching = parse_choice("--liveness", LivenessMode, liveness)
+        unauthenticated = parse_choice("--bfd-unauthenticated", Unauthenticated, bfd_unauthenticated)
         node = node_name or os.environ.get("NODE_NAME") or socket.gethostname()
         settings = SpeakerSettings(
             common=shared,
@@ -93,7 +119,9 @@ def main(
             node=node,
             interfaces=interfaces,
             conflict_detection=parse_choice("--conflict-detection", ConflictDetection, conflict_detection),
-            liveness=parse_choice("--liveness", LivenessMode, liveness),
+            liveness=watching,
+            bfd_key_file=parse_key_file(bfd_key_file, unauthenticated, watching),
+            bfd_unauthenticated=unauthenticated,
             gobgp=parse_gobgp(gobgp, gobgp_tenancy, gobgp_dir or f"/run/netlb/bgp-{node}"),
             withdraw_not_ready=withdraw_not_ready,
         )
@@ -104,6 +132,8 @@ def main(
             routing = plan_bgp(snapshot, node, ready_only=withdraw_not_ready) if settings.gobgp else BgpPlan(node)
             click.echo(render_node(plan_node(snapshot, node, ready_only=withdraw_not_ready), routing), nl=False)
             return
+        if settings.bfd_key_file is not None:
+            read_key(settings.bfd_key_file, KEY_OPTION)  # before anything is begun; it is followed from then on
     configure(shared.log_level, shared.log_format)
     raise SystemExit(run(build(settings)))
 

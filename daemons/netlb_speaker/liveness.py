@@ -2,66 +2,123 @@
 
 A node that was heard and falls silent is dead at once. One that was never heard counts as alive for a while, in which
 sessions come up: a speaker that starts must not take everything for its own. Whoever says that it leaves is treated as
-dead, since it asks for that.
+dead, since it asks for that. Who has not our key is not believed, so it is dead too: of the two, an address that two
+nodes answer for and one that nobody answers for, the first is the lesser evil.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+import errno
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
+from prometheus_client import Metric
+
 from netlb.bfd.adapter.bfd import Bfd, Peer
-from netlb.bfd.events import AdminDown, Down, Event, Up
+from netlb.bfd.events import AdminDown, Down, Event, ParametersChanged, Up
 from netlb.bfd.settings import Settings
-from netlb.errors import NetlbError
-from netlb.net import Address
+from netlb.errors import DataplaneError, NetlbError
+from netlb.plan.segment import Watched
+from netlb.reasons import BfdVerdict
+from netlb.runtime.metrics import gauge
+from netlb_speaker.keyring import Keyring
 
-__all__ = ["GRACE", "SETTINGS", "Liveness"]
+__all__ = ["GRACE", "Liveness"]
 
-SETTINGS: Final = Settings(transmit_interval=100_000, receive_interval=100_000, detect_multiplier=3)
-"""Three packets of 100 ms missed: a death is noticed within 0.3 s."""
 GRACE: Final = 5.0
 """Seconds for which a node that was never heard counts as alive: sessions begin at one packet a second."""
 _HAND_OVER: Final = 0.05
 """Seconds between the last of the others knowing that we leave, and our silence: they announce meanwhile."""
+_TURN: Final = 1.0
+"""Seconds between two looks at the key, and at what is refused or dropped."""
+_TELL: Final = 10.0
+"""Seconds between two warnings about one node."""
+_NO_WAY: Final = {errno.ENETUNREACH, errno.EHOSTUNREACH}
+_REMEDY: Final = "give every speaker the same key (--bfd-key-file)"
+_NOT_OURS: Final = (
+    BfdVerdict.UNAUTHENTICATED,
+    BfdVerdict.UNEXPECTED_AUTHENTICATION,
+    BfdVerdict.WRONG_AUTHENTICATION_TYPE,
+    BfdVerdict.UNKNOWN_KEY,
+    BfdVerdict.WRONG_DIGEST,
+)
 
 
 class Liveness:
-    """Watches nodes; `on_change` is called when the set of the dead changes."""
+    """Watches nodes.
 
-    def __init__(self, log: Any, on_change: Callable[[], None], *, settings: Settings = SETTINGS, grace: float = GRACE):
+    `on_change` is called when the set of the dead changes, `on_return` when a dead node is alive after all, and
+    `on_note` when `notes` change.
+    """
+
+    def __init__(
+        self,
+        log: Any,
+        on_change: Callable[[], None],
+        on_return: Callable[[], None],
+        on_note: Callable[[], None],
+        *,
+        keyring: Keyring | None,
+        grace: float,
+    ) -> None:
         self._log = log
         self._on_change = on_change
-        self._settings = settings
+        self._on_return = on_return
+        self._on_note = on_note
+        self._keyring = keyring
         self._grace = grace
         self._bfd: Bfd | None = None
-        self._wanted: Mapping[str, Address] = {}
+        self._wanted: Mapping[str, Watched] = {}
         self._sessions: dict[str, Peer] = {}
+        self._timers: dict[str, Settings] = {}
+        self._refused: dict[str, str] = {}
         self._doubts: dict[str, asyncio.TimerHandle] = {}
         self._alive: set[str] = set()
+        self._strange = 0
+        self._told: dict[str, tuple[int, float]] = {}
+        """By node: packets that were not made with our key, and when that was logged."""
         self.dead: frozenset[str] = frozenset()
 
     def begin(self, bfd: Bfd) -> None:
-        """Begin to watch what is wanted, by a BFD that others may use too."""
+        """Begin to watch what is wanted, by a BFD that others may use too. SettingError where the key is none."""
+        if self._keyring is not None:
+            self._keyring.begin()
         self._bfd = bfd
         self.watch(self._wanted)
         self._on_change()  # whoever waits to know has nobody to wait for, perhaps
 
-    def watch(self, nodes: Mapping[str, Address]) -> None:
+    async def attend(self) -> None:
+        """Follow the key, try again what was refused, and tell of packets that are not believed; never ends."""
+        while True:
+            await asyncio.sleep(_TURN)
+            if self._keyring is not None and self._keyring.look(asyncio.get_running_loop().time()):
+                self._timers.clear()
+            self.watch(self._wanted)
+            self._tell_of_strangers()
+
+    def watch(self, nodes: Mapping[str, Watched]) -> None:
         """Watch these nodes, and no others."""
         self._wanted = nodes
         if self._bfd is None:
             return
         for node, peer in list(self._sessions.items()):
-            if nodes.get(node) != peer.address:
+            if node not in nodes or nodes[node].address != peer.address:
                 self._forget(node)
-        for node, address in nodes.items():
+        for node in self._refused.keys() - nodes.keys():
+            self._pardon(node)
+            self._bury(self.dead - {node})
+        for node, watched in nodes.items():
             if node not in self._sessions:
-                self._begin(node, Peer(address))
+                self._begin(node, Peer(watched.address), watched.timers)
+            elif self._timers.get(node) != watched.timers:
+                self._timers[node] = watched.timers
+                self._bfd.change(self._sessions[node], self._settings(watched.timers))
 
     @property
     def settled(self) -> bool:
         """Whether it is known of every watched node if it lives."""
-        return self._bfd is not None and self._sessions.keys() >= self._wanted.keys() and not self._doubts
+        known = self._sessions.keys() | self.dead
+        return self._bfd is not None and known >= self._wanted.keys() and not self._doubts
 
     def states(self) -> dict[str, str]:
         """Return how each watched node is: alive, dead, or unknown."""
@@ -70,34 +127,80 @@ class Liveness:
             for node in self._sessions
         }
 
+    def notes(self) -> list[str]:
+        """Return what an operator should know: nodes that cannot be watched, or have another key."""
+        return [
+            *(f"node {node} is not watched: {problem}" for node, problem in self._refused.items()),
+            *(
+                f"{number} packets in the name of node {node} were not made with the key of this one; {_REMEDY}"
+                for node, (number, _) in self._told.items()
+            ),
+        ]
+
+    def metrics(self) -> Iterable[Metric]:
+        """Show who is alive."""
+        yield gauge(
+            "netlb_speaker_node_alive",
+            "1: this speaker hears the node's by BFD; 0: it does not.",
+            ("node",),
+            {(node,): float(state == "alive") for node, state in self.states().items()},
+        )
+
     async def leave(self) -> None:
         """Tell everybody that this node leaves, and return when they have taken over."""
         if self._bfd is None or not self._alive:
             return
-        bfd, self._wanted = self._bfd, {}
+        bfd, self._bfd, self._wanted = self._bfd, None, {}
         leaving = [bfd.remove(peer) for peer in self._sessions.values()]
         for node in list(self._doubts):
-            self._doubts.pop(node).cancel()
+            self._assure(node)
         self._sessions.clear()
         await asyncio.gather(*leaving)
         await asyncio.sleep(_HAND_OVER)
 
-    def _begin(self, node: str, peer: Peer) -> None:
+    def _settings(self, timers: Settings) -> Settings:
+        if self._keyring is None:
+            return timers
+        return replace(timers, key=self._keyring.key, former=self._keyring.former)
+
+    def _begin(self, node: str, peer: Peer, timers: Settings) -> None:
         if self._bfd is None:
             return
         try:
-            self._bfd.add(peer, self._settings, self._heard)
+            self._bfd.add(peer, self._settings(timers), self._heard)
         except NetlbError as error:
-            self._log.warning("node not watched", node=node, address=str(peer.address), problem=str(error))
+            if self._refused.get(node) != str(error):
+                self._log.warning("node not watched", node=node, address=str(peer.address), problem=str(error))
+                self._refused[node] = str(error)
+                self._on_note()
+            # To whom there is no way from here is as good as dead; all else is our own trouble, and says nothing of it.
+            away = isinstance(error, DataplaneError) and error.errno in _NO_WAY
+            if away and node not in self._doubts and node not in self.dead:
+                self._doubt(node)
             return
-        self._sessions[node] = peer
+        self._pardon(node)
+        self._sessions[node], self._timers[node] = peer, timers
+        if node not in self.dead:
+            self._doubt(node)
+
+    def _doubt(self, node: str) -> None:
         self._doubts[node] = asyncio.get_running_loop().call_later(self._grace, self._give_up, node)
+
+    def _assure(self, node: str) -> None:
+        """End the doubt, if there is any."""
+        if node in self._doubts:
+            self._doubts.pop(node).cancel()
+
+    def _pardon(self, node: str) -> None:
+        if self._refused.pop(node, None):
+            self._assure(node)
+            self._on_note()
 
     def _forget(self, node: str) -> None:
         peer = self._sessions.pop(node)
-        if node in self._doubts:
-            self._doubts.pop(node).cancel()
+        self._assure(node)
         self._alive.discard(node)
+        self._told.pop(node, None)
         if self._bfd is not None:
             removal = asyncio.ensure_future(self._bfd.remove(peer))
             removal.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -105,7 +208,7 @@ class Liveness:
 
     def _give_up(self, node: str) -> None:
         del self._doubts[node]
-        self._log.warning("node never heard", node=node, address=str(self._sessions[node].address))
+        self._log.warning("node never heard", node=node, address=str(self._wanted[node].address))
         self._bury(self.dead | {node}, always=True)
 
     def _heard(self, peer: Peer, event: Event) -> None:
@@ -113,17 +216,20 @@ class Liveness:
         if node is None:
             return
         match event:
-            case Up():
-                if node in self._doubts:
-                    self._doubts.pop(node).cancel()
+            case Up(_, detection_time):
+                self._assure(node)
                 self._alive.add(node)
-                self._log.info("node alive", node=node)
+                self._log.info("node alive", node=node, death_noticed_within=f"{detection_time / 1000:g} ms")
+                returns = node in self.dead
                 self._bury(self.dead - {node}, always=True)
+                if returns:
+                    self._on_return()
+            case ParametersChanged(_, detection_time):
+                self._log.info("node watched", node=node, death_noticed_within=f"{detection_time / 1000:g} ms")
             case Down() | AdminDown():
                 left = isinstance(event, AdminDown)
                 self._alive.discard(node)
-                if node in self._doubts:
-                    self._doubts.pop(node).cancel()
+                self._assure(node)
                 self._log.warning("node left" if left else "node dead", node=node)
                 self._bury(self.dead | {node})
 
@@ -131,3 +237,26 @@ class Liveness:
         if dead != self.dead or always:
             self.dead = dead
             self._on_change()
+
+    def _tell_of_strangers(self) -> None:
+        """Log whose packets are not made with our key: it has another one, or somebody forges them."""
+        if self._bfd is None:
+            return
+        counts = self._bfd.counts()
+        strange = sum(counts.get(verdict, 0) for verdict in _NOT_OURS)
+        if strange == self._strange:
+            return
+        self._strange = strange
+        now = asyncio.get_running_loop().time()
+        for node, peer in self._sessions.items():
+            verdicts = self._bfd.status(peer).dropped
+            number = sum(verdicts.get(verdict, 0) for verdict in _NOT_OURS)
+            before, told = self._told.get(node, (0, float("-inf")))
+            if not number:
+                self._told.pop(node, None)  # counts begin anew with each process of BFD
+            elif number != before and now >= told + _TELL:
+                self._told[node] = (number, now)
+                why = ", ".join(f"{verdict} {verdicts[verdict]}" for verdict in _NOT_OURS if verdicts.get(verdict))
+                state = self.states()[node]
+                self._log.warning("packets of node dropped", node=node, state=state, dropped=why, remedy=_REMEDY)
+                self._on_note()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
@@ -10,7 +11,7 @@ from prometheus_client import Metric
 
 from netlb.api.snapshot import Snapshot
 from netlb.bfd.adapter.bfd import Bfd
-from netlb.errors import TransientError
+from netlb.errors import NetlbError, TransientError
 from netlb.findings import Finding
 from netlb.l2.adapter.operations import L2Operations, Where
 from netlb.l2.announces import (
@@ -37,6 +38,7 @@ from netlb.source.directory import DirectorySource
 from netlb.source.status import node_path, node_status, service_bgp_statuses, service_l2_statuses
 from netlb.source.tree import StatusTree
 from netlb_speaker.gobgp import GobgpSettings
+from netlb_speaker.keyring import Keyring
 from netlb_speaker.liveness import Liveness
 from netlb_speaker.metrics import announced_metric, bfd_metrics, bgp_metrics, l2_metrics
 from netlb_speaker.prober import Prober
@@ -100,6 +102,7 @@ class Speaker:
         detects_conflicts: bool,
         timings: ProbeTimings,
         watches: bool,
+        keyring: Keyring | None,
         grace: float,
         gobgp: GobgpSettings | None,
         ready_only: bool,
@@ -123,7 +126,12 @@ class Speaker:
         )
         self._snapshot: Snapshot | None = None
         self._settled_once = not watches
-        self.liveness = Liveness(self._log, self._plan, grace=grace) if watches else None
+        self._returned = asyncio.Event()
+        self.liveness = (
+            Liveness(self._log, self._plan, self._returned.set, self._news.set, keyring=keyring, grace=grace)
+            if watches
+            else None
+        )
         self._gobgp = gobgp
         self._ready_only = ready_only
         self._routing = asyncio.Event()
@@ -176,7 +184,7 @@ class Speaker:
 
     async def watch(self) -> None:
         """Have BFD: of its ports there is one user on a node, and its sockets are opened when a session needs them."""
-        async with Bfd() as bfd:
+        async with Bfd(on_problem=lambda problem: self._log.error("BFD process ended", problem=problem)) as bfd:
             self._bfd = bfd
             if self.liveness:
                 self.liveness.begin(bfd)
@@ -202,6 +210,15 @@ class Speaker:
             for name in sorted(self._missing()):
                 self._log.warning("interface missing", interface=name, remedy="create it, or correct --interface")
             await self.l2.run()
+
+    async def remind(self) -> None:
+        """Announce once more what is owned when a node returns: it may have lived, and answered others meanwhile."""
+        while True:
+            await self._returned.wait()
+            self._returned.clear()
+            owned = self.plan.l2.keys() & self._announcer.held().keys() if self.plan else ()
+            with suppress(NetlbError):  # the responder is being restarted, and then announces everything
+                await self._announcer.announce(owned)
 
     async def report(self) -> None:
         """Keep this node's file up to date; many changes at once make one report."""
@@ -258,12 +275,7 @@ class Speaker:
         bgp, heard = self._routing_now()
         yield announced_metric(self._node, self.plan, self._announcer.held(), bgp, standings(bgp, heard))
         if self.liveness:
-            yield gauge(
-                "netlb_speaker_node_alive",
-                "1: this speaker hears the node's by BFD; 0: it does not.",
-                ("node",),
-                {(node,): float(state == "alive") for node, state in self.liveness.states().items()},
-            )
+            yield from self.liveness.metrics()
         yield gauge(
             "netlb_speaker_withheld",
             "Always 1: this node owns the address and does not announce it yet.",
@@ -338,6 +350,7 @@ class Speaker:
             bgp=bgp_report(bgp, heard, told),
             notes=[
                 *(f"no interface {name} that is up; create it, or correct --interface" for name in self._missing()),
+                *(self.liveness.notes() if self.liveness else ()),
                 *(
                     f"{dispute.mac} on {interface} claims {address}, which is announced here"
                     for (address, interface), dispute in self._conflicts.items()

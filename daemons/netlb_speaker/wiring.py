@@ -10,15 +10,26 @@ from netlb.l2.adapter.announcer import Announcer
 from netlb.l2.probe import RFC_TIMINGS, ProbeTimings
 from netlb.runtime.app import App
 from netlb.runtime.config import CommonSettings
+from netlb.runtime.log import get_logger
 from netlb.runtime.metrics import StateCollector, new_registry
 from netlb.source.directory import DirectorySource
 from netlb.source.status import is_speakers, node_path
 from netlb.source.tree import StatusTree
 from netlb_speaker.gobgp import GobgpSettings
+from netlb_speaker.keyring import KEY_OPTION, Keyring
 from netlb_speaker.liveness import GRACE
 from netlb_speaker.speaker import NAME, AnnouncerFactory, Speaker
 
-__all__ = ["NAME", "ConflictDetection", "LivenessMode", "SpeakerSettings", "build", "parse_gobgp"]
+__all__ = [
+    "NAME",
+    "ConflictDetection",
+    "LivenessMode",
+    "SpeakerSettings",
+    "Unauthenticated",
+    "build",
+    "parse_gobgp",
+    "parse_key_file",
+]
 
 
 class ConflictDetection(StrEnum):
@@ -38,6 +49,14 @@ class LivenessMode(StrEnum):
     """Not at all: a node is alive for as long as it is declared."""
 
 
+class Unauthenticated(StrEnum):
+    """What becomes of packets of other speakers that were made without a key, where there is one."""
+
+    REFUSE = "refuse"
+    ACCEPT = "accept"
+    """They are believed, and ours are sent without it too: while the speakers are given their key."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeakerSettings:
     """What the speaker is told."""
@@ -49,10 +68,24 @@ class SpeakerSettings:
     """Names; none: every suitable interface."""
     conflict_detection: ConflictDetection = ConflictDetection.OFF
     liveness: LivenessMode = LivenessMode.BFD
+    bfd_key_file: Path | None = None
+    """None: whoever speaks from a node's address is believed."""
+    bfd_unauthenticated: Unauthenticated = Unauthenticated.REFUSE
     gobgp: GobgpSettings | None = None
     """None: no BGP."""
     withdraw_not_ready: bool = False
     """Whether nodes whose condition Ready is not True announce nothing."""
+
+
+def parse_key_file(path: str | None, unauthenticated: Unauthenticated, liveness: LivenessMode) -> Path | None:
+    """Read the value of --bfd-key-file. Raises `SettingError` where it does not go with the others."""
+    if path is None and unauthenticated is Unauthenticated.ACCEPT:
+        problem = f"without {KEY_OPTION} no packet is authenticated"
+        raise SettingError("--bfd-unauthenticated", problem, "leave it out, or name a key")
+    if path is not None and liveness is LivenessMode.STATIC:
+        problem = "with --liveness static there is no BFD between the speakers"
+        raise SettingError(KEY_OPTION, problem, "leave one of the two out")
+    return None if path is None else Path(path)
 
 
 def parse_gobgp(where: str, tenancy: str, directory: str) -> GobgpSettings | None:
@@ -81,6 +114,10 @@ def build(
     """
     writer = f"{NAME}-{Path(node_path(settings.node)).stem}"
     tree = StatusTree(settings.status_dir, writer, lambda path: is_speakers(path, settings.node))
+    keyring = None
+    if settings.bfd_key_file is not None:
+        accepts = settings.bfd_unauthenticated is Unauthenticated.ACCEPT
+        keyring = Keyring(settings.bfd_key_file, get_logger(NAME).bind(node=settings.node), unauthenticated=accepts)
     speaker = Speaker(
         node=settings.node,
         interfaces=settings.interfaces,
@@ -92,6 +129,7 @@ def build(
         detects_conflicts=settings.conflict_detection is ConflictDetection.PROBE,
         timings=timings,
         watches=settings.liveness is LivenessMode.BFD,
+        keyring=keyring,
         grace=grace,
         gobgp=settings.gobgp,
         ready_only=settings.withdraw_not_ready,
@@ -105,10 +143,12 @@ def build(
             "source": speaker.follow,
             "l2": speaker.announce,
             "prober": speaker.prober.run,
+            "remind": speaker.remind,
             "report": speaker.report,
             "status": speaker.status.run,
             "counters": speaker.count,
             "bfd": speaker.watch,
+            **({"liveness": speaker.liveness.attend} if speaker.liveness else {}),
             "bgp": speaker.route,
         },
         checks={

@@ -9,6 +9,7 @@ Octets that came in go to `receive`, time that went by to `due`, which `next_wak
   digest is found right, so that nobody without the secret can move the window.
 - Poll sequences run while the session is up. In the other states a timer that an end announces is in force on both
   ends with the packet that announces it, and there is nothing to wait for (section 6.8.3 delays changes in Up alone).
+- A peer that takes its end down begins its sequence numbers anew when it returns, and is believed at once.
 - What a peer that has fallen silent asked of our sending is forgotten with its discriminator.
 """
 
@@ -16,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from netlb.bfd.events import AdminDown, Down, Event, ParametersChanged, Up
-from netlb.bfd.packet import ControlPacket, Diagnostic, State, authentic, encode, sign
+from netlb.bfd.packet import ControlPacket, Diagnostic, Key, State, authentic, encode, sign
 from netlb.bfd.settings import Settings
 from netlb.reasons import BfdVerdict
 
@@ -161,9 +162,10 @@ class Session:
     def change(self, settings: Settings, now: float) -> None:
         """Put other settings in force: timers by a poll sequence if the session is up, all else at once.
 
-        Another key is used at once; a session stays up if the peer's changes within the detection time.
+        Another key is used at once; a session stays up if the peer's changes within the detection time, or while the
+        earlier key is among the former ones.
         """
-        if settings.key != self.settings.key:
+        if not set(settings.keys) & set(self.settings.keys):
             self._remote_sequence = None
         self.settings = settings
         self._announce_timers()
@@ -186,28 +188,41 @@ class Session:
         else:
             self.over = True
 
+    def abandon(self, now: float) -> None:
+        """End the session since the program that it is for is gone: a failure, of which the peer is told once.
+
+        Not AdminDown, which asks routers to go on as if there had been no session (RFC 5882 section 3.2).
+        """
+        if self.state in (State.INIT, State.UP):
+            self._enter(State.DOWN, Diagnostic.FORWARDING_PLANE_RESET, now)
+            self._transmit(now)
+        self.over = True
+
     # Receiving
 
     def _judge(self, packet: ControlPacket, data: bytes, ttl: int, now: float) -> BfdVerdict:
         if ttl < self.settings.minimum_ttl:
             return BfdVerdict.LOW_TTL
-        key, authentication = self.settings.key, packet.authentication
-        if key is None:
-            if authentication is not None:
-                return BfdVerdict.UNEXPECTED_AUTHENTICATION
-        elif authentication is None:
-            return BfdVerdict.UNAUTHENTICATED
-        elif authentication.type != key.type:
-            return BfdVerdict.WRONG_AUTHENTICATION_TYPE
-        elif authentication.key_identifier != key.identifier:
-            return BfdVerdict.UNKNOWN_KEY
-        elif not self._in_window(authentication.sequence, packet.detect_mult, now):
-            return BfdVerdict.REPLAYED
-        elif not authentic(data, key):
-            return BfdVerdict.WRONG_DIGEST
+        verdicts = [self._authenticate(key, packet, data, now) for key in self.settings.keys]
+        if BfdVerdict.ACCEPTED not in verdicts:
+            return verdicts[0]
         return BfdVerdict.STOPPED if self.state is State.ADMIN_DOWN else BfdVerdict.ACCEPTED
 
-    def _in_window(self, sequence: int, detect_mult: int, now: float) -> bool:
+    def _authenticate(self, key: Key | None, packet: ControlPacket, data: bytes, now: float) -> BfdVerdict:
+        authentication = packet.authentication
+        if key is None:
+            return BfdVerdict.ACCEPTED if authentication is None else BfdVerdict.UNEXPECTED_AUTHENTICATION
+        if authentication is None:
+            return BfdVerdict.UNAUTHENTICATED
+        if authentication.type != key.type:
+            return BfdVerdict.WRONG_AUTHENTICATION_TYPE
+        if authentication.key_identifier != key.identifier:
+            return BfdVerdict.UNKNOWN_KEY
+        if not self._in_window(key, authentication.sequence, packet.detect_mult, now):
+            return BfdVerdict.REPLAYED
+        return BfdVerdict.ACCEPTED if authentic(data, key) else BfdVerdict.WRONG_DIGEST
+
+    def _in_window(self, key: Key, sequence: int, detect_mult: int, now: float) -> bool:
         """Say whether a sequence number may follow the last one (section 6.7.4).
 
         After twice the detection time in silence any may: the peer has begun anew.
@@ -216,8 +231,7 @@ class Session:
             return True
         if now >= self._heard_at + 2 * self.detection_time / _SECOND:
             return True
-        key = self.settings.key
-        least = 1 if key is not None and key.meticulous else 0
+        least = 1 if key.meticulous else 0
         return least <= (sequence - self._remote_sequence & _SEQUENCE_MASK) <= 3 * detect_mult
 
     def _learn(self, packet: ControlPacket, now: float) -> None:
@@ -231,6 +245,9 @@ class Session:
         self._remote_demand = packet.demand
         if packet.authentication is not None:
             self._remote_sequence = packet.authentication.sequence
+        gone = before > State.DOWN is packet.state and packet.diagnostic == Diagnostic.FORWARDING_PLANE_RESET
+        if packet.state is State.ADMIN_DOWN or gone:
+            self._remote_sequence = None  # whoever comes back begins anew
         self._heard_at = now
         self._expected = True
         self._advance_poll(packet.final, now)
@@ -369,11 +386,10 @@ class Session:
         if content != self._said:
             self._said, self._plain = content, self._encode(poll=False, final=False)
         octets = self._encode(poll=poll, final=final) if poll or final else self._plain
-        if self.settings.key is not None:
+        for key in self.settings.keys:
             self._sequence = self._sequence + 1 & _SEQUENCE_MASK
-            octets = sign(octets, self.settings.key, self._sequence)
-        self._packets.append(octets)
-        self.sent += 1
+            self._packets.append(octets if key is None else sign(octets, key, self._sequence))
+            self.sent += 1
         if poll and self._polling_since is None:
             self._polling_since = now
         if not final:

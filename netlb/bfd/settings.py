@@ -30,6 +30,14 @@ class Settings:
     over n hops, 256 - n (RFC 5883 section 5)."""
     key: Key | None = None
     """Authenticates what is sent, and all that is accepted."""
+    former: tuple[Key | None, ...] = ()
+    """What the peer may still use in place of `key`, None being no authentication: each packet is sent once more with
+    each of them, and one that was made with any of them is believed. So keys are changed at leisure on both ends."""
+
+    @property
+    def keys(self) -> tuple[Key | None, ...]:
+        """`key`, and all of `former`."""
+        return self.key, *self.former
 
     def __post_init__(self) -> None:
         for field in ("transmit_interval", "receive_interval"):

@@ -12,7 +12,7 @@ from netlb.findings import Finding, ObjectRef
 from netlb.l2.election import owner
 from netlb.net import Address
 from netlb.plan.places import Places
-from netlb.plan.segment import segment_peers
+from netlb.plan.segment import Watched, segment_peers
 from netlb.plan.validate import advertises, validate
 from netlb.reasons import Silence
 
@@ -45,8 +45,8 @@ class NodePlan:
     l2: Mapping[Address, AnnouncedAddress]
     silent: Mapping[ObjectRef, Mapping[Address, SilentAddress]]
     findings: tuple[Finding, ...]
-    peers: Mapping[str, Address] = field(default_factory=lambda: MappingProxyType({}))
-    """The other nodes that may own what this node may own, at their own addresses: whose life matters here."""
+    peers: Mapping[str, Watched] = field(default_factory=lambda: MappingProxyType({}))
+    """The other nodes that may own what this node may own, and how they are watched: whose life matters here."""
 
 
 def plan_node(
@@ -65,12 +65,14 @@ def plan_node(
                 holders.setdefault(address, []).append(ref)
     announced: dict[Address, AnnouncedAddress] = {}
     silent: dict[ObjectRef, dict[Address, SilentAddress]] = {}
-    rivals: set[str] = set()
+    rivals: dict[str, set[str]] = {}
     for address, refs in holders.items():
         verdicts = {ref: planner.judge(ref, address) for ref in refs}
         willing = {ref: verdict for ref, verdict in verdicts.items() if not isinstance(verdict, SilentAddress)}
         elected = _owner(address, willing, dead - {node})
-        rivals.update(*(one.nodes for one in willing.values() if node in one.nodes))
+        for one in willing.values():
+            if node in one.nodes:
+                rivals.setdefault(one.profile, set()).update(one.nodes)
         for ref, verdict in verdicts.items():
             if isinstance(verdict, SilentAddress):
                 silent.setdefault(ref, {})[address] = verdict
@@ -84,7 +86,7 @@ def plan_node(
         announced,
         {ref: silent[ref] for ref in sorted(silent)},
         validate(snapshot),
-        segment_peers(snapshot, node, rivals - {node}),
+        segment_peers(snapshot, node, rivals),
     )
 
 
@@ -94,6 +96,8 @@ class _Willing:
 
     nodes: frozenset[str]
     advertisements: tuple[L2Advertisement, ...]
+    profile: str
+    """The BFDProfile that the pool names, or nothing."""
 
 
 def _owner(address: Address, willing: Mapping[ObjectRef, _Willing], dead: frozenset[str]) -> str | None:
@@ -121,7 +125,7 @@ class _Planner:
         if isinstance(nodes, Silence):
             return SilentAddress(nodes)
         nodes &= frozenset().union(*(self._nodes(record) for record in advertisements))
-        return _Willing(nodes, advertisements) if nodes else SilentAddress(Silence.NO_CANDIDATE)
+        return _Willing(nodes, advertisements, pool.spec.bfd_profile) if nodes else SilentAddress(Silence.NO_CANDIDATE)
 
     def interfaces(self, willing: Iterable[_Willing]) -> frozenset[str] | None:
         """Return the interfaces on which this node announces an address; None: all."""

@@ -6,6 +6,7 @@ from netlb.api.meta import selects
 from netlb.api.snapshot import Snapshot
 from netlb.api.v1alpha1 import AddressPool, BGPAdvertisement, L2Advertisement
 from netlb.findings import Finding, ObjectRef, Severity
+from netlb.plan.timers import unusable_profiles
 from netlb.reasons import ManifestProblem
 
 __all__ = ["advertises", "unreadable_request", "validate"]
@@ -17,6 +18,7 @@ def validate(snapshot: Snapshot) -> tuple[Finding, ...]:
         *snapshot.findings,
         *_advertisements_of_unknown_pools(snapshot),
         *_pools_nobody_announces(snapshot),
+        *unusable_profiles(snapshot),
     )
 
 

@@ -151,6 +151,19 @@ def test_a_cut_host_is_silent_until_it_is_mended(lab: Lab, client: Host, carrier
     assert [node.mac, node.mac] == [client.who_has(address, stop_after=1)[0].mac for address in node.addresses]
 
 
+def test_a_switch_that_is_split_joins_nobody_across_the_halves_until_it_is_united(lab: Lab, client: Host) -> None:
+    one, two = lab.nodes["node-1"], lab.nodes["node-2"]
+    lab.split([one])
+    try:
+        assert ([], [two.mac]) == tuple([each.mac for each in client.who_has(host.ipv4, 0.1)] for host in (one, two))
+        assert "NO-CARRIER" not in one.run(["ip", "link", "show", "eth0"]).stdout
+    finally:
+        lab.unite()
+    assert [[one.mac], [two.mac]] == [
+        [each.mac for each in client.who_has(host.ipv4, stop_after=1)] for host in (one, two)
+    ]
+
+
 def test_the_neighbor_table_is_read_and_flushed(lab: Lab, client: Host) -> None:
     node = lab.nodes["node-1"]
     pod = lab.pods["node-1-pod-1"]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from netlb.testing.lab import Host
-from tests.manifests import advertisement, pool, service
+from tests.manifests import advertisement, bfd_profile, pool, service
 from tests.support.cluster import Cluster
 from tests.support.daemons import Daemon
 from tests.support.frames import asks
@@ -98,6 +98,30 @@ def test_who_stops_in_order_hands_over_first(cluster: Cluster, begun: tuple[dict
     assert 0 == daemons[owner.name].stop()
     successor(cluster, owner)
     assert 200 == cluster.client.http_get(ADDRESS).status
+
+
+def test_a_pools_profile_says_how_fast_and_changes_without_anybody_being_taken_for_dead(
+    cluster: Cluster, begun: tuple[dict[str, Daemon], Host]
+) -> None:
+    daemons, owner = begun
+    speakers = [daemon for name, daemon in daemons.items() if name in cluster.lab.nodes]
+
+    def await_time(milliseconds: int) -> None:
+        """Wait until every speaker has negotiated this time with both others."""
+        words = f"death_noticed_within='{milliseconds} ms'"
+        eventually(
+            lambda: all(len({line.split("node=")[1] for line in each.lines(words)}) == 2 for each in speakers),
+            f"a death is noticed within {milliseconds} ms",
+        )
+
+    await_time(300)
+    cluster.write("profile.yaml", bfd_profile("own", receiveInterval=100, transmitInterval=150, detectMultiplier=6))
+    cluster.write("pool.yaml", pool("one", ADDRESS, bfdProfile="own"), advertisement())
+    await_time(900)
+    cluster.write("profile.yaml", bfd_profile("own", receiveInterval=200, transmitInterval=50, detectMultiplier=4))
+    await_time(800)
+    assert [] == [line for each in speakers for line in (*each.lines("node dead"), *each.lines("node left"))]
+    assert [owner.mac] == cluster.answerers(ADDRESS)
 
 
 def test_with_static_liveness_a_node_is_alive_as_long_as_it_is_declared(cluster: Cluster) -> None:

@@ -5,22 +5,19 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from netlb.bgp.adapter.client import GobgpClient
 from netlb.bgp.adapter.target import Target
 from netlb.testing.lab import Host, Lab, requirements
-from tests.manifests import pool, service, slice_of
-from tests.support import bfd_router
-from tests.support.bfd_router import BfdRouter
+from tests.manifests import native, pool, service, slice_of
 from tests.support.bgp import without_gobgpd
 from tests.support.cluster import Cluster
 from tests.support.daemons import Daemon
+from tests.support.frr import FrrRouter, frr_router, missing_frr
 from tests.support.needs import needs
-from tests.support.routers import next_hops
+from tests.support.routers import ASN, Neighbor, next_hops
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(180)]
@@ -31,14 +28,10 @@ OURS, THEIRS = 100, 60
 EXPIRED, SIGNALED = "control detection time expired", "neighbor signaled session down"
 
 
-def native(kind: str, name: str, **spec: Any) -> str:
-    return yaml.safe_dump({"apiVersion": "netlb.io/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
-
-
 class World:
     """A node, a router, and a Service; the daemons of the cluster and FRR run."""
 
-    def __init__(self, cluster: Cluster, frr: BfdRouter, socket: Path) -> None:
+    def __init__(self, cluster: Cluster, frr: FrrRouter, socket: Path) -> None:
         self.cluster = cluster
         self.frr = frr
         self.socket = socket
@@ -84,14 +77,14 @@ class World:
 
 @contextmanager
 def world(tmp_path: Path, hops: int = 1) -> Iterator[World]:
-    needs([*requirements(), *without_gobgpd(), *bfd_router.lacks()])
+    needs([*requirements(), *without_gobgpd(), *missing_frr("bgpd", "bfdd")])
     (tmp_path / "site").mkdir()
     with Lab(nodes=1, routers=1, clients=0, pods_per_node=0, name="bfd") as lab:
         cluster = Cluster(tmp_path / "site", lab)
         cluster.write_nodes(watched=True)
         router, node = lab.routers["router-1"], lab.nodes["node-1"]
         far = {"ebgpMultiHop": True} if hops > 1 else {}
-        peer = {"myASN": 65001, "peerASN": bfd_router.ASN, "peerAddress": str(router.ipv4), "holdTime": "90s"}
+        peer = {"myASN": 65001, "peerASN": ASN, "peerAddress": str(router.ipv4), "holdTime": "90s"}
         cluster.write(
             "bgp.yaml",
             native("BGPPeer", "tor", **peer, bfdProfile="fast", **far),
@@ -101,8 +94,8 @@ def world(tmp_path: Path, hops: int = 1) -> Iterator[World]:
         cluster.write("pool.yaml", pool("routed", ADDRESS, protocol="bgp"))
         cluster.write("web.yaml", service("web"))
         cluster.write("endpoints.yaml", slice_of("web", "node-1"))
-        lines = f"  transmit-interval {THEIRS}\n  receive-interval {THEIRS}\n"
-        with bfd_router.bfd_router(router, node.ipv4, 65001, bfd=lines, hops=hops) as frr:
+        with frr_router(router, bfd=True) as frr:
+            frr.peer_with(Neighbor(address=node.ipv4, asn=65001, hops=hops, hold_time=90, bfd=THEIRS))
             try:
                 cluster.await_ready(cluster.controller())
                 yield World(cluster, frr, tmp_path / "gobgp" / "api.sock")
@@ -135,7 +128,7 @@ def test_a_link_that_is_cut_takes_the_peer_down_at_once_and_it_comes_back(tmp_pa
         one.start("--gobgp-dir", str(tmp_path / "gobgp"))
         one.cluster.lab.cut(one.router, carrier=True)
         eventually(one.disabled, "gobgpd keeps the peer down")
-        assert ("ADMIN_DOWN", "down") == eventually(lambda: (told := one.told())[1] == "down" and told, "it is told")
+        eventually(lambda: one.told() == ("ADMIN_DOWN", "down"), "it is told")
         eventually(lambda: not one.routed(), "the router has dropped the route")
         assert EXPIRED == one.frr.bfd(one.node.ipv4)["diagnostic"]
         one.cluster.lab.mend(one.router)
@@ -146,11 +139,11 @@ def test_a_link_that_is_cut_takes_the_peer_down_at_once_and_it_comes_back(tmp_pa
 def test_a_router_whose_bfd_does_not_come_back_is_spoken_to_without(tmp_path: Path) -> None:
     with world(tmp_path) as one:
         one.start("--gobgp-dir", str(tmp_path / "gobgp"))
-        one.frr.kill("bfdd")
+        one.frr.kill_bfd()
         eventually(one.disabled, "gobgpd keeps the peer down")
         eventually(lambda: one.told() == ("ESTABLISHED", "down") and one.routed(), "BGP is back", within=60)
         assert not one.disabled()
-        one.frr.start("bfdd")
+        one.frr.start_bfd()
         eventually(lambda: one.told() == ("ESTABLISHED", "up") and one.routed(), "BFD is back", within=60)
 
 

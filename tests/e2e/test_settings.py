@@ -58,6 +58,24 @@ def test_a_way_to_detect_conflicts_that_there_is_not(tmp_path: Path) -> None:
     check_refusal(USAGE, ended, *words)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--bfd-key-file", "KEY"], ("--bfd-key-file: KEY: others may read or change it (mode 0644)", "chmod 600")),
+        (["--bfd-key-file", "KEY", "--liveness", "static"], ("--bfd-key-file: with --liveness static", "leave one")),
+        (["--bfd-unauthenticated", "accept"], ("--bfd-unauthenticated: without --bfd-key-file", "name a key")),
+        (["--bfd-unauthenticated", "perhaps"], ("--bfd-unauthenticated", "'perhaps' is not a choice")),
+    ],
+)
+def test_a_key_that_cannot_be_one(tmp_path: Path, arguments: list[str], words: tuple[str, ...]) -> None:
+    key = tmp_path / "key"
+    key.write_text("not shown")
+    key.chmod(0o644)
+    given = [argument.replace("KEY", str(key)) for argument in arguments]
+    expected = [word.replace("KEY", str(key)) for word in words]
+    refused(USAGE, [str(BIN / "netlb-speaker"), "--source", f"dir:{tmp_path}", *given], "netlb-speaker: ", *expected)
+
+
 @pytest.mark.parametrize("more", [[], ["--print-plan"]], ids=["run", "print"])
 def test_a_source_that_is_missing_is_not_made_up(site: Site, more: list[str]) -> None:
     missing = site.root / "nowhere" / "cluster"

@@ -4,19 +4,16 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from netlb.testing.lab import Host, Lab, requirements
-from tests.manifests import pool, service, slice_of
-from tests.support import bfd_router
-from tests.support.bfd_router import BfdRouter
+from tests.manifests import native, pool, service, slice_of
 from tests.support.bgp import without_gobgpd
 from tests.support.cluster import Cluster
+from tests.support.frr import FrrRouter, frr_router, missing_frr
 from tests.support.needs import needs
-from tests.support.routers import next_hops
+from tests.support.routers import ASN, Neighbor, next_hops
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
@@ -25,14 +22,10 @@ ONE, TWO = "203.0.113.10", "203.0.113.11"
 NAMES = ("router-1", "router-2")
 
 
-def native(kind: str, name: str, **spec: Any) -> str:
-    return yaml.safe_dump({"apiVersion": "netlb.io/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
-
-
 class World:
     """A node that two routers are peers of, and two Services."""
 
-    def __init__(self, cluster: Cluster, routers: dict[str, BfdRouter]) -> None:
+    def __init__(self, cluster: Cluster, routers: dict[str, FrrRouter]) -> None:
         self.cluster = cluster
         self.routers = routers
 
@@ -64,17 +57,16 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    needs([*requirements(), *without_gobgpd(), *bfd_router.lacks()])
+    needs([*requirements(), *without_gobgpd(), *missing_frr("bgpd")])
     (tmp_path / "site").mkdir()
     with Lab(nodes=1, routers=2, clients=0, pods_per_node=0, name="peers") as lab, ExitStack() as stack:
         cluster = Cluster(tmp_path / "site", lab)
         cluster.write_nodes(watched=True)
         node = lab.nodes["node-1"]
-        found = {
-            name: stack.enter_context(bfd_router.bfd_router(lab.routers[name], node.ipv4, 65001, bfd=""))
-            for name in NAMES
-        }
-        common = {"myASN": 65001, "peerASN": bfd_router.ASN}
+        found = {name: stack.enter_context(frr_router(lab.routers[name])) for name in NAMES}
+        for router in found.values():
+            router.peer_with(Neighbor(address=node.ipv4, asn=65001))
+        common = {"myASN": 65001, "peerASN": ASN}
         peers = [native("BGPPeer", name, **common, peerAddress=str(lab.routers[name].ipv4)) for name in NAMES]
         cluster.write("peers.yaml", *peers)
         cluster.write("pool.yaml", pool("routed", f"{ONE}-{TWO}", protocol="bgp"))
@@ -103,7 +95,8 @@ def test_each_router_has_what_is_for_it_and_keeps_its_session(world: World, tmp_
     }
     world.advertise(one=["router-1"])
     world.becomes(router_1={ONE}, router_2=set())
-    assert [1, 1] == [router.sessions(world.node.ipv4) for router in world.routers.values()]
+    sessions = [router.session(world.node.ipv4) for router in world.routers.values()]
+    assert [1, 1] == [session["connectionsEstablished"] for session in sessions]
     assert [] == speaker.lines("error")
 
 

@@ -263,7 +263,11 @@ class Relay:
             writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        behind_reader, behind_writer = await asyncio.open_unix_connection(self._behind)
+        try:
+            behind_reader, behind_writer = await asyncio.open_unix_connection(self._behind)
+        except OSError:  # nobody is there: then nobody answers here
+            writer.close()
+            return
         pair = {writer, behind_writer}
         self._writers |= pair
         await asyncio.gather(_pump(reader, behind_writer), _pump(behind_reader, writer))

@@ -115,7 +115,7 @@ class Cluster(Site):
         )
 
     def responders(self, name: str) -> list[int]:
-        """Return the processes in a node that are not its speaker: the responder."""
+        """Return the processes in a node that are not its speaker: the responder, and BFD's where nodes are watched."""
         speakers = {daemon.process.pid for daemon in self.daemons}
         return [pid for pid in processes_in([self.lab.nodes[name].namespace]) if pid not in speakers]
 

@@ -55,6 +55,7 @@ def test_the_house_as_it_stands_keeps_its_contracts(copy: Path) -> None:
         ("netlb/bfd/session.py", "import time", "a room has one door"),
         ("netlb/bfd/packet.py", "import netlb.l2.arp", "data flows one way"),
         ("netlb/bfd/sessions.py", "import netlb.net", "the BFD engine"),
+        ("netlb/bfd/adapter/worker.py", "import asyncio", "the BFD engine"),
         ("netlb/ipam/space.py", "import netaddr", "netaddr is used in one place"),
         ("netlb/source/reflector.py", "import asyncio", "the source's state machines"),
         ("netlb/source/lease.py", "import time", "the source's state machines"),

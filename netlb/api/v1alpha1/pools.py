@@ -79,6 +79,9 @@ class AddressPoolSpec(Spec, frozen=True, kw_only=True):
     """Who may have the addresses; absent: every Service."""
     node_pools: tuple[str, ...] = ()
     """Node pools (label `apps.openyurt.io/nodepool`) whose nodes may announce the addresses; none: every node."""
+    bfd_profile: str = ""
+    """Name of the BFDProfile by which speakers that may announce the addresses watch each other; empty: 100 ms, 3
+    times. There is one session to a pair of nodes: of several pools, the profile counts that notices a death first."""
     source: PoolSource | None = None
     """The system that keeps the addresses; absent: netlb keeps them."""
 

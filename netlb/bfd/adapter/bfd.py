@@ -4,21 +4,31 @@ import asyncio
 import errno
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from types import TracebackType
-from typing import Self
+from typing import Any, Final, Self
 
-from netlb.bfd.adapter.engine import Engine
+from netlb.bfd.adapter.process import EngineProcess, News
 from netlb.bfd.adapter.sockets import source_address
-from netlb.bfd.events import Event
-from netlb.bfd.packet import State
+from netlb.bfd.control import Over
+from netlb.bfd.events import Down, Event, ParametersChanged, Up
+from netlb.bfd.packet import Diagnostic, State
 from netlb.bfd.sessions import SessionPath
 from netlb.bfd.settings import DEFAULTS, SINGLE_HOP_TTL, Settings
-from netlb.errors import DataplaneError, SettingError
+from netlb.errors import DataplaneError, SettingError, TransientError
 from netlb.net import Address, is_station
 from netlb.reasons import BfdVerdict
 
-__all__ = ["Bfd", "Peer", "SessionStatus"]
+__all__ = ["PATIENCE", "Bfd", "Peer", "SessionStatus"]
+
+PATIENCE: Final = 10.0
+"""Seconds for which an event loop may stand still: more than planning the largest cluster takes on a slow machine."""
+_RETURN: Final = 5.0
+"""Seconds in which a session that was up is up again in a new process: sessions begin at one packet a second."""
+_AGAIN: Final = 1.0
+"""Seconds until what was refused is tried again, and that a process lives at least before another takes its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,30 +93,81 @@ class SessionStatus:
     """Failures: what the peer took down on purpose is none."""
 
 
+_BEING_REPLACED: Final = SessionStatus(
+    state=State.DOWN,
+    remote_state=State.DOWN,
+    diagnostic=0,
+    remote_diagnostic=0,
+    local_discriminator=0,
+    remote_discriminator=0,
+    transmit_interval=0,
+    detection_time=0,
+    polling=False,
+    since=0.0,
+    sent=0,
+    unsent=0,
+    received=0,
+    dropped={},
+    ups=0,
+    downs=0,
+)
+
+
+@dataclass(slots=True, eq=False)
+class _Session:
+    """What is known here of a session, whose packets are another process's business."""
+
+    number: int
+    peer: Peer
+    path: SessionPath
+    settings: Settings
+    hear: Callable[[Peer, Event], None]
+    kept: bool = False
+    """The process has it."""
+    up: bool = False
+    """The last that was told of it."""
+    missed: bool = False
+    """It was up in a process that has ended, and is not yet up in the next."""
+
+
 class Bfd:
-    """Sessions with peers, on the running event loop.
+    """Sessions with peers, for a program on the running event loop.
 
     Used as `async with Bfd(on_event=...) as bfd`. Leaving the context takes every session down on purpose and waits
     until the peers know, at most for the time in which they would notice by themselves. All methods are for the loop's
     own thread.
+
+    The packets are sent and judged by a process of its own, which is started with the first session: whatever the
+    program does meanwhile, its peers hear of it in time. They are told at once that it is gone when it is killed, and
+    when its loop has stood still for `patience` seconds. A process that ends is replaced; what was up stays up as far
+    as the program is told, if it is up again within 5 seconds.
     """
 
-    def __init__(self, *, on_event: Callable[[Peer, Event], None] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        on_event: Callable[[Peer, Event], None] | None = None,
+        on_problem: Callable[[str], None] | None = None,
+        patience: float = PATIENCE,
+    ) -> None:
         """`on_event` is called for each session that brings no callable of its own.
 
-        Both are called from the event loop and must neither wait nor raise.
+        `on_problem` is told why the process ended, in a few words or a traceback. All are called from the event loop
+        and must neither wait nor raise.
         """
         self._emit: Callable[[Peer, Event], None] = on_event or (lambda _peer, _event: None)
-        self._engine = Engine()
-        self._sessions: dict[Peer, int] = {}
-        self._peers: dict[int, Peer] = {}
-        self._hearers: dict[Peer, Callable[[Peer, Event], None]] = {}
+        self._complain: Callable[[str], None] = on_problem or (lambda _problem: None)
+        self._patience = patience
+        self._process: EngineProcess | None = None
+        self._sessions: dict[Peer, _Session] = {}
+        self._by_number: dict[int, _Session] = {}
         self._leaving: dict[int, asyncio.Future[None]] = {}
-        self._watched: set[int] = set()
-        self._timer: asyncio.TimerHandle | None = None
+        self._numbers = count(1)
+        self._timers: set[asyncio.TimerHandle] = set()
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
+        self._started_at = 0.0
         return self
 
     async def __aexit__(
@@ -118,7 +179,10 @@ class Bfd:
             if self._leaving:
                 await asyncio.wait(self._leaving.values())
         finally:
-            self._close()
+            for timer in self._timers:
+                timer.cancel()
+            if self._process is not None:
+                self._process.close()
 
     def add(
         self, peer: Peer, settings: Settings = DEFAULTS, on_event: Callable[[Peer, Event], None] | None = None
@@ -126,30 +190,29 @@ class Bfd:
         """Begin a session. A Bfd may serve several users, each with an `on_event` of its own.
 
         SettingError where the settings do not suit the peer, or it has a session already; DataplaneError where the
-        kernel refuses: no such interface, no route, the local address is not this node's, the port is taken.
+        kernel refuses: no such interface, no route, the local address is not this node's, the port is taken;
+        TransientError where the process that keeps sessions does not answer.
         """
         _check(peer, settings)
         if peer in self._sessions:
             raise SettingError(f"peer {peer}", "there is a session with it", "change it, or remove it first")
         path = _path(peer)
-        try:
-            discriminator = self._engine.add(path, settings, self._loop.time())
-        except ValueError:
+        if any(path == each.path for each in self._sessions.values()):
             problem = "there is a session with it on the same path"
-            raise SettingError(f"peer {peer}", problem, "use that one, or remove it first") from None
-        self._sessions[peer] = discriminator
-        self._peers[discriminator] = peer
-        self._hearers[peer] = on_event or self._emit
-        for fileno in self._engine.filenos() - self._watched:
-            self._watched.add(fileno)
-            self._loop.add_reader(fileno, self._readable, fileno)
-        self._settle()
+            raise SettingError(f"peer {peer}", problem, "use that one, or remove it first")
+        session = _Session(next(self._numbers), peer, path, settings, on_event or self._emit)
+        self._require().add(session.number, path, settings)
+        session.kept = True
+        self._sessions[peer] = self._by_number[session.number] = session
 
     def change(self, peer: Peer, settings: Settings) -> None:
         """Put other settings in force, without taking the session down; KeyError if there is no session."""
         _check(peer, settings)
-        self._engine.change(self._sessions[peer], settings, self._loop.time())
-        self._settle()
+        session = self._sessions[peer]
+        session.settings = settings
+        if self._process is not None and session.kept:
+            with suppress(TransientError):  # whoever takes its place is told the settings of now
+                self._process.change(session.number, settings)
 
     async def remove(self, peer: Peer) -> None:
         """Take a session down on purpose, and wait until the peer knows; KeyError if there is none.
@@ -165,76 +228,102 @@ class Bfd:
         return frozenset(self._sessions)
 
     def status(self, peer: Peer) -> SessionStatus:
-        """Return how a session is; KeyError if there is none."""
-        discriminator = self._sessions[peer]
-        session = self._engine.sessions[discriminator]
-        return SessionStatus(
-            state=session.state,
-            remote_state=session.remote_state,
-            diagnostic=session.diagnostic,
-            remote_diagnostic=session.remote_diagnostic,
-            local_discriminator=session.local_discriminator,
-            remote_discriminator=session.remote_discriminator,
-            transmit_interval=session.transmit_interval,
-            detection_time=session.detection_time,
-            polling=session.polling,
-            since=self._loop.time() - session.changed_at,
-            sent=session.sent,
-            unsent=self._engine.unsent[discriminator],
-            received=session.received,
-            dropped=dict(session.dropped),
-            ups=session.ups,
-            downs=session.downs,
-        )
+        """Return how a session is, down and nothing more while its process is being replaced; KeyError if none is."""
+        session = self._sessions[peer]
+        if self._process is None or not session.kept:
+            return _BEING_REPLACED
+        try:
+            status = self._process.status(session.number)
+        except TransientError:
+            return _BEING_REPLACED
+        known: dict[str, Any] = {**status.fields}
+        since = self._loop.time() - known.pop("changed_at")
+        known |= {name: State(known[name]) for name in ("state", "remote_state")}
+        dropped = {BfdVerdict(name): number for name, number in status.dropped.items()}
+        return SessionStatus(**known, since=since, dropped=dropped)
 
     def counts(self) -> Mapping[BfdVerdict, int]:
-        """Return what became of all packets that came in, those that no session is meant by too."""
-        return dict(self._engine.sessions.counts)
+        """Return what became of all packets that came in, those that no session is meant by too.
+
+        They begin anew with each process.
+        """
+        with suppress(TransientError):
+            if self._process is not None:
+                return {BfdVerdict(name): number for name, number in self._process.counts().counts.items()}
+        return {}
 
     def _stop(self, peer: Peer) -> asyncio.Future[None] | None:
-        discriminator = self._sessions.pop(peer)
-        del self._peers[discriminator], self._hearers[peer]
-        self._engine.stop(discriminator, self._loop.time())
-        if discriminator not in self._engine.sessions:
+        session = self._sessions.pop(peer)
+        del self._by_number[session.number]
+        if self._process is None or not session.kept:
             return None
-        leaving = self._leaving[discriminator] = self._loop.create_future()
-        self._settle()
+        leaving = self._leaving[session.number] = self._loop.create_future()
+        with suppress(TransientError):  # its end ends the waiting too
+            self._process.stop(session.number)
         return leaving
 
-    def _readable(self, fileno: int) -> None:
-        self._engine.readable(fileno, self._loop.time())
-        self._settle()
+    # The process
 
-    def _run_due(self) -> None:
-        self._timer = None
-        self._engine.run_due(self._loop.time())
-        self._settle()
+    def _require(self) -> EngineProcess:
+        if self._process is None:
+            self._started_at = self._loop.time()
+            self._process = EngineProcess(patience=self._patience, on_news=self._heard, on_end=self._ended)
+        return self._process
 
-    def _settle(self) -> None:
-        """Be woken in time, and tell what happened."""
-        wakeup = self._engine.next_wakeup()
-        if self._timer is not None and (wakeup is None or wakeup < self._timer.when()):
-            self._timer.cancel()
-            self._timer = None
-        if self._timer is None and wakeup is not None:
-            self._timer = self._loop.call_at(wakeup, self._run_due)
-        for discriminator in [one for one in self._leaving if one not in self._engine.sessions]:
-            leaving = self._leaving.pop(discriminator)
-            if not leaving.done():
-                leaving.set_result(None)
-        for discriminator, event in self._engine.take_events():
-            peer = self._peers.get(discriminator)
-            if peer is not None:
-                self._hearers[peer](peer, event)
+    def _heard(self, news: News) -> None:
+        if isinstance(news, Over):
+            self._gone(news.session)
+            return
+        session = self._by_number.get(news.session)
+        if session is not None:
+            self._tell(session, news.event)
 
-    def _close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        for fileno in self._watched:
-            self._loop.remove_reader(fileno)
-        self._watched.clear()
-        self._engine.close()
+    def _tell(self, session: _Session, event: Event) -> None:
+        if isinstance(event, ParametersChanged):
+            session.hear(session.peer, event)
+            return
+        session.up, session.missed = isinstance(event, Up), False
+        session.hear(session.peer, event)
+
+    def _gone(self, number: int) -> None:
+        leaving = self._leaving.pop(number, None)
+        if leaving is not None and not leaving.done():
+            leaving.set_result(None)
+
+    def _ended(self, problem: str) -> None:
+        """Begin anew, and give up what is not up again in time."""
+        self._process = None
+        for number in list(self._leaving):
+            self._gone(number)
+        for session in self._sessions.values():
+            session.missed = session.missed or session.up
+            session.kept = False
+        self._complain(problem)
+        self._later(_RETURN, self._give_up)
+        self._later(max(0.0, self._started_at + _AGAIN - self._loop.time()), self._revive)
+
+    def _revive(self) -> None:
+        """Have a process keep what it should; what is refused is tried again."""
+        waiting = [session for session in self._sessions.values() if not session.kept]
+        for session in waiting:
+            with suppress(DataplaneError, TransientError):
+                self._require().add(session.number, session.path, session.settings)
+                session.kept = True
+        if not all(session.kept for session in waiting):
+            self._later(_AGAIN, self._revive)
+
+    def _give_up(self) -> None:
+        for session in list(self._sessions.values()):
+            if session.missed and self._by_number.get(session.number) is session:
+                self._tell(session, Down(Diagnostic.CONTROL_DETECTION_TIME_EXPIRED, 0))
+
+    def _later(self, seconds: float, call: Callable[[], None]) -> None:
+        def run() -> None:
+            self._timers.discard(timer)
+            call()
+
+        timer = self._loop.call_later(seconds, run)
+        self._timers.add(timer)
 
 
 def _check(peer: Peer, settings: Settings) -> None:

@@ -5,8 +5,9 @@ AddPathStream), and `start_bgp` starts nothing that runs.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from ipaddress import ip_address
+from itertools import islice
 from typing import Any, Final, Self, TypeVar
 
 import grpc
@@ -82,14 +83,27 @@ class GobgpClient:
 
     # Paths
 
-    async def send_paths(self, paths: Sequence[Message]) -> None:
-        """Announce or withdraw paths. After an ApiError some of them are in the table and some are not."""
-        if paths:
-            request = message("AddPathStreamRequest")
-            table = self.dialect.table_global
-            messages = [request(table_type=table, paths=paths[at : at + _BATCH]) for at in range(0, len(paths), _BATCH)]
-            call = self._method("stream_unary", "AddPathStream", message("Empty"))
-            await self._await("AddPathStream", lambda: call(iter(messages), timeout=_BULK_DEADLINE))
+    async def send_paths(self, paths: Iterable[Message]) -> None:
+        """Announce or withdraw paths. After an ApiError some of them are in the table and some are not.
+
+        They are taken from the iterable while those before are on their way: gobgpd does not wait for the last one.
+        """
+        remaining = iter(paths)
+        batch = list(islice(remaining, _BATCH))
+        if batch:
+            await self._await("AddPathStream", lambda: self._send_batches(batch, remaining))
+
+    async def _send_batches(self, batch: list[Message], remaining: Iterator[Message]) -> None:
+        request = message("AddPathStreamRequest")
+        call = self._method("stream_unary", "AddPathStream", message("Empty"))(timeout=_BULK_DEADLINE)
+        try:
+            while batch:
+                await call.write(request(table_type=self.dialect.table_global, paths=batch))
+                batch = list(islice(remaining, _BATCH))
+            await call.done_writing()
+            await call
+        finally:
+            call.cancel()
 
     async def list_paths(self, family: Family, prefixes: Iterable[Prefix] | None = None) -> list[Message]:
         """Return the paths to these prefixes, or to all."""

@@ -51,16 +51,13 @@ class Table:
         failures: dict[Key, Exception] = {}
         if yield_to_strangers:
             failures = {key: _taken(key) for key in await self._strangers([route.prefix for route in routes])}
-        paths: dict[Key, Message] = {}
-        for some in _slices([route for route in routes if route.key not in failures]):
-            paths.update((route.key, encode_path(self._client.dialect, self._owner, route)) for route in some)
-            await asyncio.sleep(0)
+        wanted = [route for route in routes if route.key not in failures]
         try:
-            await self._client.send_paths(list(paths.values()))
+            await self._client.send_paths(encode_path(self._client.dialect, self._owner, route) for route in wanted)
         except ApiError:
             # Which of them is at fault is not told; those that are in already are the same once more.
-            for key, path in paths.items():
-                failures |= await self._send_one(key, path)
+            for route in wanted:
+                failures |= await self._send_one(route)
         return failures
 
     async def withdraw(self, keys: Sequence[Key], *, yield_to_strangers: bool) -> None:
@@ -69,7 +66,7 @@ class Table:
         if yield_to_strangers:
             theirs = await self._strangers(prefixes)
             prefixes = [prefix for key, prefix in zip(keys, prefixes, strict=True) if key not in theirs]
-        await self._client.send_paths([encode_withdrawal(self._client.dialect, prefix) for prefix in prefixes])
+        await self._client.send_paths(encode_withdrawal(self._client.dialect, prefix) for prefix in prefixes)
 
     async def missing(self, routes: Sequence[Route]) -> dict[Key, Exception]:
         """Return those routes that gobgpd took and that are not in its table."""
@@ -85,11 +82,11 @@ class Table:
             if there.get(route.key) != route
         }
 
-    async def _send_one(self, key: Key, path: Message) -> dict[Key, Exception]:
+    async def _send_one(self, route: Route) -> dict[Key, Exception]:
         try:
-            await self._client.send_paths([path])
+            await self._client.send_paths([encode_path(self._client.dialect, self._owner, route)])
         except ApiError as error:
-            return {key: error}
+            return {route.key: error}
         return {}
 
     async def _strangers(self, prefixes: Collection[Prefix]) -> set[Key]:

@@ -115,6 +115,20 @@ class Fabric:
         self._cut.discard(name)
         self._await(name)
 
+    def split(self, names: Sequence[str]) -> None:
+        """Move hosts to another bridge: their links stay up all the time."""
+        ports = [port for name in names for port in self._ports[name]]
+        lines = [line for port in ports for line in script.port_lines(port, script.OTHER_BRIDGE)]
+        batch([*script.switch_lines(script.OTHER_BRIDGE), *lines], self.switch)
+        await_forwarding(self.switch, ports)
+
+    def unite(self) -> None:
+        """Undo `split`."""
+        ports = [port for name in self._members if name not in self._cut for port in self._ports[name]]
+        lines = [line for port in ports for line in script.port_lines(port)]
+        batch([*lines, f"link del {script.OTHER_BRIDGE}"], self.switch)
+        await_forwarding(self.switch, ports)
+
     def set_down(self, name: str) -> None:
         """Take the host's own interface down, which loses its routes."""
         batch([f"link set {INTERFACE} down"], self.namespace(name))

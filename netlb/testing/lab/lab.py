@@ -143,6 +143,14 @@ class Lab:
         """Put the cables back, however they were cut."""
         self._fabric.plug(host.name)
 
+    def split(self, away: Iterable[Host]) -> None:
+        """Cut the switch in two, with these hosts on the one half and all others on the other; links stay up."""
+        self._fabric.split([host.name for host in away])
+
+    def unite(self) -> None:
+        """Join the halves again."""
+        self._fabric.unite()
+
     def set_down(self, host: Host) -> None:
         """Take the host's `eth0` down, as its administrator would."""
         self._fabric.set_down(host.name)

@@ -12,6 +12,7 @@ from netlb.testing.lab.layout import INTERFACE, Member, PodPlace, Role, Segment,
 __all__ = [
     "BRIDGE",
     "FORWARDING",
+    "OTHER_BRIDGE",
     "QUIET",
     "SILENT",
     "host_lines",
@@ -26,7 +27,9 @@ __all__ = [
 ]
 
 BRIDGE = "br0"
-_BRIDGE_MAC = "02:4e:4c:00:00:01"
+OTHER_BRIDGE = "br1"
+"""The other half, while the switch is split."""
+_BRIDGE_MACS = {BRIDGE: "02:4e:4c:00:00:01", OTHER_BRIDGE: "02:4e:4c:00:00:02"}
 
 QUIET = {
     "net/ipv4/conf/{}/rp_filter": "0",
@@ -51,12 +54,12 @@ SILENT = {"net/ipv6/conf/all/disable_ipv6": "1", "net/ipv6/conf/default/disable_
 """For the switch, which has no addresses of its own."""
 
 
-def switch_lines() -> list[str]:
-    """In the switch's namespace: the bridge, which forwards at once and floods what it does not know."""
+def switch_lines(bridge: str = BRIDGE) -> list[str]:
+    """In the switch's namespace: a bridge, which forwards at once and floods what it does not know."""
     return [
-        f"link add name {BRIDGE} address {_BRIDGE_MAC} type bridge",
-        f"link set {BRIDGE} type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
-        f"link set {BRIDGE} up",
+        f"link add name {bridge} address {_BRIDGE_MACS[bridge]} type bridge",
+        f"link set {bridge} type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
+        f"link set {bridge} up",
     ]
 
 
@@ -66,9 +69,9 @@ def join_lines(switch: str, port: str, namespace: str, interface: str, mac: str)
     return [f"link add name {port} netns {switch} type veth {peer}"]
 
 
-def port_lines(port: str) -> list[str]:
+def port_lines(port: str, bridge: str = BRIDGE) -> list[str]:
     """In the switch's namespace: plug the port in."""
-    return [f"link set {port} master {BRIDGE}", f"link set {port} up"]
+    return [f"link set {port} master {bridge}", f"link set {port} up"]
 
 
 def host_lines(host: Member) -> list[str]:

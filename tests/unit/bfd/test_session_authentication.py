@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from netlb.bfd.packet import Key, State, encode, sign
+from netlb.bfd.packet import Diagnostic, Key, State, encode, sign
 from netlb.bfd.session import Session
 from netlb.reasons import BfdVerdict
 from tests.unit.bfd.link import FAST, MINE, Link, deliver, open_session, said, session_in
@@ -107,6 +107,23 @@ def test_a_peer_that_begins_anew_is_believed_after_twice_the_detection_time() ->
     assert BfdVerdict.ACCEPTED == deliver(session, fresh, 10.61)
 
 
+def test_a_peer_that_left_on_purpose_is_believed_at_once_when_it_returns() -> None:
+    session = authenticated()
+    assert BfdVerdict.REPLAYED == deliver(session, sign(encode(said(ADMIN)), KEY, 90), 10.1)
+    assert BfdVerdict.ACCEPTED == deliver(session, sign(encode(said(ADMIN)), KEY, 102), 10.1)
+    assert BfdVerdict.ACCEPTED == deliver(session, sign(encode(said(DOWN)), KEY, 1_000_000), 10.2)
+    assert BfdVerdict.REPLAYED == deliver(session, sign(encode(said(ADMIN)), KEY, 103), 10.3)
+
+
+def test_a_peer_whose_program_is_gone_is_believed_at_once_when_it_returns() -> None:
+    session = authenticated()
+    gone = encode(said(DOWN, diagnostic=Diagnostic.FORWARDING_PLANE_RESET))
+    assert BfdVerdict.REPLAYED == deliver(session, sign(gone, KEY, 90), 10.1)
+    assert BfdVerdict.ACCEPTED == deliver(session, sign(gone, KEY, 102), 10.1)
+    assert BfdVerdict.ACCEPTED == deliver(session, sign(gone, KEY, 1_000_000), 10.2)
+    assert BfdVerdict.REPLAYED == deliver(session, sign(gone, KEY, 103), 10.3)
+
+
 @pytest.mark.parametrize("meticulous", [True, False])
 def test_two_ends_with_a_key_stay_up_across_the_end_of_the_numbers(meticulous: bool) -> None:
     settings = replace(FAST, key=replace(KEY, meticulous=meticulous))
@@ -136,3 +153,38 @@ def test_a_key_is_changed_without_a_failure_if_both_ends_are_quick() -> None:
     link.change(1, other)
     link.run(20.0)
     assert [(UP, 0), (UP, 0)] == [(end.state, end.downs) for end in link.ends]
+
+
+def test_a_key_is_changed_at_leisure_where_the_former_one_is_believed_too() -> None:
+    new = Key(KEY.identifier, b"new")
+    link = Link((replace(FAST, key=KEY), replace(FAST, key=KEY)))
+    link.run(5.0)
+    for key, former in ((new, (KEY,)), (new, ())):
+        for end in (0, 1):
+            link.change(end, replace(FAST, key=key, former=former))
+            link.run(20.0)
+    assert [(UP, 0), (UP, 0)] == [(end.state, end.downs) for end in link.ends]
+    assert {BfdVerdict.WRONG_DIGEST} == set(link.ends[0].dropped) == set(link.ends[1].dropped)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_authentication_begins_at_leisure_where_none_is_believed_too(order: tuple[int, int]) -> None:
+    link = Link((FAST, FAST))
+    link.run(5.0)
+    for settings in (replace(FAST, key=KEY, former=(None,)), replace(FAST, key=KEY)):
+        for end in order:
+            link.change(end, settings)
+            link.run(20.0)
+    assert [(UP, 0), (UP, 0)] == [(end.state, end.downs) for end in link.ends]
+    assert all(sent.packet.authentication for sent in link.sent[-10:])
+
+
+def test_a_former_key_is_no_way_around_the_numbers() -> None:
+    session, new = authenticated(), Key(4, b"new")
+    session.change(replace(FAST, key=new, former=(KEY,)), 10.1)
+    assert BfdVerdict.REPLAYED == deliver(session, sign(encode(said(DOWN)), new, 101), 10.1)
+    assert BfdVerdict.UNKNOWN_KEY == deliver(session, sign(encode(said(DOWN)), KEY, 101), 10.1)
+    assert BfdVerdict.ACCEPTED == deliver(session, sign(encode(said(UP)), KEY, 102), 10.1)
+    assert BfdVerdict.UNAUTHENTICATED == deliver(session, encode(said(DOWN)), 10.1)
+    assert BfdVerdict.UNKNOWN_KEY == deliver(session, sign(encode(said(DOWN)), Key(5, b"x"), 103), 10.1)
+    assert UP is session.state

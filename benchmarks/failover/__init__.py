@@ -1,0 +1,1 @@
+"""Who answers when the owner of an address fails: netlb and keepalived, as a client sees it."""

@@ -1,0 +1,222 @@
+"""The program's side of the process that keeps its sessions: start it, ask it, hear of its end.
+
+Asking waits, for fractions of a millisecond: the process has nothing else to do, and a program that adds a session
+wants to know at once whether the kernel refuses. No OSError leaves.
+"""
+
+import asyncio
+import errno
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from itertools import count
+from pathlib import Path
+from typing import Final, TypeVar
+
+import netlb
+from netlb.bfd import control
+from netlb.bfd.sessions import SessionPath
+from netlb.bfd.settings import Settings
+from netlb.errors import DataplaneError, TransientError
+
+__all__ = ["EngineProcess"]
+
+_Answer = TypeVar("_Answer", bound=control.Reply)
+News = control.Happened | control.Over
+"""What the process tells unasked."""
+
+_BOOTSTRAP: Final = (
+    "import sys; sys.path.append(sys.argv[1]); "
+    "from netlb.bfd.adapter.worker import main; main(int(sys.argv[2]), float(sys.argv[3]))"
+)
+_ROOT: Final = str(Path(netlb.__file__).parents[1])
+_START_TIMEOUT: Final = 10.0
+_ANSWER_TIMEOUT: Final = 2.0
+_STOP_TIMEOUT: Final = 1.0
+_BEAT: Final = 0.5
+
+
+class EngineProcess:
+    """One running process. It belongs to the event loop that it was started in, and beats while that turns."""
+
+    def __init__(
+        self,
+        *,
+        patience: float,
+        on_news: Callable[[News], None],
+        on_end: Callable[[str], None],
+    ) -> None:
+        """Start it and wait until it serves: DataplaneError, or TransientError where it does not come up.
+
+        `patience` is for how many seconds it bears that the loop stands still. `on_end` is called once, from the loop,
+        with the reason in a few words or a traceback, when the process has ended by itself.
+        """
+        try:
+            self._process, self._channel = _spawn(patience)
+        except OSError as error:
+            raise DataplaneError("start the BFD process", error.errno or errno.EIO) from error
+        self._on_news = on_news
+        self._on_end = on_end
+        self._numbers = count(1)
+        self._news: deque[News] = deque()
+        self._reason = ""
+        self._loop = asyncio.get_running_loop()
+        try:
+            self._await(control.Ready, _START_TIMEOUT)
+        except TransientError:
+            self._reap()
+            raise
+        self._loop.add_reader(self._channel, self._read)
+        self._beating = self._loop.call_later(_BEAT, self._beat)
+
+    @property
+    def pid(self) -> int:
+        """Its process ID."""
+        return self._process.pid
+
+    def add(self, session: int, path: SessionPath, settings: Settings) -> None:
+        """Begin a session under a number that is not taken; DataplaneError where the kernel refuses."""
+        self._carry_out(control.Add(next(self._numbers), session, path, settings))
+
+    def change(self, session: int, settings: Settings) -> None:
+        """Put other settings in force."""
+        self._carry_out(control.Change(next(self._numbers), session, settings))
+
+    def stop(self, session: int) -> None:
+        """Take a session down on purpose; it is told when it is over."""
+        self._carry_out(control.Stop(next(self._numbers), session))
+
+    def status(self, session: int) -> control.Status:
+        """Return how a session is."""
+        return self._ask(control.AskStatus(next(self._numbers), session), control.Status)
+
+    def counts(self) -> control.Counts:
+        """Return what became of all packets that came in."""
+        return self._ask(control.AskCounts(next(self._numbers)), control.Counts)
+
+    def close(self) -> None:
+        """End the process; nothing is told any more."""
+        if self._channel.fileno() >= 0:
+            self._disconnect()
+            self._reap()
+
+    def _carry_out(self, request: control.Request) -> None:
+        ack = self._ask(request, control.Ack)
+        if ack.errno:
+            raise DataplaneError(ack.operation, ack.errno)
+
+    def _ask(self, request: control.Request, kind: type[_Answer]) -> _Answer:
+        if self._channel.fileno() < 0:
+            raise TransientError("the BFD process is not running")
+        try:
+            self._channel.send(control.encode(request))
+            reply = self._await(kind, _ANSWER_TIMEOUT)
+        except OSError as error:
+            self._end()
+            raise TransientError("the BFD process is gone") from error
+        except TransientError:
+            self._process.kill()
+            self._end()
+            raise
+        if reply.seq != request.seq:
+            raise TypeError(f"answer {reply.seq} to request {request.seq}")
+        if self._news:
+            self._loop.call_soon(self._tell)
+        return reply
+
+    def _await(self, kind: type[_Answer] | type[control.Ready], seconds: float) -> _Answer:
+        """Wait for a message of this kind; what else comes in is told later."""
+        deadline = time.monotonic() + seconds
+        while True:
+            with select.epoll() as waiting:
+                waiting.register(self._channel, select.EPOLLIN)
+                if not waiting.poll(max(0.0, deadline - time.monotonic())):
+                    raise TransientError(f"the BFD process does not answer within {seconds:.0f} s")
+            message = self._receive()
+            if message is None:
+                raise TransientError(f"the BFD process is gone {self._reason}".strip())
+            if isinstance(message, kind):
+                return message  # type: ignore[return-value] # of two kinds, one is Ready
+            self._take(message)
+
+    def _receive(self) -> control.Message | None:
+        """Return the next message, or None at the end."""
+        try:
+            data = self._channel.recv(control.MOST_BYTES)
+        except ConnectionResetError:
+            data = b""
+        return control.decode(data) if data else None
+
+    def _take(self, message: control.Message) -> None:
+        match message:
+            case control.Happened() | control.Over():
+                self._news.append(message)
+            case control.Ending(reason):
+                self._reason = reason
+            case _:
+                raise TypeError(f"the BFD process sent {type(message).__name__}")
+
+    def _read(self) -> None:
+        try:
+            while True:
+                message = self._receive()
+                if message is None:
+                    self._tell()
+                    self._end()
+                    return
+                self._take(message)
+        except BlockingIOError:
+            self._tell()
+
+    def _tell(self) -> None:
+        while self._news:
+            self._on_news(self._news.popleft())
+
+    def _beat(self) -> None:
+        with suppress(OSError):  # full: it has heard enough of us; gone: that is told elsewhere
+            self._channel.send(control.encode(control.Beat()))
+        self._beating = self._loop.call_later(_BEAT, self._beat)
+
+    def _end(self) -> None:
+        self._disconnect()
+        ended = self._reap()
+        self._loop.call_soon(self._on_end, self._reason or ended)
+
+    def _disconnect(self) -> None:
+        self._beating.cancel()
+        self._loop.remove_reader(self._channel)
+        self._channel.close()
+
+    def _reap(self) -> str:
+        """See the process off, which goes when its control socket closes, and is killed if it does not."""
+        self._channel.close()
+        try:
+            status = self._process.wait(_STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            status = self._process.wait()
+        return f"ended with {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+
+
+def _spawn(patience: float) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs, ExitStack() as undo:
+        undo.callback(ours.close)
+        ours.setblocking(False)
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
+            [sys.executable, "-I", "-S", "-c", _BOOTSTRAP, _ROOT, str(theirs.fileno()), str(patience)],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            cwd="/",
+            env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
+        )
+        undo.pop_all()
+    return process, ours

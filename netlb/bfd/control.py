@@ -1,0 +1,205 @@
+"""What a program and the process that keeps its sessions say to each other.
+
+One JSON array is a message, on a SOCK_SEQPACKET pair.
+A session is named by a number that the program chooses. Each request but `Beat` carries a sequence number, which its
+answer repeats. Octets are hexadecimal. Reading raises ValueError for everything that is not a message, and never shows
+what was read: keys are in it.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from netlb.bfd.events import AdminDown, Down, Event, ParametersChanged, Up
+from netlb.bfd.packet import Diagnostic, Key
+from netlb.bfd.sessions import SessionPath
+from netlb.bfd.settings import Settings
+from netlb.errors import SettingError
+
+__all__ = [
+    "MOST_BYTES",
+    "Ack",
+    "Add",
+    "AskCounts",
+    "AskStatus",
+    "Beat",
+    "Change",
+    "Counts",
+    "Ending",
+    "Happened",
+    "Message",
+    "Over",
+    "Ready",
+    "Reply",
+    "Request",
+    "Status",
+    "Stop",
+    "decode",
+    "encode",
+]
+
+MOST_BYTES: Final = 32_768
+
+
+class Add(NamedTuple):
+    """Begin a session."""
+
+    seq: int
+    session: int
+    path: SessionPath
+    settings: Settings
+
+
+class Change(NamedTuple):
+    """Put other settings in force."""
+
+    seq: int
+    session: int
+    settings: Settings
+
+
+class Stop(NamedTuple):
+    """Take a session down on purpose; `Over` follows."""
+
+    seq: int
+    session: int
+
+
+class AskStatus(NamedTuple):
+    """Ask for `Status`."""
+
+    seq: int
+    session: int
+
+
+class AskCounts(NamedTuple):
+    """Ask for `Counts`."""
+
+    seq: int
+
+
+class Beat(NamedTuple):
+    """The program's event loop turns."""
+
+
+class Ready(NamedTuple):
+    """The process serves."""
+
+
+class Ack(NamedTuple):
+    """A request was carried out; if `errno` is not 0, the kernel refused the operation that is named."""
+
+    seq: int
+    errno: int
+    operation: str
+
+
+class Status(NamedTuple):
+    """How a session is: its fields by the names that `netlb.bfd.session.Session` has for them, and unsent packets."""
+
+    seq: int
+    fields: dict[str, float]
+    dropped: dict[str, int]
+
+
+class Counts(NamedTuple):
+    """Every packet that came in, by verdict."""
+
+    seq: int
+    counts: dict[str, int]
+
+
+class Happened(NamedTuple):
+    """What a session tells."""
+
+    session: int
+    event: Event
+
+
+class Over(NamedTuple):
+    """A session that was stopped is gone: its peer knows, or has had the time to."""
+
+    session: int
+
+
+class Ending(NamedTuple):
+    """The process ends of its own accord: why, in a few words or a traceback."""
+
+    reason: str
+
+
+Request = Add | Change | Stop | AskStatus | AskCounts
+Reply = Ack | Status | Counts
+Message = Request | Beat | Reply | Ready | Happened | Over | Ending
+
+_EVENTS: Final[dict[str, Callable[..., Event]]] = {kind.__name__: kind for kind in (Up, ParametersChanged, AdminDown)}
+
+
+def _path(value: list[Any]) -> SessionPath:
+    peer, local, interface, multihop = value
+    return SessionPath(bytes.fromhex(peer), bytes.fromhex(local), int(interface), bool(multihop))
+
+
+def _key(value: list[Any] | None) -> Key | None:
+    return None if value is None else Key(int(value[0]), bytes.fromhex(value[1]), meticulous=bool(value[2]))
+
+
+def _settings(value: list[Any]) -> Settings:
+    transmit, receive, multiplier, passive, ttl, key, former = value
+    return Settings(transmit, receive, multiplier, passive, ttl, _key(key), tuple(map(_key, former)))
+
+
+def _event(value: list[Any]) -> Event:
+    name, *fields = value
+    if name == Down.__name__:
+        diagnostic, remote = fields
+        return Down(Diagnostic(diagnostic), int(remote))
+    return _EVENTS[name](*map(int, fields))
+
+
+_READERS: Final[dict[type[Message], tuple[Callable[[Any], Any], ...]]] = {
+    Add: (int, int, _path, _settings),
+    Change: (int, int, _settings),
+    Stop: (int, int),
+    AskStatus: (int, int),
+    AskCounts: (int,),
+    Beat: (),
+    Ready: (),
+    Ack: (int, int, str),
+    Status: (int, dict, dict),
+    Counts: (int, dict),
+    Happened: (int, _event),
+    Over: (int,),
+    Ending: (str,),
+}
+_KINDS: Final = {kind.__name__: kind for kind in _READERS}
+
+
+def _plain(value: object) -> Any:
+    """Return a field as JSON has it."""
+    match value:
+        case SessionPath(peer, local, interface, multihop):
+            return [peer.hex(), local.hex(), interface, multihop]
+        case Settings():
+            timers = [value.transmit_interval, value.receive_interval, value.detect_multiplier]
+            return [*timers, value.passive, value.minimum_ttl, _plain(value.key), [_plain(key) for key in value.former]]
+        case Key():
+            return [value.identifier, value.secret.hex(), value.meticulous]
+        case Up() | ParametersChanged() | Down() | AdminDown():
+            return [type(value).__name__, *value]
+    return value
+
+
+def encode(message: Message) -> bytes:
+    """Return the message as bytes."""
+    return json.dumps([type(message).__name__, *map(_plain, message)], separators=(",", ":")).encode()
+
+
+def decode(data: bytes) -> Message:
+    """Read one message; ValueError where it is none."""
+    try:
+        name, *values = json.loads(data)
+        kind = _KINDS[name]
+        return kind(*(read(value) for read, value in zip(_READERS[kind], values, strict=True)))
+    except (TypeError, KeyError, ValueError, AttributeError, RecursionError, SettingError):
+        raise ValueError(f"{len(data)} octets that are not a message") from None

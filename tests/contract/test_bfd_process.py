@@ -1,0 +1,155 @@
+"""What the process of its own is for: a program that stands still, hangs or is killed, and a process that dies."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+
+from netlb.bfd.adapter.bfd import Bfd, Peer
+from netlb.bfd.events import AdminDown, Down, Event, Up
+from netlb.bfd.packet import Key, State
+from netlb.bfd.sessions import SessionPath
+from netlb.bfd.settings import Settings
+from netlb.testing.lab import requirements
+from netlb.testing.lab.namespaces import inside
+from tests.support.bfd_pair import PATIENCE, SLOW, Pair, epoll_loop, until, workers
+
+MISSING = requirements()
+pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(MISSING), reason="; ".join(MISSING))]
+
+PEER = Peer(ip_address("192.0.0.2"), "n0")
+SECOND = Settings(transmit_interval=100_000, receive_interval=100_000, detect_multiplier=10)
+
+
+def path() -> SessionPath:
+    """The stranger's end."""
+    ours, theirs = ip_address("192.0.0.1").packed, ip_address("192.0.0.2").packed
+    return SessionPath(ours, theirs, socket.if_nametoindex("f0"), multihop=False)
+
+
+def stand_still(seconds: float) -> None:
+    """Keep the event loop from turning, which is what is tried here: no condition could be waited for."""
+    time.sleep(seconds)
+
+
+def kinds(events: list[Event]) -> list[type[Event]]:
+    return [type(event) for event in events if isinstance(event, Up | Down | AdminDown)]
+
+
+def test_a_loop_that_stands_still_for_longer_than_the_detection_time_is_alive(pair: Pair) -> None:
+    async def play(bfd: Bfd, events: list[tuple[Peer, Event]]) -> None:
+        bfd.add(PEER, SECOND)
+        await until(lambda: events and theirs, "up")
+        received = bfd.status(PEER).received
+        stand_still(3.0)
+        assert bfd.status(PEER).received > received
+        assert [[Up], [Up]] == [kinds(theirs), kinds([event for _, event in events])]
+
+    with epoll_loop(pair, path, SECOND) as theirs:
+        pair.run(play)
+
+
+def test_a_loop_that_hangs_leaves_and_returns(pair: Pair) -> None:
+    problems: list[str] = []
+
+    async def play(bfd: Bfd, events: list[tuple[Peer, Event]]) -> None:
+        bfd.add(PEER, SLOW)
+        await until(lambda: events and theirs, "up")
+        deadline = time.monotonic() + PATIENCE
+        while Down not in kinds(theirs):
+            assert time.monotonic() < deadline, "the peer was never told"
+            stand_still(0.05)
+        await until(lambda: [Up, Down, Up] == kinds(theirs), "up again")
+        await until(lambda: [Up, Up] == kinds([event for _, event in events]), "and told so, with no failure")
+        assert ["the program's event loop stood still for more than 1 s"] == problems
+
+    with epoll_loop(pair, path, SLOW) as theirs:
+        pair.run(play, on_problem=problems.append, patience=1.0)
+
+
+@pytest.mark.parametrize("key", [None, Key(1, b"a secret")], ids=["plain", "authenticated"])
+def test_a_process_that_dies_is_replaced(pair: Pair, key: Key | None) -> None:
+    settings, problems = replace(SECOND, key=key), list[str]()
+
+    async def play(bfd: Bfd, events: list[tuple[Peer, Event]]) -> None:
+        bfd.add(PEER, settings)
+        await until(lambda: events and theirs, "up")
+        (first,) = workers()
+        os.kill(first, signal.SIGKILL)
+        await until(lambda: problems, "its end is told")
+        assert (State.DOWN, 0, {}) == (bfd.status(PEER).state, bfd.status(PEER).local_discriminator, bfd.counts())
+        bfd.change(PEER, replace(settings, detect_multiplier=20))
+        await until(lambda: [Up, Up] == kinds([event for _, event in events]), "up again, with no failure")
+        await until(lambda: kinds(theirs)[-1:] == [Up], "over there too")
+        assert ["ended with SIGKILL"] == problems
+        assert [first] != workers()
+        await until(lambda: 2_000_000 == getattr(theirs[-1], "detection_time", 0), "with the settings of now")
+
+    with epoll_loop(pair, path, settings) as theirs:
+        pair.run(play, on_problem=problems.append)
+    assert [] == workers()
+
+
+def test_a_peer_that_dies_with_the_process_is_given_up(pair: Pair) -> None:
+    async def play(bfd: Bfd, events: list[tuple[Peer, Event]]) -> None:
+        with epoll_loop(pair, path, SLOW) as theirs:
+            bfd.add(PEER, SLOW)
+            await until(lambda: events and theirs, "up")
+            (first,) = workers()
+            os.kill(first, signal.SIGSTOP)
+        os.kill(first, signal.SIGKILL)
+        await until(lambda: [Up, Down] == kinds([event for _, event in events]), "it is told")
+        assert {PEER} == bfd.peers()
+
+    pair.run(play)
+
+
+def test_a_removal_ends_with_the_process(pair: Pair) -> None:
+    async def play(bfd: Bfd, events: list[tuple[Peer, Event]]) -> None:
+        bfd.add(PEER, SLOW)
+        await until(lambda: events, "up")
+        (first,) = workers()
+        os.kill(first, signal.SIGKILL)
+        await bfd.remove(PEER)
+        bfd.add(PEER, SLOW)
+        await until(lambda: [Up, Up] == kinds([event for _, event in events]), "another session")
+
+    with epoll_loop(pair, path, SECOND):
+        pair.run(play)
+
+
+PROGRAM = """
+import asyncio
+from ipaddress import ip_address
+from netlb.bfd.adapter.bfd import Bfd, Peer
+from netlb.bfd.settings import Settings
+
+async def main():
+    async with Bfd() as bfd:
+        bfd.add(Peer(ip_address("192.0.0.2"), "n0"), Settings(50_000, 50_000, 200))
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+def test_the_peers_of_a_program_that_is_killed_are_told_at_once(pair: Pair) -> None:
+    program = inside(pair.node, lambda: subprocess.Popen([sys.executable, "-c", PROGRAM]))
+    try:
+        with epoll_loop(pair, path, SLOW) as theirs:
+            deadline = time.monotonic() + PATIENCE
+            while (found := kinds(theirs)) != [Up, Down]:
+                assert time.monotonic() < deadline, found
+                if found and program.poll() is None:
+                    program.kill()
+                    program.wait()
+                time.sleep(0.01)  # the stranger's thread goes on meanwhile
+    finally:
+        program.kill()
+        program.wait()

@@ -1,0 +1,137 @@
+"""What a speaker makes of what BFD tells it, and of what cannot be watched."""
+
+import asyncio
+import errno
+from collections.abc import Callable, Coroutine
+from typing import Any, cast
+
+from structlog.testing import CapturingLogger
+
+from netlb.bfd.adapter.bfd import Bfd, Peer
+from netlb.bfd.events import AdminDown, Event, Up
+from netlb.bfd.settings import Settings
+from netlb.errors import DataplaneError
+from netlb.net import parse_address
+from netlb.plan.segment import Watched
+from netlb.plan.timers import SEGMENT_TIMERS
+from netlb_speaker.liveness import Liveness
+from tests.support.waiting import becomes
+
+ADDRESS = parse_address("192.0.2.2")
+OTHER = {"other": Watched(ADDRESS, SEGMENT_TIMERS)}
+UP = Up(100_000, 300_000)
+
+
+class Scripted:
+    """Takes the place of Bfd: refuses as it is told, and lets the test say what happens."""
+
+    def __init__(self) -> None:
+        self.refuses = 0
+        """errno, or 0."""
+        self.refused = 0
+        self.settings: dict[Peer, Settings] = {}
+        self._hear: Callable[[Peer, Event], None] = lambda _peer, _event: None
+
+    def add(self, peer: Peer, settings: Settings, on_event: Callable[[Peer, Event], None]) -> None:
+        if self.refuses:
+            self.refused += 1
+            raise DataplaneError(f"BFD with {peer}", self.refuses)
+        self.settings[peer], self._hear = settings, on_event
+
+    def change(self, peer: Peer, settings: Settings) -> None:
+        self.settings[peer] = settings
+
+    async def remove(self, peer: Peer) -> None:
+        del self.settings[peer]
+
+    def counts(self) -> dict[str, int]:
+        return {}
+
+    def happens(self, event: Event) -> None:
+        self._hear(Peer(ADDRESS), event)
+
+
+class Rig:
+    def __init__(self, grace: float) -> None:
+        self.bfd, self.log = Scripted(), CapturingLogger()
+        self.returns = 0
+        self.liveness = Liveness(self.log, lambda: None, self._returned, lambda: None, keyring=None, grace=grace)
+        self.liveness.begin(cast(Bfd, self.bfd))
+
+    def _returned(self) -> None:
+        self.returns += 1
+
+
+def play(scene: Callable[[Rig], Coroutine[Any, Any, None]], grace: float = 60.0) -> None:
+    async def main() -> None:
+        rig = Rig(grace)
+        attending = asyncio.create_task(rig.liveness.attend())
+        try:
+            await scene(rig)
+        finally:
+            attending.cancel()
+            await asyncio.gather(attending, return_exceptions=True)
+
+    asyncio.run(main())
+
+
+def test_our_own_trouble_says_nothing_of_a_node_and_is_tried_again() -> None:
+    async def scene(rig: Rig) -> None:
+        rig.bfd.refuses = errno.EADDRINUSE
+        rig.liveness.watch(OTHER)
+        rig.liveness.watch(OTHER)
+        assert [1, False, frozenset()] == [len(rig.log.calls), rig.liveness.settled, rig.liveness.dead]
+        [note] = rig.liveness.notes()
+        assert note.startswith("node other is not watched: BFD with 192.0.2.2: EADDRINUSE")
+        await becomes(lambda: rig.bfd.refused > 2)
+        assert (False, frozenset()) == (rig.liveness.settled, rig.liveness.dead)
+        rig.bfd.refuses = 0
+        await becomes(lambda: Peer(ADDRESS) in rig.bfd.settings)
+        rig.bfd.happens(UP)
+        assert ([], True, {"other": "alive"}) == (
+            rig.liveness.notes(),
+            rig.liveness.settled,
+            rig.liveness.states(),
+        )
+
+    play(scene, grace=0.01)
+
+
+def test_a_node_to_which_there_is_no_way_is_dead_after_a_while_and_alive_when_it_is_heard() -> None:
+    async def scene(rig: Rig) -> None:
+        rig.bfd.refuses = errno.ENETUNREACH
+        rig.liveness.watch(OTHER)
+        assert not rig.liveness.settled
+        await becomes(lambda: rig.liveness.settled)
+        assert frozenset({"other"}) == rig.liveness.dead
+        rig.bfd.refuses = 0
+        await becomes(lambda: Peer(ADDRESS) in rig.bfd.settings)
+        assert frozenset({"other"}) == rig.liveness.dead
+        rig.bfd.happens(UP)
+        assert (frozenset(), 1) == (rig.liveness.dead, rig.returns)
+
+    play(scene, grace=0.01)
+
+
+def test_a_node_that_is_not_wanted_any_more_is_not_spoken_of() -> None:
+    async def scene(rig: Rig) -> None:
+        rig.bfd.refuses = errno.ENETUNREACH
+        rig.liveness.watch(OTHER)
+        await becomes(lambda: bool(rig.liveness.dead))
+        rig.liveness.watch({})
+        assert ([], frozenset(), True) == (rig.liveness.notes(), rig.liveness.dead, rig.liveness.settled)
+
+    play(scene, grace=0.01)
+
+
+def test_only_who_was_dead_returns() -> None:
+    async def scene(rig: Rig) -> None:
+        rig.liveness.watch(OTHER)
+        rig.bfd.happens(UP)
+        assert 0 == rig.returns
+        rig.bfd.happens(AdminDown())
+        assert frozenset({"other"}) == rig.liveness.dead
+        rig.bfd.happens(UP)
+        assert (1, frozenset()) == (rig.returns, rig.liveness.dead)
+
+    play(scene)
