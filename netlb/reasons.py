@@ -7,7 +7,17 @@ string elsewhere. This module imports nothing but the standard library: the resp
 
 from enum import StrEnum
 
-__all__ = ["Apart", "BfdVerdict", "BgpRefusal", "FrameVerdict", "Idle", "ManifestProblem", "Refusal", "Silence"]
+__all__ = [
+    "Apart",
+    "BfdVerdict",
+    "BgpRefusal",
+    "EventReason",
+    "FrameVerdict",
+    "Idle",
+    "ManifestProblem",
+    "Refusal",
+    "Silence",
+]
 
 
 class ManifestProblem(StrEnum):
@@ -133,6 +143,21 @@ class Silence(StrEnum):
     """Another station has the address (RFC 5227 section 2.1, RFC 4862 section 5.4); it is probed again every minute."""
     ANNOUNCE_FAILED = "AnnounceFailed"
     """This node owns the address and could not be made to answer for it; it is tried again."""
+
+
+class EventReason(StrEnum):
+    """What an Event beside a Service is about; where MetalLB has one for the same, by its name."""
+
+    IP_ALLOCATED = "IPAllocated"
+    """The Service was given addresses, or others than before."""
+    IP_RELEASED = "IPReleased"
+    """The Service lost its addresses."""
+    ALLOCATION_FAILED = "AllocationFailed"
+    """What the Service asks for was refused; the Event's note names the reason."""
+    NODE_ASSIGNED = "nodeAssigned"
+    """A node announces the Service's addresses from now on."""
+    ANNOUNCE_FAILED = "announceFailed"
+    """A node owns an address of the Service and cannot announce it; the Event's note names the reason."""
 
 
 class BgpRefusal(StrEnum):

@@ -6,14 +6,23 @@ import click
 
 from netlb import __version__
 from netlb.api.intake import Intake
-from netlb.api.snapshot import EVERYTHING, Serving
+from netlb.api.snapshot import EVERYTHING, Serving, Snapshot
 from netlb.plan import plan_cluster, render_cluster
 from netlb.runtime.app import reporting, run
-from netlb.runtime.config import CommonSettings, common_options, one_of, option, parse_choice
+from netlb.runtime.config import (
+    CommonSettings,
+    Switch,
+    common_options,
+    one_of,
+    option,
+    parse_choice,
+    parse_switch,
+)
 from netlb.runtime.log import configure
 from netlb.source.directory import read_once
-from netlb.source.tree import status_directory
-from netlb_controller.wiring import NAME, Classless, ControllerSettings, build
+from netlb.source.tree import chosen_directory
+from netlb_controller.settings import Classless, ControllerSettings
+from netlb_controller.wiring import NAME, build
 
 __all__ = ["main"]
 
@@ -21,6 +30,7 @@ __all__ = ["main"]
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @common_options(http="off")
 @option("--status-dir", "Where status is written; beside the manifests, as PATH.status, if not set.", metavar="PATH")
+@option("--leader-election", "With kube: elect one of several controllers.", metavar="WORD", default=Switch.ON.value)
 @option("--load-balancer-class", "Further loadBalancerClasses to serve, with commas.", metavar="NAMES", default="")
 @option("--classless", one_of(Classless), metavar="WORD", default=Classless.SERVE.value)
 @option("--installation", "This cluster's name at the sources of pools.", metavar="NAME", default="default")
@@ -29,6 +39,7 @@ __all__ = ["main"]
 def main(
     *,
     status_dir: str | None,
+    leader_election: str,
     load_balancer_class: str,
     classless: str,
     installation: str,
@@ -41,7 +52,8 @@ def main(
         more = frozenset(filter(None, (name.strip() for name in load_balancer_class.split(","))))
         settings = ControllerSettings(
             common=shared,
-            status_dir=status_directory(shared.source.path, status_dir),
+            status_dir=chosen_directory(shared.directory, status_dir),
+            elects=parse_switch("--leader-election", leader_election),
             installation=installation,
             serving=Serving(
                 classes=EVERYTHING.classes | more,
@@ -49,12 +61,21 @@ def main(
             ),
         )
         if print_plan:
-            intake = Intake(shared.compatibility, settings.serving)
-            snapshot = read_once(shared.source.path, settings.status_dir, intake)
-            click.echo(render_cluster(plan_cluster(snapshot)), nl=False)
+            click.echo(render_cluster(plan_cluster(_snapshot(settings))), nl=False)
             return
     configure(shared.log_level, shared.log_format)
     raise SystemExit(run(build(settings)))
+
+
+def _snapshot(settings: ControllerSettings) -> Snapshot:
+    """Return what is in force now, and who holds what."""
+    common = settings.common
+    intake = Intake(common.compatibility, settings.serving)
+    if common.directory is not None and settings.status_dir is not None:
+        return read_once(common.directory, settings.status_dir, intake)
+    from netlb_controller.cluster import read_cluster  # noqa: PLC0415 - lightkube is for those who need it
+
+    return read_cluster(settings, intake)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,14 @@
 
 import os
 import socket
+from pathlib import Path
 from typing import Any
 
 import click
 
 from netlb import __version__
 from netlb.api.intake import Intake
+from netlb.api.snapshot import Snapshot
 from netlb.bfd.adapter.keyfile import read_key
 from netlb.plan import plan_node, render_node
 from netlb.plan.bgp import BgpPlan, plan_bgp
@@ -15,7 +17,7 @@ from netlb.runtime.app import reporting, run
 from netlb.runtime.config import CommonSettings, common_options, option, parse_choice
 from netlb.runtime.log import configure
 from netlb.source.directory import DirectorySource
-from netlb.source.tree import status_directory
+from netlb.source.tree import chosen_directory
 from netlb_speaker.keyring import KEY_OPTION
 from netlb_speaker.wiring import (
     NAME,
@@ -80,6 +82,7 @@ __all__ = ["main"]
     metavar="WORD",
     default="sole",
 )
+@option("--state-dir", "With kube: where what was last heard is kept; nowhere if not set.", metavar="PATH")
 @option("--gobgp-dir", "Where our own gobgpd has its socket; /run/netlb/bgp-NODE if not set.", metavar="PATH")
 @click.option(
     "--withdraw-not-ready",
@@ -103,7 +106,11 @@ def main(
     gobgp: str,
     gobgp_tenancy: str,
     gobgp_dir: str | None,
+<<<<<<< HEAD
     withdraw_not_ready: bool,
+=======
+    state_dir: str | None,
+>>>>>>> main
     print_plan: bool,
     **common: Any,
 ) -> None:
@@ -115,7 +122,7 @@ def main(
         node = node_name or os.environ.get("NODE_NAME") or socket.gethostname()
         settings = SpeakerSettings(
             common=shared,
-            status_dir=status_directory(shared.source.path, status_dir),
+            status_dir=chosen_directory(shared.directory, status_dir),
             node=node,
             interfaces=interfaces,
             conflict_detection=parse_choice("--conflict-detection", ConflictDetection, conflict_detection),
@@ -123,6 +130,7 @@ def main(
             bfd_key_file=parse_key_file(bfd_key_file, unauthenticated, watching),
             bfd_unauthenticated=unauthenticated,
             gobgp=parse_gobgp(gobgp, gobgp_tenancy, gobgp_dir or f"/run/netlb/bgp-{node}"),
+<<<<<<< HEAD
             withdraw_not_ready=withdraw_not_ready,
         )
         if print_plan:
@@ -131,11 +139,31 @@ def main(
             snapshot = source.read()
             routing = plan_bgp(snapshot, node, ready_only=withdraw_not_ready) if settings.gobgp else BgpPlan(node)
             click.echo(render_node(plan_node(snapshot, node, ready_only=withdraw_not_ready), routing), nl=False)
+=======
+            state_dir=Path(state_dir) if state_dir else None,
+        )
+        if print_plan:
+            snapshot = _snapshot(settings)
+            routing = plan_bgp(snapshot, node) if settings.gobgp else BgpPlan(node)
+            click.echo(render_node(plan_node(snapshot, node), routing), nl=False)
+>>>>>>> main
             return
         if settings.bfd_key_file is not None:
             read_key(settings.bfd_key_file, KEY_OPTION)  # before anything is begun; it is followed from then on
     configure(shared.log_level, shared.log_format)
     raise SystemExit(run(build(settings)))
+
+
+def _snapshot(settings: SpeakerSettings) -> Snapshot:
+    """Return what is in force now, and who holds what."""
+    common = settings.common
+    if common.directory is not None and settings.status_dir is not None:
+        source = DirectorySource(common.directory, settings.status_dir / "services", Intake(common.compatibility))
+        source.require()
+        return source.read()
+    from netlb_speaker.cluster import read_cluster  # noqa: PLC0415 - lightkube is for those who need it
+
+    return read_cluster(common)
 
 
 if __name__ == "__main__":
