@@ -106,11 +106,8 @@ def main(
     gobgp: str,
     gobgp_tenancy: str,
     gobgp_dir: str | None,
-<<<<<<< HEAD
     withdraw_not_ready: bool,
-=======
     state_dir: str | None,
->>>>>>> main
     print_plan: bool,
     **common: Any,
 ) -> None:
@@ -130,23 +127,13 @@ def main(
             bfd_key_file=parse_key_file(bfd_key_file, unauthenticated, watching),
             bfd_unauthenticated=unauthenticated,
             gobgp=parse_gobgp(gobgp, gobgp_tenancy, gobgp_dir or f"/run/netlb/bgp-{node}"),
-<<<<<<< HEAD
             withdraw_not_ready=withdraw_not_ready,
-        )
-        if print_plan:
-            source = DirectorySource(shared.source.path, settings.status_dir / "services", Intake(shared.compatibility))
-            source.require()
-            snapshot = source.read()
-            routing = plan_bgp(snapshot, node, ready_only=withdraw_not_ready) if settings.gobgp else BgpPlan(node)
-            click.echo(render_node(plan_node(snapshot, node, ready_only=withdraw_not_ready), routing), nl=False)
-=======
             state_dir=Path(state_dir) if state_dir else None,
         )
         if print_plan:
             snapshot = _snapshot(settings)
-            routing = plan_bgp(snapshot, node) if settings.gobgp else BgpPlan(node)
-            click.echo(render_node(plan_node(snapshot, node), routing), nl=False)
->>>>>>> main
+            routing = plan_bgp(snapshot, node, ready_only=withdraw_not_ready) if settings.gobgp else BgpPlan(node)
+            click.echo(render_node(plan_node(snapshot, node, ready_only=withdraw_not_ready), routing), nl=False)
             return
         if settings.bfd_key_file is not None:
             read_key(settings.bfd_key_file, KEY_OPTION)  # before anything is begun; it is followed from then on

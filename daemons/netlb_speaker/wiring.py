@@ -76,13 +76,10 @@ class SpeakerSettings:
     bfd_unauthenticated: Unauthenticated = Unauthenticated.REFUSE
     gobgp: GobgpSettings | None = None
     """None: no BGP."""
-<<<<<<< HEAD
     withdraw_not_ready: bool = False
     """Whether nodes whose condition Ready is not True announce nothing."""
-=======
     state_dir: Path | None = None
     """Of a cluster: where what was heard is kept; None: nowhere."""
->>>>>>> main
 
 
 def parse_key_file(path: str | None, unauthenticated: Unauthenticated, liveness: LivenessMode) -> Path | None:
