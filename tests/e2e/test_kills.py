@@ -35,7 +35,7 @@ SECOND = 14
 """BFD packets that a node sends within a second at most: as jitter may shorten each interval by a quarter."""
 ON_SEGMENT = ("192.168.122.90", "192.168.122.91", "192.168.122.92", "fd00:122::90", "fd00:122::91", "fd00:122::92")
 ROUTED = ("203.0.113.10/32", "2001:db8:cafe::10/128")
-WINDOW = 0.15
+WINDOW = 0.1
 PATIENCE = 60.0
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
@@ -103,16 +103,16 @@ class Site:
         return up and ["alive"] * (len(self.nodes) - 1) == others
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """Everything runs, and is not as planned yet."""
     needs([*requirements(), *without_gobgpd(), *missing_frr("bgpd", "bfdd")])
-    folder = tmp_path_factory.mktemp("kills")
-    (folder / "site").mkdir()
+    (tmp_path / "site").mkdir()
     with (
         Lab(nodes=3, clients=1, routers=1, pods_per_node=0, name="kills") as lab,
         frr_router(lab.routers["router-1"], bfd=True) as router,
     ):
-        cluster = Cluster(folder / "site", lab)
+        cluster = Cluster(tmp_path / "site", lab)
         cluster.write_nodes(watched=True)
         tor = {
             "myASN": NODES_ASN,
@@ -137,7 +137,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         far = service("far", annotations="{netlb.io/pool: routed}", **dual)
         cluster.write("far.yaml", far, slice_of("far", *lab.nodes))
         router.peer_with(*(neighbor(host, bfd=INTERVAL, hold_time=90) for host in lab.nodes.values()))
-        site = Site(cluster, router, folder)
+        site = Site(cluster, router, tmp_path)
         try:
             cluster.await_ready(cluster.controller())
             for name in lab.nodes:
@@ -149,15 +149,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             cluster.show_logs()
 
 
-def kill_speaker(site: Site, name: str) -> Callable[[], None]:
-    site.speakers[name].kill()
-    site.speakers[name].http.unlink()
-    return partial(site.start, name)
-
-
 def kill_gobgpd(site: Site, name: str) -> Callable[[], None]:
+    """The speaker is there, and starts another one."""
     os.kill(site.gobgpd(name), signal.SIGKILL)
-    return lambda: None  # the speaker starts another one
+    return lambda: None
 
 
 def pull_cable(site: Site, name: str) -> Callable[[], None]:
@@ -171,41 +166,54 @@ def lose_frames(site: Site, name: str) -> Callable[[], None]:
     return partial(site.cluster.lab.mend, site.nodes[name])
 
 
+def kill_speaker(site: Site, name: str) -> Callable[[], None]:
+    site.speakers[name].kill()
+    site.speakers[name].http.unlink()
+    return partial(site.start, name)
+
+
 FAULTS = {
-    "a killed speaker": [kill_speaker],
-    "a killed gobgpd": [kill_gobgpd],
-    "a cut link": [pull_cable, lose_frames],
+    # A speaker that loses one gobgpd after another waits ever longer before the next one: let it be killed in between.
+    "gobgpd killed": (kill_gobgpd, kill_gobgpd),
+    "link cut": (pull_cable, lose_frames),
+    "speaker killed": (kill_speaker, kill_speaker),
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_nobody_is_sent_to_the_dead(site: Site, fault: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nobody_is_sent_to_the_dead(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     """The second that this may take is told by what a living node sends meanwhile: a busy machine delays that as well."""
-    times: list[float] = []
-    packets: list[int] = []
+    seconds: dict[str, list[float]] = {fault: [] for fault in FAULTS}
+    packets: dict[str, list[int]] = {fault: [] for fault in FAULTS}
     with RouteWatch(site.router.host, ROUTED) as watch:
         site.await_all(watch)
         for turn in range(ROUNDS):
-            dead = sorted(site.nodes)[turn % len(site.nodes)]
-            alive = [name for name in site.nodes if name != dead]
-            act = FAULTS[fault][turn % len(FAULTS[fault])]
-            failures = site.failures(alive)
-            mark, begun = watch.mark(), time.monotonic()
-            recover = act(site, dead)
-            gone, sent = await_gone(watch, mark, site, dead)
-            times.append(gone - begun)
-            packets.append(sent)
-            answering = site.nodes if act is kill_gobgpd else alive
-            eventually(partial(answered, site, answering), "each address has one owner who lives", PATIENCE)
-            assert act is kill_gobgpd or not site.ends(dead) & frozenset().union(*watch.now().values())
-            recover()
-            site.await_all(watch)
-            if failures == site.failures(alive):  # or the router was too busy to hear the living
-                assert [] == [change for change in changes(watch, mark) if not change.hops - site.ends(dead)]
+            for number, (fault, acts) in enumerate(FAULTS.items()):
+                # Each fault comes to each node in turn, and two faults in a row never to the same one.
+                dead = sorted(site.nodes)[(turn + number) % len(site.nodes)]
+                took, sent = lose(site, watch, dead, acts[turn % len(acts)])
+                seconds[fault].append(took)
+                packets[fault].append(sent)
     with capsys.disabled():
-        print(f"\n{fault}, {ROUNDS} times: traffic went there for {median(times):.3f} s, at most {max(times):.3f} s,")
-        print(f"which is up to {max(packets)} BFD packets of a living node")
-    assert max(packets) <= SECOND
+        for fault, times in seconds.items():
+            print(f"\n{fault} {ROUNDS} times: traffic went there for {median(times):.3f} s, at most {max(times):.3f} s")
+            print(f"  while a living node sent at most {max(packets[fault])} BFD packets")
+    assert {fault: max(sent) for fault, sent in packets.items() if max(sent) > SECOND} == {}
+
+
+def lose(site: Site, watch: RouteWatch, dead: str, act: Callable[[Site, str], Callable[[], None]]) -> tuple[float, int]:
+    """Lose a node and have it back; return for how long traffic went there, in seconds and as `await_gone` counts."""
+    alive = [name for name in site.nodes if name != dead]
+    failures, mark, begun = site.failures(alive), watch.mark(), time.monotonic()
+    recover = act(site, dead)
+    gone, sent = await_gone(watch, mark, site, dead)
+    answering = site.nodes if act is kill_gobgpd else alive
+    eventually(partial(answered, site, answering), "each address has one owner who lives", PATIENCE)
+    assert act is kill_gobgpd or not site.ends(dead) & frozenset().union(*watch.now().values())
+    recover()
+    site.await_all(watch)
+    if failures == site.failures(alive):  # or the router was too busy to hear the living
+        assert [] == [change for change in changes(watch, mark) if not change.hops - site.ends(dead)]
+    return gone - begun, sent
 
 
 def await_gone(watch: RouteWatch, mark: int, site: Site, dead: str) -> tuple[float, int]:
