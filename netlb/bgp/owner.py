@@ -42,6 +42,11 @@ class Owner:
         """How the names of our policies and sets begin; what they match carries our AS number."""
         return f"netlb:{self.instance}:{self.asn}:"
 
+    @property
+    def import_name(self) -> str:
+        """What our import policy is called; it is like no name of an export policy."""
+        return f"netlb:{self.instance}:import"
+
     def owns_path(self, neighbor_ip: str, communities: frozenset[LargeCommunity]) -> bool:
         """Whether a path is ours: it carries the mark, and did not come back from a router."""
         return is_local(neighbor_ip) and self.community in communities

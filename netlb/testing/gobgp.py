@@ -20,7 +20,7 @@ from netlb.bgp.dialect import V3, V4, Dialect
 from netlb.bgp.messages import Message, message
 from netlb.bgp.peers import SessionState
 from netlb.testing import gobgp_policies
-from netlb.testing.gobgp_policies import Policies, RefusedError
+from netlb.testing.gobgp_policies import LOCAL, Policies, RefusedError
 
 __all__ = ["FakeGobgpd"]
 
@@ -70,7 +70,7 @@ class FakeGobgpd:
         self._groups: dict[str, Message] = {}
         self._dynamic: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self._table: dict[tuple[int, str, str], Message] = {}
-        self._exports = Policies(self._dialect)
+        self._policies = Policies(self._dialect)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -154,7 +154,7 @@ class FakeGobgpd:
         return answer
 
     def _method(self, name: str) -> Any:
-        return getattr(self._exports, name) if name in gobgp_policies.CALLS else getattr(self, f"_do_{name}")
+        return getattr(self._policies, name) if name in gobgp_policies.CALLS else getattr(self, f"_do_{name}")
 
     async def _arrives(self, name: str) -> None:
         await self._thawed.wait()
@@ -212,7 +212,7 @@ class FakeGobgpd:
             if path.is_withdraw:
                 if self._table.pop(key, None) is not None:
                     self._tell_path(path)
-            elif not self.rejects_imports and self._table.get(key) != path:
+            elif not self.rejects_imports and self._policies.admits(LOCAL) and self._table.get(key) != path:
                 self._table[key] = path
                 self._tell_path(path)
 
@@ -246,7 +246,7 @@ class FakeGobgpd:
         if peer is None:
             raise RefusedError(f"neighbor that has {address} doesn't exist")
         found = dict(filter(None, map(self._dialect.unwrap_attribute, path.pattrs)))
-        attributes = self._exports.exported(address, found)
+        attributes = self._policies.exported(address, found)
         if attributes is None or afi not in [each.config.family.afi for each in peer.afi_safis]:
             return None
         if peer.conf.peer_asn != peer.conf.local_asn:

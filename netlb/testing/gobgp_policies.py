@@ -1,4 +1,4 @@
-"""The export policies of the gobgpd in memory: sets, policies, their order, and what becomes of a path."""
+"""The policies of the gobgpd in memory: sets, policies, their order, and what becomes of a path."""
 
 import re
 from collections.abc import Iterable
@@ -7,15 +7,18 @@ from typing import Final
 
 from netlb.bgp.dialect import Dialect
 from netlb.bgp.exports import EXPORT, GLOBAL_TABLE, set_types
+from netlb.bgp.imports import IMPORT
 from netlb.bgp.messages import Message, message
 
-__all__ = ["CALLS", "STREAMS", "UNARY", "Policies", "RefusedError"]
+__all__ = ["CALLS", "LOCAL", "STREAMS", "UNARY", "Policies", "RefusedError"]
 
-UNARY: Final = ("AddDefinedSet", "DeleteDefinedSet", "AddPolicy", "DeletePolicy", "SetPolicyAssignment")
+UNARY: Final = ("AddDefinedSet", "DeleteDefinedSet", "AddPolicy", "DeletePolicy", "SetPolicyAssignment", "ResetPeer")
 STREAMS: Final = ("ListDefinedSet", "ListPolicy", "ListPolicyAssignment")
 CALLS: Final = frozenset({*UNARY, *STREAMS})
 """What is answered here, each call by a method of its name that takes the request."""
 
+LOCAL: Final = 3
+"""The type of a route that came from no neighbour."""
 _ACCEPT, _REJECT = 1, 2
 _ADD, _REMOVE = 0, 1  # above the dialect's first
 
@@ -36,7 +39,7 @@ class Policies:
         self._neighbors, self._communities = set_types(dialect)
         self._sets: dict[tuple[int, str], list[str]] = {}
         self._policies: dict[str, Message] = {}
-        self._assigned: list[str] = []
+        self._assigned: dict[int, list[str]] = {IMPORT: [], EXPORT: []}
 
     def AddDefinedSet(self, request: Message) -> None:  # noqa: N802 - the call's name
         wanted = request.defined_set
@@ -85,17 +88,17 @@ class Policies:
         name = request.policy.name
         if name not in self._policies:
             raise RefusedError(f"not found policy: {name}")
-        if name in self._assigned:
+        if any(name in assigned for assigned in self._assigned.values()):
             raise RefusedError(f"can't delete. policy {name} is in use")
         del self._policies[name]
 
     def ListPolicy(self, _: Message) -> Iterable[Message]:  # noqa: N802
         return [message("ListPolicyResponse")(policy=policy) for policy in self._policies.values()]
 
-    def ListPolicyAssignment(self, _: Message) -> Iterable[Message]:  # noqa: N802
-        policies = [self._policies[name] for name in self._assigned]
+    def ListPolicyAssignment(self, request: Message) -> Iterable[Message]:  # noqa: N802
+        policies = [self._policies[name] for name in self._assigned[request.direction]]
         found = message("PolicyAssignment")(
-            name=GLOBAL_TABLE, direction=EXPORT, policies=policies, default_action=_ACCEPT
+            name=GLOBAL_TABLE, direction=request.direction, policies=policies, default_action=_ACCEPT
         )
         return [message("ListPolicyAssignmentResponse")(assignment=found)]
 
@@ -106,11 +109,24 @@ class Policies:
                 raise RefusedError(f"not found policy {name}")
             if names.count(name) > 1:
                 raise RefusedError(f"duplicated policy {name}")
-        self._assigned = names
+        self._assigned[request.assignment.direction] = names
+
+    def ResetPeer(self, request: Message) -> None:  # noqa: N802
+        """Ask import policies again; of what peers sent there is nothing here."""
+        if not request.soft or request.direction != self._dialect.first or request.address != "all":
+            raise RefusedError("the gobgpd in memory only asks import policies again, for all peers", "UNIMPLEMENTED")
+
+    def admits(self, route_type: int) -> bool:
+        """Whether a path of a type comes into the table."""
+        for name in self._assigned[IMPORT]:
+            for statement in self._policies[name].statements:
+                if statement.conditions.route_type in (0, route_type) and statement.actions.route_action:
+                    return bool(statement.actions.route_action == _ACCEPT)
+        return True
 
     def exported(self, neighbor: str, attributes: dict[str, Message]) -> dict[str, Message] | None:
         """Return the attributes with which a path goes to a peer; None: it does not."""
-        for name in self._assigned:
+        for name in self._assigned[EXPORT]:
             for statement in self._policies[name].statements:
                 if self._matches(statement.conditions, neighbor, attributes):
                     attributes = self._changed(statement.actions, attributes)

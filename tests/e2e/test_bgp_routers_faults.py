@@ -2,16 +2,19 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, ip_network
 
 import pytest
 
 from netlb.bgp.events import DaemonBack, DaemonLost, ProcessEnded, SessionChanged
+from netlb.bgp.imports import IMPORT
 from netlb.bgp.model import GracefulRestart, Peer, Route
 from netlb.bgp.peers import SessionState
 from netlb.net import Address
-from tests.support.bgp_node import BgpNode, peer, route
+from tests.support.bgp import connected
+from tests.support.bgp_node import NODES_ASN, BgpNode, peer, route
 from tests.support.bgp_world import BgpWorld, bgp_world, counts, reached_by
 from tests.support.route_watch import RouteWatch, Sent
 from tests.support.waiting import becomes, reaches
@@ -200,3 +203,52 @@ def test_while_gobgpds_api_is_out_of_reach_routers_keep_what_they_know(world: Bg
         assert (0, 2) == (one.gobgpd.restarts, one.kept.count(DaemonBack))
 
     world.play(scenario)
+
+
+@pytest.mark.parametrize("dynamic", [False, True], ids=["named", "dynamic"])
+def test_what_a_router_says_of_a_nodes_prefix_takes_it_from_no_other_router(world: BgpWorld, dynamic: bool) -> None:
+    """Over iBGP, by a LOCAL_PREF that no node reaches; a node that listened to it would have nothing to tell."""
+    boasts, listens = world.frr, world.bird
+    boast = [
+        "route-map BOAST permit 1",
+        "set local-preference 500",
+        "exit",
+        f"router bgp {NODES_ASN}",
+        "no bgp network import-check",
+        "address-family ipv4 unicast",
+        f"network {FOUR} route-map BOAST",
+    ]
+
+    async def scenario(one: BgpNode, two: BgpNode) -> None:
+        peers = [peer(router.host, asn=NODES_ASN) for router in (boasts, listens)]
+        if dynamic:
+            around = ip_network(f"{boasts.host.ipv4}/24", strict=False)
+            peers = [replace(peers[0], address=None, prefix=around)]
+        await one.announce(peers, [route(one.host, FOUR)])
+        for router in (boasts, listens):
+            world.peer_with_nodes(router, routers_asn=NODES_ASN)
+        boasts.frr.configure(*boast)
+        await becomes(partial(has_heard, one, boasts.host.ipv4))
+        await one.announce(peers, [route(one.host, FOUR), route(one.host, LATE)])
+        await reached_by(listens, LATE, one.host.ipv4)
+        await reached_by(listens, FOUR, one.host.ipv4)
+
+        async with connected(one.gobgpd.target) as stranger:
+            await stranger.set_assignment(IMPORT, [], 1)
+            await stranger.import_anew()
+            await reached_by(listens, FOUR)  # what it is about
+        one.kept.reconciler.refresh()
+        await one.kept.settled()
+        await reached_by(listens, FOUR, one.host.ipv4)
+        assert 0 == len([state for state in later(one, listens.host.ipv4) if state is SessionState.IDLE])
+
+    try:
+        world.play(scenario)
+    finally:
+        boasts.frr.configure("no route-map BOAST")
+
+
+async def has_heard(node: BgpNode, address: Address) -> bool:
+    """Whether a router has told a node of any prefix."""
+    session = await node.session(address)
+    return session is not None and session.accepted > 0

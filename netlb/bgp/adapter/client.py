@@ -15,7 +15,7 @@ import grpc
 from netlb.bgp.adapter.errors import ApiError, translated
 from netlb.bgp.adapter.target import Target
 from netlb.bgp.dialect import DIALECTS, Dialect
-from netlb.bgp.exports import EXPORT, GLOBAL_TABLE
+from netlb.bgp.exports import GLOBAL_TABLE
 from netlb.bgp.messages import Message, message
 from netlb.bgp.model import Prefix
 from netlb.bgp.paths import family_message
@@ -166,7 +166,7 @@ class GobgpClient:
         """Remove a group that has no members."""
         await self._unary("DeletePeerGroup", message("DeletePeerGroupRequest")(name=name), "Empty")
 
-    # Export policies, and the sets that they refer to
+    # Policies, and the sets that they refer to
 
     async def list_sets(self, kind: int) -> list[Message]:
         """Return all sets of one type."""
@@ -197,20 +197,25 @@ class GobgpClient:
         request = message("DeletePolicyRequest")(policy=message("Policy")(name=name), all=True)
         await self._unary("DeletePolicy", request, "Empty")
 
-    async def get_exports(self) -> Message:
-        """Return which policies are asked, in this order, before a path is sent to a peer (`PolicyAssignment`)."""
-        request = message("ListPolicyAssignmentRequest")(name=GLOBAL_TABLE, direction=EXPORT)
+    async def get_assignment(self, direction: int) -> Message:
+        """Return which policies are asked, in this order, before a path is taken or sent (`PolicyAssignment`)."""
+        request = message("ListPolicyAssignmentRequest")(name=GLOBAL_TABLE, direction=direction)
         [found] = await self._stream("ListPolicyAssignment", request, "ListPolicyAssignmentResponse")
         return found.assignment
 
-    async def set_exports(self, names: Iterable[str], default_action: int) -> None:
-        """Set which policies are asked. It counts for what is sent from now on, and nothing is sent because of it."""
+    async def set_assignment(self, direction: int, names: Iterable[str], default_action: int) -> None:
+        """Set which policies are asked. It counts from now on: what was taken or sent before stays."""
         policies = [message("Policy")(name=name) for name in names]
         assignment = message("PolicyAssignment")(
-            name=GLOBAL_TABLE, direction=EXPORT, policies=policies, default_action=default_action
+            name=GLOBAL_TABLE, direction=direction, policies=policies, default_action=default_action
         )
         request = message("SetPolicyAssignmentRequest")(assignment=assignment)
         await self._unary("SetPolicyAssignment", request, "Empty")
+
+    async def import_anew(self) -> None:
+        """Ask import policies again about everything that peers have sent; sessions go on."""
+        request = message("ResetPeerRequest")(address="all", soft=True, direction=self.dialect.first)
+        await self._unary("ResetPeer", request, "Empty")
 
     # Events
 

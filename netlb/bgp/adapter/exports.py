@@ -5,7 +5,7 @@ from typing import Self
 
 from netlb.bgp.adapter.client import GobgpClient
 from netlb.bgp.adapter.errors import BgpError
-from netlb.bgp.exports import encode_policy, encode_sets, export_key, export_name, set_types
+from netlb.bgp.exports import EXPORT, encode_policy, encode_sets, export_key, export_name, set_types
 from netlb.bgp.messages import Message
 from netlb.bgp.model import Key, Kind, Offer, Restriction, Route
 from netlb.bgp.owner import Owner
@@ -35,7 +35,7 @@ class Exports:
     async def found(cls, client: GobgpClient, owner: Owner) -> Self:
         """List what is there now."""
         sets = [each for kind in set_types(client.dialect) for each in await client.list_sets(kind)]
-        return cls(client, owner, sets, await client.list_policies(), await client.get_exports())
+        return cls(client, owner, sets, await client.list_policies(), await client.get_assignment(EXPORT))
 
     @property
     def ours(self) -> frozenset[Key]:
@@ -88,7 +88,7 @@ class Exports:
     async def _assign(self, names: Iterable[str]) -> None:
         order = self._order(names)
         if order != self._assigned:
-            await self._client.set_exports(order, self._default)
+            await self._client.set_assignment(EXPORT, order, self._default)
             self._assigned = order
 
     def _order(self, names: Iterable[str]) -> list[str]:

@@ -1,8 +1,9 @@
 """A gobgpd as `Operations` of the reconcile engine: what is ours in it, by key.
 
-Whatever the order of what is asked, the speaker is started first, then export policies are made, then routes are added,
-then peers: a peer that comes up before the routes are there is told End-of-RIB without them, and drops what it kept for
-us. A route that is not for all is announced only where policies keep it from the others, and withdrawn otherwise.
+Whatever the order of what is asked, the speaker is started first, and closed to what peers say unless it is shared.
+Then export policies are made, then routes are added, then peers: a peer that comes up before the routes are there is
+told End-of-RIB without them, and drops what it kept for us. A route that is not for all is announced only where
+policies keep it from the others, and withdrawn otherwise.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -12,6 +13,7 @@ from ipaddress import ip_address
 from netlb.bgp.adapter.client import GobgpClient
 from netlb.bgp.adapter.errors import BgpError, ForeignDaemonError
 from netlb.bgp.adapter.exports import Exports, keys_of
+from netlb.bgp.adapter.imports import Imports
 from netlb.bgp.adapter.neighbors import Neighbors
 from netlb.bgp.adapter.table import Table
 from netlb.bgp.messages import Message
@@ -70,7 +72,7 @@ class BgpOperations:
         neighbors = await Neighbors.found(client, owner)
         if self._tenancy is Tenancy.SOLE:
             _refuse_strangers(local, neighbors)
-        found: dict[Key, Record] = {_GLOBAL: self._found_speaker(running)}
+        found: dict[Key, Record] = {_GLOBAL: await self._found_speaker(client, running)}
         found.update((path.key, path.record) for path in local if path.ours)
         speaker = self._speaker()
         for key in neighbors.ours:
@@ -199,10 +201,14 @@ class BgpOperations:
         asked = self._asked.get(_GLOBAL)
         return asked if isinstance(asked, Global) else None
 
-    def _found_speaker(self, running: Message) -> Record:
+    async def _found_speaker(self, client: GobgpClient, running: Message) -> Record:
         asked = self._speaker()
         if asked is None or not self._acceptable(asked, running):
             return Unlike(f"a BGP speaker of AS {running.asn} with router id {running.router_id}")
+        if self._tenancy is not Tenancy.SHARED:
+            imports = await Imports.found(client, Owner(running.asn, self._instance))
+            if not imports.closed:
+                return Unlike("a BGP speaker that takes routes from its peers")
         return asked
 
     def _acceptable(self, wanted: Global, running: Message) -> bool:
@@ -226,6 +232,8 @@ class BgpOperations:
             if self._tenancy is Tenancy.SHARED:
                 raise TransientError("the BGP speaker is not started, and in a shared gobgpd that is not for us to do")
             await client.start_bgp(encode_global(wanted))
+        if self._tenancy is not Tenancy.SHARED:
+            await (await Imports.found(client, Owner(wanted.asn, self._instance))).close()
         self._asked[_GLOBAL] = wanted
 
     async def _stop(self, client: GobgpClient, owner: Owner) -> None:

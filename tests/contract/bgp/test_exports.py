@@ -77,7 +77,7 @@ async def policies(client: GobgpClient) -> list[str]:
     """Whatever there is of policies and their sets."""
     sets = [each.name for kind in set_types(client.dialect) for each in await client.list_sets(kind)]
     named = [each.name for each in await client.list_policies()]
-    return [*sets, *named, *(each.name for each in (await client.get_exports()).policies)]
+    return [*sets, *named, *(each.name for each in (await client.get_assignment(EXPORT)).policies)]
 
 
 def test_each_peer_is_told_what_is_for_it_and_no_mark_of_ours(rig: Rig) -> None:
@@ -211,17 +211,17 @@ def test_nobody_elses_policy_comes_before_ours(rig: Rig) -> None:
         async with world(rig) as at, kept(at.daemon.target) as one:
             await one.settle(BgpState(LISTENING, (A, B), (SEVEN,)))
             await add_stranger(at.client, "theirs", "theirs")
-            await at.client.set_exports(["theirs"], 1)
+            await at.client.set_assignment(EXPORT, ["theirs"], 1)
             await one.settle(state(only(FOUR, TO_A), SEVEN))
             assert ({FOUR_AT, SEVEN_AT}, {SEVEN_AT}) == await at.both()
-            ours = [each.name for each in (await at.client.get_exports()).policies]
-            await at.client.set_exports(["theirs", *ours[:-1]], 1)
+            ours = [each.name for each in (await at.client.get_assignment(EXPORT)).policies]
+            await at.client.set_assignment(EXPORT, ["theirs", *ours[:-1]], 1)
             assert ({FOUR_AT, SEVEN_AT}, {FOUR_AT, SEVEN_AT}) == await at.both()  # what it is about
             one.reconciler.refresh()
             await one.settled()
-            assert ours == [each.name for each in (await at.client.get_exports()).policies]
+            assert ours == [each.name for each in (await at.client.get_assignment(EXPORT)).policies]
             await one.settle(BgpState(LISTENING, (A, B), (SEVEN,)))
-            assert ["theirs"] == [each.name for each in (await at.client.get_exports()).policies]
+            assert ["theirs"] == [each.name for each in (await at.client.get_assignment(EXPORT)).policies]
 
     rig.run(scenario)
 
@@ -248,7 +248,7 @@ def test_a_successor_takes_over_what_is_wanted_and_removes_the_rest(rig: Rig) ->
             async with kept(at.daemon.target) as successor:
                 await successor.settle(state(only(FOUR, TO_A), offers=(TO_A,)))
                 assert ({FOUR_AT}, set()) == await at.both()
-            assert 2 == len((await at.client.get_exports()).policies)
+            assert 2 == len((await at.client.get_assignment(EXPORT)).policies)
 
     rig.run(scenario)
 
@@ -324,7 +324,7 @@ def test_the_api_refuses_what_it_cannot_do(rig: Rig) -> None:
                 return str(caught.value)
 
             assert "not found" in await refusal(at.client.add_policy(policy))
-            assert "not found policy nowhere" in await refusal(at.client.set_exports(["nowhere"], 1))
+            assert "not found policy nowhere" in await refusal(at.client.set_assignment(EXPORT, ["nowhere"], 1))
             assert "not found policy: nowhere" in await refusal(at.client.delete_policy("nowhere"))
             assert "not found defined-set: nowhere" in await refusal(at.client.delete_set(neighbors, "nowhere"))
             bad = message("DefinedSet")(defined_type=neighbors, name="bad", list=["nobody"])
@@ -333,12 +333,12 @@ def test_the_api_refuses_what_it_cannot_do(rig: Rig) -> None:
                 await at.client.add_set(wanted)
             await at.client.add_policy(policy)
             assert f"statement {policy.name} already defined" in await refusal(at.client.add_policy(policy))
-            await at.client.set_exports([policy.name], 1)
+            await at.client.set_assignment(EXPORT, [policy.name], 1)
             assert "is in use" in await refusal(at.client.delete_policy(policy.name))
             assert "is in use" in await refusal(at.client.delete_set(neighbors, policy.name))
-            assert "duplicated policy" in await refusal(at.client.set_exports([policy.name, policy.name], 1))
+            assert "duplicated policy" in await refusal(at.client.set_assignment(EXPORT, [policy.name, policy.name], 1))
             assert (GLOBAL_TABLE, EXPORT, 1) == (
-                (found := await at.client.get_exports()).name,
+                (found := await at.client.get_assignment(EXPORT)).name,
                 found.direction,
                 found.default_action,
             )
