@@ -38,5 +38,5 @@ class Imports:
         if not self.closed:
             strangers = [each for each in self._assigned if each != name]
             await self._client.set_assignment(IMPORT, [name, *strangers], self._default)
-        # Also where it is in force: whoever made it may have died before this.
+        # Also where it was in force: whoever made it may have died before this.
         await self._client.import_anew()

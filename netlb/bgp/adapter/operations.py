@@ -233,7 +233,9 @@ class BgpOperations:
                 raise TransientError("the BGP speaker is not started, and in a shared gobgpd that is not for us to do")
             await client.start_bgp(encode_global(wanted))
         if self._tenancy is not Tenancy.SHARED:
-            await (await Imports.found(client, Owner(wanted.asn, self._instance))).close()
+            imports = await Imports.found(client, Owner(wanted.asn, self._instance))
+            if before is None or not imports.closed:
+                await imports.close()
         self._asked[_GLOBAL] = wanted
 
     async def _stop(self, client: GobgpClient, owner: Owner) -> None:

@@ -74,9 +74,9 @@ async def world(rig: Rig) -> AsyncIterator[World]:
 
 
 async def policies(client: GobgpClient) -> list[str]:
-    """Whatever there is of policies and their sets."""
+    """Whatever there is of export policies and their sets."""
     sets = [each.name for kind in set_types(client.dialect) for each in await client.list_sets(kind)]
-    named = [each.name for each in await client.list_policies()]
+    named = [each.name for each in await client.list_policies() if each.name != OWNER.import_name]
     return [*sets, *named, *(each.name for each in (await client.get_assignment(EXPORT)).policies)]
 
 

@@ -5,6 +5,7 @@ import pytest
 from netlb.bgp.adapter.client import GobgpClient
 from netlb.bgp.adapter.imports import Imports
 from netlb.bgp.adapter.operations import BgpOperations, Tenancy
+from netlb.bgp.events import DaemonBack
 from netlb.bgp.imports import IMPORT, encode_import_policy
 from netlb.bgp.messages import message
 from netlb.bgp.owner import Owner
@@ -35,8 +36,9 @@ def test_a_gobgpd_of_our_own_rejects_what_is_learned_and_takes_what_is_ours(rig:
             ]
             found = await BgpOperations(lambda: client).observe()
             assert {FOUR, SIX} == {found[FOUR.key], found[SIX.key]}
+            before = one.count(DaemonBack)
             await daemon.restart()
-            await becomes(lambda: not one.reconciler.is_settled())
+            await becomes(lambda: one.count(DaemonBack) > before)
             await one.settled()
             async with connected(daemon.target) as again:
                 assert [OWNER.import_name] == await asked(again)
