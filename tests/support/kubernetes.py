@@ -45,7 +45,7 @@ PACE = Pace(
     longest_backoff=0.1,
     absence_grace=0.2,
 )
-LEASE_PACE = LeasePace(duration=2, renew_deadline=1.2, retry=0.1, answer_timeout=0.4)
+LEASE_PACE = LeasePace(duration=4, renew_deadline=3.0, retry=0.1, answer_timeout=1.0)
 
 
 def pool(name: str, *addresses: str, **spec: Any) -> dict[str, Any]:

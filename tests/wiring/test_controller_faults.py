@@ -176,7 +176,7 @@ def test_a_thousand_services_are_served(cluster: Kubernetes) -> None:
     cluster.server.put(pool("large", "10.0.0.0/16"), *(service(name) for name in names))
 
     async def scenario() -> None:
-        async with wired(cluster.controller()) as daemon:
+        async with wired(cluster.controller(elects=False)) as daemon:  # whose Lease is for a machine that is less busy
             await daemon.until(lambda: cluster.writes() >= 1001, "all are written", pause=0.1)
             await daemon.ready(pause=0.1)
             assert 1001 == len({cluster.ingress(name)[0] for name in ("web", *names)})
