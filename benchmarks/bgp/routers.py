@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from benchmarks.harness.processes import ended
 from netlb.testing.lab import Host
+from tests.support.waiting import eventually
 
 __all__ = ["INTERVAL", "MULTIPLIER", "NODES_ASN", "ROUTERS_ASN", "Frr", "bird", "frr_node", "frr_router", "missing"]
 
@@ -75,13 +76,20 @@ class Frr:
         self._host.run(["vtysh", "--vty_socket", self._folder, *words])
 
     def start(self, daemon: str) -> None:
-        """Start a daemon, whose configuration is there."""
+        """Start a daemon, whose configuration is there, and wait until it listens: zebra first, bgpd last.
+
+        One that does not find zebra tries again after 10 s, and bgpd then forgets some of its BFD sessions.
+        """
+        sockets = [self._folder / f"{daemon}.vty", *([self._folder / "zserv.api"] if daemon == "zebra" else [])]
+        for path in sockets:
+            path.unlink(missing_ok=True)
         files: list[str | Path] = ["-f", self._folder / f"{daemon}.conf", "-i", self._folder / f"{daemon}.pid"]
         files += ["--vty_socket", self._folder, "-z", self._folder / "zserv.api"]
         files += ["--bfdctl", self._folder / "bfdd.sock"] if daemon == "bfdd" else []
         command = [_FRR / daemon, "-u", "frr", "-g", "frr", "-P", "0", "--log", "stdout", *files]
         with (self._folder / f"{daemon}.log").open("a") as log:
             self.processes[daemon] = self._host.popen(command, stdout=log, stderr=log)
+        eventually(lambda: all(path.exists() for path in sockets), f"{daemon} listens on {self._host.name}")
 
 
 @contextlib.contextmanager

@@ -62,6 +62,7 @@ def _on_directory(path: Path, status_dir: Path, settings: ControllerSettings, ma
         with DirectoryWatch((status_dir, status_dir / "services", status_dir / "addresspools")) as watch:
             while True:
                 await watch.changed()
+                watch.take_touched()  # or it would be changed for ever
                 controller.status.refresh()
 
     async def finish() -> None:

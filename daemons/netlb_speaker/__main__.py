@@ -84,6 +84,14 @@ __all__ = ["main"]
 )
 @option("--state-dir", "With kube: where what was last heard is kept; nowhere if not set.", metavar="PATH")
 @option("--gobgp-dir", "Where our own gobgpd has its socket; /run/netlb/bgp-NODE if not set.", metavar="PATH")
+@click.option(
+    "--withdraw-not-ready",
+    is_flag=True,
+    envvar="NETLB_WITHDRAW_NOT_READY",
+    show_envvar=True,
+    help="Announce nothing from nodes that are not ready; routers are asked to prefer others first. It is for all "
+    "speakers or for none.",
+)
 @click.option("--print-plan", is_flag=True, help="Print what this node would announce now, to whom, as YAML, and exit.")
 @click.version_option(__version__, prog_name=NAME)
 def main(
@@ -98,6 +106,7 @@ def main(
     gobgp: str,
     gobgp_tenancy: str,
     gobgp_dir: str | None,
+    withdraw_not_ready: bool,
     state_dir: str | None,
     print_plan: bool,
     **common: Any,
@@ -118,12 +127,13 @@ def main(
             bfd_key_file=parse_key_file(bfd_key_file, unauthenticated, watching),
             bfd_unauthenticated=unauthenticated,
             gobgp=parse_gobgp(gobgp, gobgp_tenancy, gobgp_dir or f"/run/netlb/bgp-{node}"),
+            withdraw_not_ready=withdraw_not_ready,
             state_dir=Path(state_dir) if state_dir else None,
         )
         if print_plan:
             snapshot = _snapshot(settings)
-            routing = plan_bgp(snapshot, node) if settings.gobgp else BgpPlan(node)
-            click.echo(render_node(plan_node(snapshot, node), routing), nl=False)
+            routing = plan_bgp(snapshot, node, ready_only=withdraw_not_ready) if settings.gobgp else BgpPlan(node)
+            click.echo(render_node(plan_node(snapshot, node, ready_only=withdraw_not_ready), routing), nl=False)
             return
         if shared.directory is None:
             _require_cluster(shared.kubeconfig)

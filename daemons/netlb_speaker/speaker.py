@@ -105,6 +105,7 @@ class Speaker:
         keyring: Keyring | None,
         grace: float,
         gobgp: GobgpSettings | None,
+        ready_only: bool,
     ) -> None:
         self._log = get_logger(NAME).bind(node=node)
         self._node = node
@@ -132,6 +133,7 @@ class Speaker:
             else None
         )
         self._gobgp = gobgp
+        self._ready_only = ready_only
         self._routing = asyncio.Event()
         self._bfd: Bfd | None = None
         self.routers: Routers | None = None
@@ -155,7 +157,8 @@ class Speaker:
         """Plan by what is declared and who is alive now."""
         if self._snapshot is None or self._stopping:
             return
-        plan = plan_node(self._snapshot, self._node, self.liveness.dead if self.liveness else frozenset())
+        dead = self.liveness.dead if self.liveness else frozenset[str]()
+        plan = plan_node(self._snapshot, self._node, dead, ready_only=self._ready_only)
         self._tell(plan)
         self.plan = plan
         if self.liveness:
@@ -167,7 +170,8 @@ class Speaker:
 
     def _plan_bgp(self, snapshot: Snapshot, gobgp: GobgpSettings) -> None:
         """Plan what routers are told, and begin to tell them when there is something for the first time."""
-        self.bgp = plan_bgp(snapshot, self._node)
+        before, self.bgp = self.bgp, plan_bgp(snapshot, self._node, ready_only=self._ready_only)
+        self._tell_findings(self.bgp.findings, before.findings if before else ())
         if self.routers is None and self.bgp.state is not None:
             from netlb_speaker.routers import Routers  # noqa: PLC0415 - gRPC takes 20 MiB: for those who need it
 
@@ -367,16 +371,18 @@ class Speaker:
 
     def _tell(self, plan: NodePlan) -> None:
         """Log what this plan changes."""
-        known: frozenset[Finding] = frozenset(self.plan.findings) if self.plan else frozenset()
-        for finding in plan.findings:
-            if finding not in known:
-                self._log.warning("manifest problem", finding=str(finding))
+        self._tell_findings(plan.findings, self.plan.findings if self.plan else ())
         before = self.plan.l2 if self.plan else {}
         for address in plan.l2.keys() - before.keys():
             services = ",".join(map(service_name, plan.l2[address].services))
             self._log.info("address taken over", address=str(address), services=services)
         for address in before.keys() - plan.l2.keys():
             self._log.info("address given up", address=str(address))
+
+    def _tell_findings(self, found: Iterable[Finding], before: Collection[Finding]) -> None:
+        for finding in found:
+            if finding not in before:
+                self._log.warning("manifest problem", finding=str(finding))
 
     def _missing(self) -> frozenset[str]:
         return self._named - {interface.name for interface in self._announcer.interfaces()}

@@ -76,6 +76,8 @@ class SpeakerSettings:
     bfd_unauthenticated: Unauthenticated = Unauthenticated.REFUSE
     gobgp: GobgpSettings | None = None
     """None: no BGP."""
+    withdraw_not_ready: bool = False
+    """Whether nodes whose condition Ready is not True announce nothing."""
     state_dir: Path | None = None
     """Of a cluster: where what was heard is kept; None: nowhere."""
 
@@ -135,6 +137,7 @@ def build(
         keyring=keyring,
         grace=grace,
         gobgp=settings.gobgp,
+        ready_only=settings.withdraw_not_ready,
     )
     registry = new_registry(NAME)
     registry.register(StateCollector(speaker.metrics))

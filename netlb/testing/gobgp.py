@@ -154,8 +154,7 @@ class FakeGobgpd:
         return answer
 
     def _method(self, name: str) -> Any:
-        answered_there = name in (*gobgp_policies.UNARY, *gobgp_policies.STREAMS)
-        return getattr(self._exports, name) if answered_there else getattr(self, f"_do_{name}")
+        return getattr(self._exports, name) if name in gobgp_policies.CALLS else getattr(self, f"_do_{name}")
 
     async def _arrives(self, name: str) -> None:
         await self._thawed.wait()

@@ -9,11 +9,12 @@ from netlb.bgp.dialect import Dialect
 from netlb.bgp.exports import EXPORT, GLOBAL_TABLE, set_types
 from netlb.bgp.messages import Message, message
 
-__all__ = ["STREAMS", "UNARY", "Policies", "RefusedError"]
+__all__ = ["CALLS", "STREAMS", "UNARY", "Policies", "RefusedError"]
 
 UNARY: Final = ("AddDefinedSet", "DeleteDefinedSet", "AddPolicy", "DeletePolicy", "SetPolicyAssignment")
 STREAMS: Final = ("ListDefinedSet", "ListPolicy", "ListPolicyAssignment")
-"""The calls that are answered here, each by a method of its name that takes the request."""
+CALLS: Final = frozenset({*UNARY, *STREAMS})
+"""What is answered here, each call by a method of its name that takes the request."""
 
 _ACCEPT, _REJECT = 1, 2
 _ADD, _REMOVE = 0, 1  # above the dialect's first

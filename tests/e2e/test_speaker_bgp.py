@@ -69,9 +69,10 @@ def router(cluster: Cluster) -> Host:
     return cluster.lab.routers["router-1"]
 
 
-def start(cluster: Cluster) -> dict[str, Daemon]:
+def start(cluster: Cluster, *arguments: str) -> dict[str, Daemon]:
     cluster.await_ready(cluster.controller())
-    return {name: cluster.speaker(name, "--gobgp-dir", str(cluster.root.parent / f"gobgp-{name}")) for name in NODES}
+    folder = cluster.root.parent
+    return {name: cluster.speaker(name, "--gobgp-dir", str(folder / f"gobgp-{name}"), *arguments) for name in NODES}
 
 
 def reached_by(cluster: Cluster, *names: str) -> None:
@@ -140,17 +141,26 @@ def test_a_speaker_that_is_killed_takes_its_routes_with_it(bgp: Cluster) -> None
     assert [] == bgp.responders("node-1")
 
 
-def test_an_excluded_node_is_left_to_others(bgp: Cluster) -> None:
-    start(bgp)
+LABEL = {"node.kubernetes.io/exclude-from-external-load-balancers": ""}
+NOT_READY = [{"type": "Ready", "status": "Unknown"}]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "labels", "conditions"),
+    [((), LABEL, []), (("--withdraw-not-ready",), {}, NOT_READY)],
+    ids=["excluded", "not-ready"],
+)
+def test_a_node_that_takes_no_more_traffic_is_left_to_others(
+    bgp: Cluster, arguments: tuple[str, ...], labels: dict[str, str], conditions: list[dict[str, str]]
+) -> None:
+    start(bgp, *arguments)
     reached_by(bgp, *NODES)
-    host = bgp.lab.nodes["node-1"]
-    labels = {"node.kubernetes.io/exclude-from-external-load-balancers": ""}
-    addresses = [{"type": "InternalIP", "address": str(address)} for address in host.addresses]
+    addresses = [{"type": "InternalIP", "address": str(address)} for address in bgp.lab.nodes["node-1"].addresses]
     document = {
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {"name": "node-1", "labels": labels},
-        "status": {"addresses": addresses},
+        "status": {"addresses": addresses, "conditions": conditions},
     }
     bgp.write("node-node-1.yaml", yaml.safe_dump(document))
     reached_by(bgp, "node-2")

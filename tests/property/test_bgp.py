@@ -20,6 +20,7 @@ from netlb.bgp.model import BgpState, Global, GracefulRestart, LargeCommunity, O
 from netlb.bgp.owner import Owner
 from netlb.bgp.paths import decode_path, encode_path
 from netlb.net import Family
+from netlb.plan.routes import Claim, SilentRoute, told_of, unite
 from netlb.testing.gobgp import FakeGobgpd
 
 U32 = st.integers(0, 0xFFFFFFFF)
@@ -109,6 +110,49 @@ def test_no_bytes_are_taken_for_a_route_of_ours(dialect: Dialect, attributes: li
 
 def _thirds(numbers: frozenset[int]) -> set[int]:
     return {number % 3 for number in numbers}
+
+
+ROUTERS = {f"192.0.2.{number}": (IPv4Network(f"192.0.2.{number}/32"),) for number in (1, 2, 3)}
+
+
+@st.composite
+def claims(draw: st.DrawFn) -> list[Claim]:
+    few = st.sampled_from([None, 1, 2])
+    return [
+        Claim(
+            Route(
+                prefix=IPv4Network("203.0.113.1/32"),
+                next_hop=IPv4Address("192.0.2.9"),
+                local_pref=draw(few),
+                med=draw(few),
+                communities=draw(st.frozensets(st.sampled_from([7, 8]))),
+            ),
+            draw(st.none() | st.frozensets(st.sampled_from(sorted(ROUTERS)), min_size=1)),
+        )
+        for _ in range(draw(st.integers(1, 3)))
+    ]
+
+
+@given(claims())
+def test_each_peer_hears_what_is_claimed_for_it_and_nothing_else(wanted: list[Claim]) -> None:
+    united = unite(wanted, ROUTERS)
+    mine = {name: [one.route for one in wanted if one.peers is None or name in one.peers] for name in ROUTERS}
+    if isinstance(united, SilentRoute):
+        assert any(len({(route.local_pref, route.med) for route in routes}) > 1 for routes in mine.values())
+        return
+    route, offers = united
+    state = BgpState(Global(asn=65001, router_id=IPv4Address("192.0.2.9")), (), (route,), offers)
+    assert state.records()
+    heard = {
+        name: one.route
+        for one in told_of(state)[route.prefix]
+        for name in (ROUTERS if one.peers is None else one.peers)
+    }
+    assert {name for name, routes in mine.items() if routes} == heard.keys()
+    for name, told in heard.items():
+        assert {(told.local_pref, told.med)} == {(one.local_pref, one.med) for one in mine[name]}
+        assert told.communities == frozenset[int]().union(*(one.communities for one in mine[name]))
+    assert (route.offers is None) == all(one.peers is None for one in wanted)
 
 
 def states() -> st.SearchStrategy[BgpState]:
