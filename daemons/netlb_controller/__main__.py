@@ -1,5 +1,6 @@
 """The command `netlb-controller`."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -63,8 +64,17 @@ def main(
         if print_plan:
             click.echo(render_cluster(plan_cluster(_snapshot(settings))), nl=False)
             return
+        if shared.directory is None:
+            _require_cluster(shared.kubeconfig)
     configure(shared.log_level, shared.log_format)
     raise SystemExit(run(build(settings)))
+
+
+def _require_cluster(kubeconfig: Path | None) -> None:
+    """Raise SettingError, before anything is begun, if there is no way to reach an API server."""
+    from netlb.source.kube_once import require_cluster  # noqa: PLC0415 - lightkube is for those who need it
+
+    require_cluster(kubeconfig)
 
 
 def _snapshot(settings: ControllerSettings) -> Snapshot:
