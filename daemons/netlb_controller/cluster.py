@@ -11,7 +11,7 @@ from netlb.api.intake import Intake
 from netlb.api.snapshot import Holding, Snapshot
 from netlb.errors import NetlbError
 from netlb.findings import ObjectRef
-from netlb.runtime.app import App
+from netlb.runtime.app import App, Callback
 from netlb.runtime.metrics import StateCollector, counter, gauge, new_registry, source_metrics
 from netlb.source import kube_once
 from netlb.source.kube import KubeClient
@@ -25,6 +25,7 @@ from netlb.source.lease import LeasePace
 from netlb.source.reflector import Pace
 from netlb_controller.controller import NAME, Controller
 from netlb_controller.in_api import InApi
+from netlb_controller.reviewer import Reviewer
 from netlb_controller.settings import ControllerSettings
 from netlb_controller.sources import MakeSource
 from netlb_controller.terms import Terms
@@ -48,6 +49,7 @@ def on_cluster(settings: ControllerSettings, make_source: MakeSource, *, pace: P
             "election": cluster.terms.elect,
             "terms": cluster.terms.work,
             "events": cluster.recorder.run,
+            **cluster.reviewing(),
         },
         checks={"source": cluster.why_blind, "status": cluster.why_unwritten},
         on_stop={"status": cluster.terms.stop},
@@ -73,6 +75,14 @@ class _Cluster:
             elects=settings.elects,
             pace=lease,
         )
+
+    def reviewing(self) -> Mapping[str, Callback]:
+        """Return what the admission webhook takes, if there is to be one."""
+        webhook = self._settings.webhook
+        if webhook is None:
+            return {}
+        reviewer = Reviewer(self._client, self._settings.common.compatibility, pace=self._pace)
+        return {"review": reviewer.follow, "webhook": partial(webhook.run, reviewer.judge)}
 
     async def connect(self) -> None:
         """Be able to reach an API server, until cancelled. Raises SettingError."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from netlb.api.snapshot import EVERYTHING, Serving
 from netlb.runtime.config import CommonSettings
+from netlb.runtime.webhook import Webhook
 
 __all__ = ["Classless", "ControllerSettings"]
 
@@ -29,3 +30,5 @@ class ControllerSettings:
     """What tells this cluster from others that use the same address sources."""
     elects: bool = True
     """Whether one of several controllers of a cluster is elected."""
+    webhook: Webhook | None = None
+    """Of a cluster: where objects are reviewed before they are applied; None: nowhere."""

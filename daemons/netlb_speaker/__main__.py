@@ -135,10 +135,19 @@ def main(
             routing = plan_bgp(snapshot, node, ready_only=withdraw_not_ready) if settings.gobgp else BgpPlan(node)
             click.echo(render_node(plan_node(snapshot, node, ready_only=withdraw_not_ready), routing), nl=False)
             return
+        if shared.directory is None:
+            _require_cluster(shared.kubeconfig)
         if settings.bfd_key_file is not None:
             read_key(settings.bfd_key_file, KEY_OPTION)  # before anything is begun; it is followed from then on
     configure(shared.log_level, shared.log_format)
     raise SystemExit(run(build(settings)))
+
+
+def _require_cluster(kubeconfig: Path | None) -> None:
+    """Raise SettingError, before anything is begun, if there is no way to reach an API server."""
+    from netlb.source.kube_once import require_cluster  # noqa: PLC0415 - lightkube is for those who need it
+
+    require_cluster(kubeconfig)
 
 
 def _snapshot(settings: SpeakerSettings) -> Snapshot:

@@ -189,10 +189,7 @@ class Session:
             self.over = True
 
     def abandon(self, now: float) -> None:
-        """End the session since the program that it is for is gone: a failure, of which the peer is told once.
-
-        Not AdminDown, which asks routers to go on as if there had been no session (RFC 5882 section 3.2).
-        """
+        """End, since the program behind is gone: the peer is told once of a failure, and not of AdminDown."""
         if self.state in (State.INIT, State.UP):
             self._enter(State.DOWN, Diagnostic.FORWARDING_PLANE_RESET, now)
             self._transmit(now)

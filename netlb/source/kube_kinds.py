@@ -159,6 +159,8 @@ class Reader(Enum):
     """Speakers, which know nothing of sites."""
     ADDRESSES = frozenset({"BlockAffinity", "EndpointSlice", "Gateway"})
     """The controller: endpoints change more often than all the rest, and have no part in who gets which address."""
+    DECLARATIONS = frozenset({"BlockAffinity", "EndpointSlice", "Gateway", "Namespace", "Node", "Service"})
+    """The webhook: what operators declare for netlb."""
 
 
 def watched(compatibility: Compatibility = DEFAULT, reader: Reader = Reader.EVERYTHING) -> tuple[Watched, ...]:

@@ -1,4 +1,4 @@
-"""What is in force in a cluster now, once."""
+"""What is in force in a cluster now, once, and whether there is a way to ask."""
 
 import asyncio
 from collections.abc import Iterable
@@ -11,10 +11,15 @@ from netlb.source.kube import KubeClient
 from netlb.source.kube_kinds import Watched
 from netlb.source.kube_source import KubeSource
 
-__all__ = ["read_cluster"]
+__all__ = ["read_cluster", "require_cluster"]
 
 _PATIENCE = 30.0
 """Seconds for the API server to tell everything."""
+
+
+def require_cluster(kubeconfig: Path | None) -> None:
+    """Raise SettingError if there is no configuration with which an API server could be asked."""
+    KubeClient(kubeconfig, field_manager="netlb").check()
 
 
 def read_cluster(kubeconfig: Path | None, intake: Intake, kinds: Iterable[Watched], namespace: str = "") -> Snapshot:
