@@ -7,7 +7,17 @@ string elsewhere. This module imports nothing but the standard library: the resp
 
 from enum import StrEnum
 
-__all__ = ["Apart", "BfdVerdict", "BgpRefusal", "FrameVerdict", "Idle", "ManifestProblem", "Refusal", "Silence"]
+__all__ = [
+    "Apart",
+    "BfdVerdict",
+    "BgpRefusal",
+    "EventReason",
+    "FrameVerdict",
+    "Idle",
+    "ManifestProblem",
+    "Refusal",
+    "Silence",
+]
 
 
 class ManifestProblem(StrEnum):
@@ -135,6 +145,21 @@ class Silence(StrEnum):
     """This node owns the address and could not be made to answer for it; it is tried again."""
 
 
+class EventReason(StrEnum):
+    """What an Event beside a Service is about; where MetalLB has one for the same, by its name."""
+
+    IP_ALLOCATED = "IPAllocated"
+    """The Service was given addresses, or others than before."""
+    IP_RELEASED = "IPReleased"
+    """The Service lost its addresses."""
+    ALLOCATION_FAILED = "AllocationFailed"
+    """What the Service asks for was refused; the Event's note names the reason."""
+    NODE_ASSIGNED = "nodeAssigned"
+    """A node announces the Service's addresses from now on."""
+    ANNOUNCE_FAILED = "announceFailed"
+    """A node owns an address of the Service and cannot announce it; the Event's note names the reason."""
+
+
 class BgpRefusal(StrEnum):
     """Why a gobgpd does not have a route or a peer as it is wanted, or is not used at all."""
 
@@ -150,6 +175,10 @@ class BgpRefusal(StrEnum):
     """Somebody else announces the prefix, or has configured the peer, through the same gobgpd."""
     NOT_SUPPORTED = "NotSupportedByGoBGP"
     """This generation of GoBGP cannot do what the peer asks for."""
+    SHARED_POLICIES = "SharedPolicies"
+    """The route is for some peers only, and the policies that it takes are somebody else's in a shared gobgpd."""
+    NOT_RESTRICTED = "NotRestricted"
+    """The route is for some peers only, and its policies could not be made: it is announced to nobody."""
     NOT_IN_TABLE = "NotInTable"
     """gobgpd took the route and does not have it: an import policy rejects it."""
     REFUSED = "RefusedByGoBGP"

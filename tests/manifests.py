@@ -2,12 +2,20 @@
 
 import textwrap
 from collections.abc import Iterable
+from typing import Any
+
+import yaml
 
 from netlb.api.documents import parse_documents
 from netlb.api.intake import Intake
 from netlb.api.snapshot import Holding, Snapshot
 from netlb.findings import ObjectRef
 from netlb.net import parse_address
+
+
+def native(kind: str, name: str, **spec: Any) -> str:
+    """An object of a native kind, with the fields of its spec by name."""
+    return yaml.safe_dump({"apiVersion": "netlb.io/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
 
 
 def pool(name: str, *addresses: str, **spec: object) -> str:

@@ -9,13 +9,16 @@ from netlb.api.crds import definitions, render
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "deploy" / "crds"
+KUSTOMIZATION = "Kustomization"
+"""What deploy/overlays refer to. By this name `kubectl apply -f deploy/crds` and Helm pass it over."""
 
 
 def wanted() -> dict[str, str]:
     """Return the text of each file, by name."""
     api = ROOT / "netlb" / "api"
     sources = [path.read_text() for path in (api / "meta.py", *sorted((api / "v1alpha1").glob("*.py")))]
-    return {name: render(definition) for name, definition in definitions(sources).items()}
+    texts = {name: render(definition) for name, definition in definitions(sources).items()}
+    return {KUSTOMIZATION: "".join(["resources:\n", *(f"- {name}\n" for name in sorted(texts))]), **texts}
 
 
 def differing(texts: dict[str, str]) -> list[str]:

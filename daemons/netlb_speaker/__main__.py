@@ -2,12 +2,14 @@
 
 import os
 import socket
+from pathlib import Path
 from typing import Any
 
 import click
 
 from netlb import __version__
 from netlb.api.intake import Intake
+from netlb.api.snapshot import Snapshot
 from netlb.bfd.adapter.keyfile import read_key
 from netlb.plan import plan_node, render_node
 from netlb.plan.bgp import BgpPlan, plan_bgp
@@ -15,7 +17,7 @@ from netlb.runtime.app import reporting, run
 from netlb.runtime.config import CommonSettings, common_options, option, parse_choice
 from netlb.runtime.log import configure
 from netlb.source.directory import DirectorySource
-from netlb.source.tree import status_directory
+from netlb.source.tree import chosen_directory
 from netlb_speaker.keyring import KEY_OPTION
 from netlb_speaker.wiring import (
     NAME,
@@ -80,7 +82,16 @@ __all__ = ["main"]
     metavar="WORD",
     default="sole",
 )
+@option("--state-dir", "With kube: where what was last heard is kept; nowhere if not set.", metavar="PATH")
 @option("--gobgp-dir", "Where our own gobgpd has its socket; /run/netlb/bgp-NODE if not set.", metavar="PATH")
+@click.option(
+    "--withdraw-not-ready",
+    is_flag=True,
+    envvar="NETLB_WITHDRAW_NOT_READY",
+    show_envvar=True,
+    help="Announce nothing from nodes that are not ready; routers are asked to prefer others first. It is for all "
+    "speakers or for none.",
+)
 @click.option("--print-plan", is_flag=True, help="Print what this node would announce now, to whom, as YAML, and exit.")
 @click.version_option(__version__, prog_name=NAME)
 def main(
@@ -95,6 +106,8 @@ def main(
     gobgp: str,
     gobgp_tenancy: str,
     gobgp_dir: str | None,
+    withdraw_not_ready: bool,
+    state_dir: str | None,
     print_plan: bool,
     **common: Any,
 ) -> None:
@@ -106,7 +119,7 @@ def main(
         node = node_name or os.environ.get("NODE_NAME") or socket.gethostname()
         settings = SpeakerSettings(
             common=shared,
-            status_dir=status_directory(shared.source.path, status_dir),
+            status_dir=chosen_directory(shared.directory, status_dir),
             node=node,
             interfaces=interfaces,
             conflict_detection=parse_choice("--conflict-detection", ConflictDetection, conflict_detection),
@@ -114,18 +127,39 @@ def main(
             bfd_key_file=parse_key_file(bfd_key_file, unauthenticated, watching),
             bfd_unauthenticated=unauthenticated,
             gobgp=parse_gobgp(gobgp, gobgp_tenancy, gobgp_dir or f"/run/netlb/bgp-{node}"),
+            withdraw_not_ready=withdraw_not_ready,
+            state_dir=Path(state_dir) if state_dir else None,
         )
         if print_plan:
-            source = DirectorySource(shared.source.path, settings.status_dir / "services", Intake(shared.compatibility))
-            source.require()
-            snapshot = source.read()
-            routing = plan_bgp(snapshot, node) if settings.gobgp else BgpPlan(node)
-            click.echo(render_node(plan_node(snapshot, node), routing), nl=False)
+            snapshot = _snapshot(settings)
+            routing = plan_bgp(snapshot, node, ready_only=withdraw_not_ready) if settings.gobgp else BgpPlan(node)
+            click.echo(render_node(plan_node(snapshot, node, ready_only=withdraw_not_ready), routing), nl=False)
             return
+        if shared.directory is None:
+            _require_cluster(shared.kubeconfig)
         if settings.bfd_key_file is not None:
             read_key(settings.bfd_key_file, KEY_OPTION)  # before anything is begun; it is followed from then on
     configure(shared.log_level, shared.log_format)
     raise SystemExit(run(build(settings)))
+
+
+def _require_cluster(kubeconfig: Path | None) -> None:
+    """Raise SettingError, before anything is begun, if there is no way to reach an API server."""
+    from netlb.source.kube_once import require_cluster  # noqa: PLC0415 - lightkube is for those who need it
+
+    require_cluster(kubeconfig)
+
+
+def _snapshot(settings: SpeakerSettings) -> Snapshot:
+    """Return what is in force now, and who holds what."""
+    common = settings.common
+    if common.directory is not None and settings.status_dir is not None:
+        source = DirectorySource(common.directory, settings.status_dir / "services", Intake(common.compatibility))
+        source.require()
+        return source.read()
+    from netlb_speaker.cluster import read_cluster  # noqa: PLC0415 - lightkube is for those who need it
+
+    return read_cluster(common)
 
 
 if __name__ == "__main__":

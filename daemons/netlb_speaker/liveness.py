@@ -20,7 +20,7 @@ from netlb.bfd.settings import Settings
 from netlb.errors import DataplaneError, NetlbError
 from netlb.plan.segment import Watched
 from netlb.reasons import BfdVerdict
-from netlb.runtime.metrics import counter, gauge
+from netlb.runtime.metrics import gauge
 from netlb_speaker.keyring import Keyring
 
 __all__ = ["GRACE", "Liveness"]
@@ -138,19 +138,12 @@ class Liveness:
         ]
 
     def metrics(self) -> Iterable[Metric]:
-        """Show who is alive, and what became of the packets that came in."""
+        """Show who is alive."""
         yield gauge(
             "netlb_speaker_node_alive",
             "1: this speaker hears the node's by BFD; 0: it does not.",
             ("node",),
             {(node,): float(state == "alive") for node, state in self.states().items()},
-        )
-        counts = self._bfd.counts() if self._bfd is not None else {}
-        yield counter(
-            "netlb_bfd_packets_total",
-            "BFD packets that came in, by what became of them.",
-            ("verdict",),
-            {(str(verdict),): float(number) for verdict, number in counts.items()},
         )
 
     async def leave(self) -> None:

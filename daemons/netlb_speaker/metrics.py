@@ -173,5 +173,7 @@ _BFD: Final[Sequence[tuple[str, str, Callable[[SessionStatus], int]]]] = (
 
 def _meant(plan: BgpPlan) -> Counter[str]:
     """Return how many prefixes each BGPPeer is to be told of."""
-    routes = {told.route.prefix: told.peers for listed in routes_told(plan).values() for told in listed}
-    return Counter(peer for peers in routes.values() for peer in peers)
+    meant = {
+        (peer, told.route.prefix) for listed in routes_told(plan).values() for told in listed for peer in told.peers
+    }
+    return Counter(peer for peer, _ in meant)

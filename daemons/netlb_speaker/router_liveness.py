@@ -114,18 +114,18 @@ class RouterLiveness:
         if self._bfd is None or self._sessions.get(name, (None, None))[1] is not peer:
             return
         match event:
-            case Up(transmit_interval, detection_time):
-                timers = {"transmit_us": transmit_interval, "detection_us": detection_time}
-                self._log.info("BFD with router up", router=name, **timers)
+            case Up():
+                self._log.info("BFD with router up", router=name)
                 self._release(name)
             case AdminDown():
                 self._log.warning("BFD with router switched off by its operator", router=name)
                 self._release(name)
             case Down(diagnostic):
-                self._log.warning("BFD with router failed", router=name, diagnostic=diagnostic.name)
-                self._release(name)
+                self._log.warning("BFD with router down", router=name, diagnostic=diagnostic.name)
                 self._held[name] = asyncio.get_running_loop().call_later(self._hold, self._expired, name)
-            case ParametersChanged():
+            case ParametersChanged(transmit_interval, detection_time):
+                timers = {"transmit_us": transmit_interval, "detection_us": detection_time}
+                self._log.info("BFD with router has new timers", router=name, **timers)
                 return
         self._on_change()
 

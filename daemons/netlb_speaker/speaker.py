@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from prometheus_client import Metric
 
@@ -34,9 +34,8 @@ from netlb.plan.render import service_name
 from netlb.reconcile import Reconciler, Status
 from netlb.runtime.log import get_logger
 from netlb.runtime.metrics import counter, gauge, reconciler_metrics
-from netlb.source.directory import DirectorySource
+from netlb.source.protocol import Sink, Source
 from netlb.source.status import node_path, node_status, service_bgp_statuses, service_l2_statuses
-from netlb.source.tree import StatusTree
 from netlb_speaker.gobgp import GobgpSettings
 from netlb_speaker.keyring import Keyring
 from netlb_speaker.liveness import Liveness
@@ -54,6 +53,7 @@ NAME = "netlb-speaker"
 
 _REPORT_SECONDS = 0.02
 _CONFLICT_SECONDS = 10.0
+_FINISH_SECONDS = 3.0
 _COUNT_SECONDS = 10.0  # between two readings of the responder's counters; Prometheus scrapes no oftener
 
 
@@ -96,22 +96,23 @@ class Speaker:
         *,
         node: str,
         interfaces: tuple[str, ...],
-        source: DirectorySource,
+        source: Source,
         announcer: AnnouncerFactory,
-        tree: StatusTree,
+        sink: Sink,
         detects_conflicts: bool,
         timings: ProbeTimings,
         watches: bool,
         keyring: Keyring | None,
         grace: float,
         gobgp: GobgpSettings | None,
+        ready_only: bool,
     ) -> None:
         self._log = get_logger(NAME).bind(node=node)
         self._node = node
         self._named = frozenset(interfaces)
         self._source = source
         self._announcer = announcer(interfaces=interfaces, on_event=self._happened)
-        self._tree = tree
+        self._sink = sink
         self._detects_conflicts = detects_conflicts
         self._timings = timings
         self._news = asyncio.Event()
@@ -132,19 +133,20 @@ class Speaker:
             else None
         )
         self._gobgp = gobgp
+        self._ready_only = ready_only
         self._routing = asyncio.Event()
         self._bfd: Bfd | None = None
         self.routers: Routers | None = None
         self.bgp: BgpPlan | None = None
         self.prober = Prober(self._announcer, timings, self._log, self._announce_what_may_be)
-        self.status: Reconciler[str, str] = Reconciler("status", tree, on_bug=self._bug)
+        self.status: Reconciler[str, Any] = Reconciler("status", sink, on_bug=self._bug)
 
     # Services
 
     async def follow(self) -> None:
         """Plan after every change of the manifests or of who holds what."""
         self._source.require()
-        self._tree.open()
+        self._sink.open()
         async for snapshot in self._source.snapshots():
             self._snapshot = snapshot
             self._plan()
@@ -155,7 +157,8 @@ class Speaker:
         """Plan by what is declared and who is alive now."""
         if self._snapshot is None or self._stopping:
             return
-        plan = plan_node(self._snapshot, self._node, self.liveness.dead if self.liveness else frozenset())
+        dead = self.liveness.dead if self.liveness else frozenset[str]()
+        plan = plan_node(self._snapshot, self._node, dead, ready_only=self._ready_only)
         self._tell(plan)
         self.plan = plan
         if self.liveness:
@@ -167,7 +170,8 @@ class Speaker:
 
     def _plan_bgp(self, snapshot: Snapshot, gobgp: GobgpSettings) -> None:
         """Plan what routers are told, and begin to tell them when there is something for the first time."""
-        self.bgp = plan_bgp(snapshot, self._node)
+        before, self.bgp = self.bgp, plan_bgp(snapshot, self._node, ready_only=self._ready_only)
+        self._tell_findings(self.bgp.findings, before.findings if before else ())
         if self.routers is None and self.bgp.state is not None:
             from netlb_speaker.routers import Routers  # noqa: PLC0415 - gRPC takes 20 MiB: for those who need it
 
@@ -223,7 +227,7 @@ class Speaker:
             await asyncio.sleep(_REPORT_SECONDS)
             self._news.clear()
             if self.plan is not None and not self._stopping:
-                self.status.want(self._report(self.plan))
+                self.status.want(self._sink.forms(self._report(self.plan)))
 
     async def count(self) -> None:
         """Read the responder's counters now and then."""
@@ -246,10 +250,12 @@ class Speaker:
 
     async def finish(self) -> None:
         """Take this node's files away: what does not answer must not be said to."""
-        if self._tree.is_open:  # another speaker's file is not ours to remove
+        if self._sink.is_open:  # another speaker's file is not ours to remove
             self.status.want({})
-            await self.status.settled()
-            self._tree.close()
+            with suppress(TimeoutError):  # an API server that is away must not keep us
+                async with asyncio.timeout(_FINISH_SECONDS):
+                    await self.status.settled()
+            self._sink.close()
 
     # What is shown
 
@@ -365,16 +371,18 @@ class Speaker:
 
     def _tell(self, plan: NodePlan) -> None:
         """Log what this plan changes."""
-        known: frozenset[Finding] = frozenset(self.plan.findings) if self.plan else frozenset()
-        for finding in plan.findings:
-            if finding not in known:
-                self._log.warning("manifest problem", finding=str(finding))
+        self._tell_findings(plan.findings, self.plan.findings if self.plan else ())
         before = self.plan.l2 if self.plan else {}
         for address in plan.l2.keys() - before.keys():
             services = ",".join(map(service_name, plan.l2[address].services))
             self._log.info("address taken over", address=str(address), services=services)
         for address in before.keys() - plan.l2.keys():
             self._log.info("address given up", address=str(address))
+
+    def _tell_findings(self, found: Iterable[Finding], before: Collection[Finding]) -> None:
+        for finding in found:
+            if finding not in before:
+                self._log.warning("manifest problem", finding=str(finding))
 
     def _missing(self) -> frozenset[str]:
         return self._named - {interface.name for interface in self._announcer.interfaces()}

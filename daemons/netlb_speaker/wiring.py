@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from netlb.api.intake import Intake
 from netlb.errors import SettingError
 from netlb.l2.adapter.announcer import Announcer
 from netlb.l2.probe import RFC_TIMINGS, ProbeTimings
@@ -12,13 +11,12 @@ from netlb.runtime.app import App
 from netlb.runtime.config import CommonSettings
 from netlb.runtime.log import get_logger
 from netlb.runtime.metrics import StateCollector, new_registry
-from netlb.source.directory import DirectorySource
-from netlb.source.status import is_speakers, node_path
-from netlb.source.tree import StatusTree
+from netlb.source.reflector import DEFAULT_PACE, Pace
 from netlb_speaker.gobgp import GobgpSettings
 from netlb_speaker.keyring import KEY_OPTION, Keyring
 from netlb_speaker.liveness import GRACE
 from netlb_speaker.speaker import NAME, AnnouncerFactory, Speaker
+from netlb_speaker.surroundings import Surroundings, on_directory
 
 __all__ = [
     "NAME",
@@ -30,6 +28,10 @@ __all__ = [
     "parse_gobgp",
     "parse_key_file",
 ]
+
+
+PATIENCE = 3.0
+"""Seconds for the API server to answer, before what is kept on disk is taken for what is."""
 
 
 class ConflictDetection(StrEnum):
@@ -62,7 +64,8 @@ class SpeakerSettings:
     """What the speaker is told."""
 
     common: CommonSettings
-    status_dir: Path
+    status_dir: Path | None
+    """Of a directory of manifests: the status tree."""
     node: str
     interfaces: tuple[str, ...] = ()
     """Names; none: every suitable interface."""
@@ -73,6 +76,10 @@ class SpeakerSettings:
     bfd_unauthenticated: Unauthenticated = Unauthenticated.REFUSE
     gobgp: GobgpSettings | None = None
     """None: no BGP."""
+    withdraw_not_ready: bool = False
+    """Whether nodes whose condition Ready is not True announce nothing."""
+    state_dir: Path | None = None
+    """Of a cluster: where what was heard is kept; None: nowhere."""
 
 
 def parse_key_file(path: str | None, unauthenticated: Unauthenticated, liveness: LivenessMode) -> Path | None:
@@ -105,13 +112,15 @@ def build(
     announcer: AnnouncerFactory = Announcer,
     timings: ProbeTimings = RFC_TIMINGS,
     grace: float = GRACE,
+    *,
+    pace: Pace = DEFAULT_PACE,
+    patience: float = PATIENCE,
 ) -> App:
     """Put the speaker together; nothing is read or opened before the App runs.
 
     Tests bring their own announcer, and do not wait as long as the RFCs say.
     """
-    writer = f"{NAME}-{Path(node_path(settings.node)).stem}"
-    tree = StatusTree(settings.status_dir, writer, lambda path: is_speakers(path, settings.node))
+    surroundings = _surroundings(settings, pace, patience)
     keyring = None
     if settings.bfd_key_file is not None:
         accepts = settings.bfd_unauthenticated is Unauthenticated.ACCEPT
@@ -119,24 +128,25 @@ def build(
     speaker = Speaker(
         node=settings.node,
         interfaces=settings.interfaces,
-        source=DirectorySource(
-            settings.common.source.path, settings.status_dir / "services", Intake(settings.common.compatibility)
-        ),
+        source=surroundings.source,
         announcer=announcer,
-        tree=tree,
+        sink=surroundings.sink,
         detects_conflicts=settings.conflict_detection is ConflictDetection.PROBE,
         timings=timings,
         watches=settings.liveness is LivenessMode.BFD,
         keyring=keyring,
         grace=grace,
         gobgp=settings.gobgp,
+        ready_only=settings.withdraw_not_ready,
     )
     registry = new_registry(NAME)
     registry.register(StateCollector(speaker.metrics))
+    registry.register(StateCollector(surroundings.metrics))
     return App(
         name=NAME,
         registry=registry,
         services={
+            **surroundings.services,
             "source": speaker.follow,
             "l2": speaker.announce,
             "prober": speaker.prober.run,
@@ -149,9 +159,18 @@ def build(
             "bgp": speaker.route,
         },
         checks={
-            "source": lambda: None if speaker.plan else "no snapshot yet",
+            "source": lambda: surroundings.why_blind() or (None if speaker.plan else "no snapshot yet"),
             "l2": speaker.why_not_ready,
         },
         on_stop={"withdraw": speaker.withdraw, "status": speaker.finish},
         http=settings.common.http,
     )
+
+
+def _surroundings(settings: SpeakerSettings, pace: Pace, patience: float) -> Surroundings:
+    common = settings.common
+    if common.directory is not None and settings.status_dir is not None:
+        return on_directory(common.directory, settings.status_dir, common.compatibility, name=NAME, node=settings.node)
+    from netlb_speaker.cluster import on_cluster  # noqa: PLC0415 - lightkube is for those who need it
+
+    return on_cluster(common, settings.state_dir, name=NAME, node=settings.node, pace=pace, patience=patience)

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 __all__ = [
     "ADDRESSES",
+    "ALLOCATED",
     "ALLOCATED_FROM",
+    "ANNOUNCED",
     "BEFORE_LOAD_BALANCER_IP",
     "EXCLUDE_NODE_LABEL",
     "GATEWAY_LABEL",
@@ -64,6 +66,11 @@ ALLOCATED_FROM = (
     "purelb.io/allocated-from",
 )
 """Result: the pool that the Service's addresses came from. We write the first; the others tell what was held before."""
+
+ALLOCATED = "netlb.io/AddressAllocated"
+"""Type of the condition on a Service that says whether it has the addresses that it asks for."""
+ANNOUNCED = "netlb.io/Announced"
+"""Type of the condition on a ServiceL2Status that says whether the node announces what it owns."""
 
 LOAD_BALANCER_CLASS = "netlb.io/netlb"
 """`spec.loadBalancerClass` of Services that are ours alone; Services without a class are served too."""

@@ -188,6 +188,13 @@ class Session:
         else:
             self.over = True
 
+    def abandon(self, now: float) -> None:
+        """End, since the program behind is gone: the peer is told once of a failure, and not of AdminDown."""
+        if self.state in (State.INIT, State.UP):
+            self._enter(State.DOWN, Diagnostic.FORWARDING_PLANE_RESET, now)
+            self._transmit(now)
+        self.over = True
+
     # Receiving
 
     def _judge(self, packet: ControlPacket, data: bytes, ttl: int, now: float) -> BfdVerdict:
@@ -235,8 +242,9 @@ class Session:
         self._remote_demand = packet.demand
         if packet.authentication is not None:
             self._remote_sequence = packet.authentication.sequence
-        if packet.state is State.ADMIN_DOWN:
-            self._remote_sequence = None
+        gone = before > State.DOWN is packet.state and packet.diagnostic == Diagnostic.FORWARDING_PLANE_RESET
+        if packet.state is State.ADMIN_DOWN or gone:
+            self._remote_sequence = None  # whoever comes back begins anew
         self._heard_at = now
         self._expected = True
         self._advance_poll(packet.final, now)

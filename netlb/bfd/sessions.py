@@ -94,6 +94,11 @@ class Sessions:
         self._sessions[discriminator].stop(now)
         self._gather(discriminator)
 
+    def abandon(self, discriminator: int, now: float) -> None:
+        """See Session; `remove` it then."""
+        self._sessions[discriminator].abandon(now)
+        self._gather(discriminator)
+
     def remove(self, discriminator: int) -> None:
         """Forget a session, without a word to the peer."""
         del self._sessions[discriminator]

@@ -30,6 +30,8 @@ class Dialect(ABC):
     watch_best: int
     lookup_exact: int
     admin_down: int
+    first: int
+    """The number of the first value of an enumeration that belongs to policies."""
     dynamic_passwords: bool
     """Whether a password of dynamic neighbours has any effect."""
     bare_interfaces: bool
@@ -115,6 +117,7 @@ V3: Final = _Version3(
     watch_best=0,
     lookup_exact=0,
     admin_down=1,
+    first=0,
     dynamic_passwords=False,
     bare_interfaces=False,
 )
@@ -125,6 +128,7 @@ V4: Final = _Version4(
     watch_best=1,
     lookup_exact=1,
     admin_down=2,
+    first=1,
     dynamic_passwords=True,
     bare_interfaces=True,
 )

@@ -6,6 +6,7 @@ ValueError says which field cannot be, in the words `field: problem`. Seconds ar
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import NamedTuple
 
@@ -20,11 +21,13 @@ __all__ = [
     "Key",
     "Kind",
     "LargeCommunity",
+    "Offer",
     "Origin",
     "Peer",
     "Prefix",
     "PrivateAsns",
     "Record",
+    "Restriction",
     "Route",
     "Unlike",
 ]
@@ -43,10 +46,14 @@ class Kind(StrEnum):
     GLOBAL = "global"
     ROUTE = "route"
     PEER = "peer"
+    EXPORT = "export"
 
 
 class Key(NamedTuple):
-    """The name of one object of a gobgpd: a route's prefix; a peer's address, prefix or interface; empty for Global."""
+    """The name of one object of a gobgpd: a route's prefix; a peer's address, prefix or interface; an offer's id.
+
+    Empty for Global and Restriction, of which there is one.
+    """
 
     kind: Kind
     name: str = ""
@@ -247,6 +254,8 @@ class Route:
     large_communities: frozenset[LargeCommunity] = frozenset()
     as_path: tuple[int, ...] = ()
     """Numbers in front of which an eBGP session puts our own: our own here makes the path longer (prepending)."""
+    offers: frozenset[int] | None = None
+    """Ids of the offers by which peers are told of it; None: all peers are told."""
 
     def __post_init__(self) -> None:
         if self.prefix.version == 6 and self.next_hop.version == 4:
@@ -273,13 +282,66 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class Restriction:
+    """Routes that are not for all peers reach none of them, but for offers. Without it there are no such routes."""
+
+    @property
+    def key(self) -> Key:
+        """The one name of it."""
+        return Key(Kind.EXPORT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """One peer is told of the routes that belong to it (`Route.offers`), with these attributes besides their own.
+
+    It is never changed: its id follows from what it says.
+    """
+
+    peer: str
+    """The name in the peer's key."""
+    neighbors: tuple[Prefix, ...]
+    """Where that peer is, and no other; see `netlb.bgp.exports.audience`."""
+    local_pref: int | None = None
+    """Instead of the route's; GoBGP cannot set 0, and leaves it out where a session has none."""
+    med: int | None = None
+    """Instead of the route's."""
+    communities: frozenset[int] = frozenset()
+    large_communities: frozenset[LargeCommunity] = frozenset()
+
+    def __post_init__(self) -> None:
+        if not self.neighbors:
+            raise ValueError(f"neighbors: it is not known where peer {self.peer} is; to GoBGP, nowhere is everywhere")
+        _within("local_pref", self.local_pref, 1, _U32)
+        _within("med", self.med, 0, _U32)
+
+    @property
+    def id(self) -> int:
+        """A number of 32 bits, which is never 0."""
+        said = (
+            self.peer,
+            sorted(map(str, self.neighbors)),
+            self.local_pref,
+            self.med,
+            sorted(self.communities),
+            sorted(self.large_communities),
+        )
+        return int.from_bytes(sha256(repr(said).encode()).digest()[:4], "big") or 1
+
+    @property
+    def key(self) -> Key:
+        """Its id."""
+        return Key(Kind.EXPORT, f"{self.id:08x}")
+
+
+@dataclass(frozen=True, slots=True)
 class Unlike:
     """Stands where something of ours is there and is like nothing that we make: it equals no record."""
 
     what: str
 
 
-Record = Global | Route | Peer | Unlike
+Record = Global | Restriction | Offer | Route | Peer | Unlike
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,13 +351,20 @@ class BgpState:
     speaker: Global
     peers: tuple[Peer, ...] = ()
     routes: tuple[Route, ...] = ()
+    offers: tuple[Offer, ...] = ()
 
     def records(self) -> Mapping[Key, Record]:
-        """Return everything by key; ValueError if two peers or two routes have the same."""
+        """Return everything by key; ValueError if two of a kind have the same, or a route belongs to no known offer."""
         records: dict[Key, Record] = {}
-        everything: tuple[Global | Route | Peer, ...] = (self.speaker, *self.routes, *self.peers)
-        for record in everything:
+        everything: list[Global | Restriction | Offer | Route | Peer] = [self.speaker]
+        if self.offers or any(route.offers is not None for route in self.routes):
+            everything += [Restriction(), *self.offers]
+        for record in (*everything, *self.routes, *self.peers):
             if record.key in records:
                 raise ValueError(f"{record.key.kind} {record.key.name}: it is there twice")
             records[record.key] = record
+        known = frozenset(offer.id for offer in self.offers)
+        for route in self.routes:
+            if route.offers is not None and not route.offers <= known:
+                raise ValueError(f"route {route.prefix}: it belongs to an offer that is not there")
         return records

@@ -4,10 +4,13 @@ from dataclasses import dataclass
 
 from netlb.bgp.model import LargeCommunity
 
-__all__ = ["OWNER_MARK", "Owner", "is_local"]
+__all__ = ["AUDIENCE_MARK", "OWNER_MARK", "Owner", "is_local"]
 
 OWNER_MARK = int.from_bytes(b"LBGP", "big")
 """0x4C424750, the second number of the large community on every path of ours."""
+
+AUDIENCE_MARK = int.from_bytes(b"LBTO", "big")
+"""0x4C42544F, the second number of the large communities that say for whom a path is; no router sees them."""
 
 _LOCAL_ORIGIN = frozenset({"", "<nil>"})
 """How GoBGP 4 and GoBGP 3 spell the neighbour of a path that came from no neighbour."""
@@ -24,6 +27,20 @@ class Owner:
     def community(self) -> LargeCommunity:
         """The large community on every path of ours; routers see it, and may match it."""
         return LargeCommunity(self.asn, OWNER_MARK, self.instance)
+
+    @property
+    def restricted(self) -> LargeCommunity:
+        """The large community on every path of ours that is not for all peers."""
+        return self.offered(0)
+
+    def offered(self, number: int) -> LargeCommunity:
+        """The large community on every path of ours that belongs to an offer, by the offer's id."""
+        return LargeCommunity(self.asn, AUDIENCE_MARK, number)
+
+    @property
+    def export_prefix(self) -> str:
+        """How the names of our policies and sets begin; what they match carries our AS number."""
+        return f"netlb:{self.instance}:{self.asn}:"
 
     def owns_path(self, neighbor_ip: str, communities: frozenset[LargeCommunity]) -> bool:
         """Whether a path is ours: it carries the mark, and did not come back from a router."""

@@ -32,6 +32,8 @@ class Found:
     ours: bool
     record: Route | Unlike
     """Unlike: no path that we would make, since it has attributes that we do not know, or lacks some."""
+    offers: frozenset[int] | None = None
+    """Those of a path of ours: as of `Route.offers`, but that 0 is among them."""
 
     @property
     def key(self) -> Key:
@@ -63,7 +65,8 @@ def encode_path(dialect: Dialect, owner: Owner, route: Route) -> Message:
         attributes["local_pref"] = message("LocalPrefAttribute")(local_pref=route.local_pref)
     if route.communities:
         attributes["communities"] = message("CommunitiesAttribute")(communities=sorted(route.communities))
-    large = sorted({*route.large_communities, owner.community})
+    tags = () if route.offers is None else (owner.restricted, *map(owner.offered, route.offers))
+    large = sorted({*route.large_communities, owner.community, *tags})
     attributes["large_communities"] = message("LargeCommunitiesAttribute")(communities=map(_large_message, large))
     return _path(dialect, family, nlri, attributes, withdraw=False)
 
@@ -100,13 +103,18 @@ def decode_path(dialect: Dialect, owner: Owner, path: Message) -> Found | None:
         for each in (found["large_communities"].communities if "large_communities" in found else ())
     )
     ours = owner.owns_path(path.neighbor_ip, large)
+    tags = frozenset(each for each in large if each == owner.offered(each.local2))
     record: Route | Unlike = Unlike(f"a path to {prefix} with attributes that netlb does not set")
-    if ours and not unknown:
-        record = _route(prefix, found, large - {owner.community}) or record
-    return Found(prefix, is_local(path.neighbor_ip), ours, record)
+    if ours and not unknown and (not tags or owner.restricted in tags):
+        offers = frozenset(each.local2 for each in tags - {owner.restricted}) if tags else None
+        record = _route(prefix, found, large - tags - {owner.community}, offers) or record
+    told = frozenset(each.local2 for each in tags) if ours and tags else None
+    return Found(prefix, is_local(path.neighbor_ip), ours, record, told)
 
 
-def _route(prefix: Prefix, found: dict[str, Message], large: frozenset[LargeCommunity]) -> Route | None:
+def _route(
+    prefix: Prefix, found: dict[str, Message], large: frozenset[LargeCommunity], offers: frozenset[int] | None
+) -> Route | None:
     next_hop = _next_hop(found)
     segments = list(found["as_path"].segments) if "as_path" in found else []
     if next_hop is None or "origin" not in found or [one.type for one in segments] not in ([], [_AS_SEQUENCE]):
@@ -125,6 +133,7 @@ def _route(prefix: Prefix, found: dict[str, Message], large: frozenset[LargeComm
             communities=frozenset(found["communities"].communities) if "communities" in found else frozenset(),
             large_communities=large,
             as_path=tuple(segments[0].numbers) if segments else (),
+            offers=offers,
         )
     except ValueError:
         return None

@@ -1,7 +1,6 @@
 """`netlb explain`: say why something is as it is."""
 
 import sys
-from pathlib import Path
 
 import click
 
@@ -12,7 +11,7 @@ from netlb.cli.files import read_files
 from netlb.findings import ObjectRef
 from netlb.plan import explain_service
 from netlb.runtime.app import reporting
-from netlb.runtime.config import compatibility_options, option, parse_source
+from netlb.runtime.config import DirectorySpec, compatibility_options, option, parse_source
 from netlb.source.directory import read_once
 from netlb.source.tree import status_directory
 
@@ -27,7 +26,7 @@ def explain() -> None:
 @explain.command()
 @click.argument("service", metavar="NAMESPACE/NAME")
 @click.argument("files", nargs=-1, metavar="[FILE]...")
-@option("--source", "Where the manifests are: dir:PATH.", metavar="SPEC")
+@option("--source", "Where the manifests are: dir:PATH, kube or kube:KUBECONFIG.", metavar="SPEC")
 @option("--status-dir", "Where status is written; beside the manifests, as PATH.status, if not set.", metavar="PATH")
 @compatibility_options
 def service(
@@ -55,5 +54,10 @@ def _snapshot(
     if files:
         intake = read_files(files, compatibility)
         return intake.snapshot(intake.holdings())
-    path = parse_source(source).path
-    return read_once(path, status_directory(Path(path), status_dir), Intake(compatibility))
+    chosen = parse_source(source)
+    if isinstance(chosen, DirectorySpec):
+        return read_once(chosen.path, status_directory(chosen.path, status_dir), Intake(compatibility))
+    from netlb.source.kube_kinds import Reader, watched  # noqa: PLC0415 - as the next one
+    from netlb.source.kube_once import read_cluster  # noqa: PLC0415 - lightkube is for those who need it
+
+    return read_cluster(chosen.kubeconfig, Intake(compatibility), watched(compatibility, Reader.ANNOUNCEMENTS))

@@ -13,9 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from netlb.cli.rows import address_rows, peer_rows, route_rows
+from netlb.errors import SettingError
 from netlb.plan.render import to_yaml
 from netlb.runtime.app import reporting
-from netlb.runtime.config import option, parse_choice, parse_source
+from netlb.runtime.config import DirectorySpec, SourceSpec, option, parse_choice, parse_source
 from netlb.source.reports import Reports, read_reports
 from netlb.source.tree import status_directory
 
@@ -45,6 +46,13 @@ def show() -> None:
     """
 
 
+def _status_tree(source: SourceSpec) -> Path:
+    if not isinstance(source, DirectorySpec):
+        remedy = "ask for servicel2statuses and servicebgpstatuses with kubectl, or name a tree with --status-dir"
+        raise SettingError("--source", f"with {source}, speakers report into the API, not into files", remedy)
+    return status_directory(source.path, None)
+
+
 def _command(name: str, description: str, rows: Callable[[Reports], Sequence[Row]], nothing: str) -> None:
     """Make a command that shows these rows, or says that there is `nothing` to show."""
 
@@ -55,7 +63,7 @@ def _command(name: str, description: str, rows: Callable[[Reports], Sequence[Row
     def command(source: str | None, status_dir: str | None, output: str) -> None:
         with reporting(f"netlb show {name}"):
             chosen = parse_choice("--output", Output, output)
-            root = Path(status_dir) if status_dir else status_directory(parse_source(source).path, None)
+            root = Path(status_dir) if status_dir else _status_tree(parse_source(source))
             reports = read_reports(root)
         for problem in reports.problems:
             click.echo(f"error: {root}/{problem}", err=True)

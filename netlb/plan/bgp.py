@@ -11,15 +11,17 @@ from netlb.api.core import Node
 from netlb.api.keys import RACK_LABEL
 from netlb.api.meta import Record, selects
 from netlb.api.snapshot import Snapshot
-from netlb.api.v1alpha1 import BGPAdvertisement, BGPConfiguration, BGPConfigurationSpec, BGPPeer
+from netlb.api.v1alpha1 import AddressPool, BGPAdvertisement, BGPConfiguration, BGPConfigurationSpec, BGPPeer
 from netlb.bgp.drain import shutting_down
-from netlb.bgp.model import BgpState, Global, LargeCommunity, Peer, Prefix, Route
+from netlb.bgp.exports import audience
+from netlb.bgp.model import BgpState, Global, LargeCommunity, Offer, Peer, Prefix, Route
 from netlb.findings import Finding, ObjectRef, Severity
 from netlb.net import Address, Family, family_of, parse_address
 from netlb.plan.bfd import Unwatched, Watch, watch
 from netlb.plan.communities import community
 from netlb.plan.peers import peer, unhonoured
 from netlb.plan.places import Places
+from netlb.plan.routes import Claim, SilentRoute, exceeds, unite
 from netlb.plan.validate import advertises
 from netlb.reasons import ManifestProblem, Silence
 from netlb.topology import eligible_nodes
@@ -27,14 +29,6 @@ from netlb.topology import eligible_nodes
 __all__ = ["BgpPlan", "SilentRoute", "plan_bgp"]
 
 _NOTHING: Mapping[Any, Any] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True)
-class SilentRoute:
-    """Why an address that a Service holds is not announced by BGP from this node."""
-
-    reason: Silence
-    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,28 +52,31 @@ class BgpPlan:
     findings: tuple[Finding, ...] = ()
 
 
-def plan_bgp(snapshot: Snapshot, node: str) -> BgpPlan:
-    """Plan one node. Pure: the same snapshot gives the same plan."""
+def plan_bgp(snapshot: Snapshot, node: str, *, ready_only: bool = False) -> BgpPlan:
+    """Plan one node. Pure: the same snapshot gives the same plan. `ready_only`: while it is not ready, it drains."""
     record = snapshot.nodes.get(node)
     if record is None or not snapshot.bgp_peers:
         return BgpPlan(node)
-    return _Planner(snapshot, record).plan()
+    return _Planner(snapshot, record, ready_only).plan()
 
 
 class _Planner:
     """Plans for one node and one snapshot."""
 
-    def __init__(self, snapshot: Snapshot, node: Node) -> None:
+    def __init__(self, snapshot: Snapshot, node: Node, ready_only: bool) -> None:
         self._snapshot = snapshot
         self._node = node
         self._name = node.metadata.name
         self._findings: list[Finding] = []
-        self._draining = self._name not in eligible_nodes(snapshot.nodes)
-        self._places = Places(snapshot, also=frozenset({self._name}))
+        self._draining = self._name not in eligible_nodes(snapshot.nodes, ready_only=ready_only)
+        self._places = Places(snapshot, ready_only=ready_only, also=frozenset({self._name}))
         self._internal = {
             family_of(address): address for address in reversed([*_internal_addresses(node, self._findings)])
         }
         self._watches: dict[str, Watch] = {}
+        self._audiences: Mapping[str, tuple[Prefix, ...]] = {}
+        self._keys: Mapping[str, str] = {}
+        self._checked: set[tuple[str, str]] = set()
         self._stations = {
             address: name for name, each in snapshot.nodes.items() for address in _internal_addresses(each, [])
         }
@@ -94,18 +91,25 @@ class _Planner:
         if speaker is None:
             return BgpPlan(self._name, silent=self._all_silent(Silence.NO_SPEAKER), findings=tuple(self._findings))
         peers, names = self._peers(speaker, configuration)
+        self._audiences = {record.key.name: audience(record, peers) for record in peers}
+        self._keys = {declared: key for key, declared in names.items()}
         announced: dict[Address, frozenset[Prefix]] = {}
         services: dict[ObjectRef, list[Address]] = {}
         silent: dict[ObjectRef, dict[Address, SilentRoute]] = {}
-        routes: dict[Prefix, Route | SilentRoute] = {}
+        claims: dict[Prefix, dict[Claim, None]] = {}
         for ref, address in self._held():
-            found = self._routes(ref, address, speaker.asn) if peers else SilentRoute(Silence.NO_PEER)
+            found = self._claims(ref, address, speaker.asn) if peers else SilentRoute(Silence.NO_PEER)
             if isinstance(found, SilentRoute):
                 silent.setdefault(ref, {})[address] = found
                 continue
-            for route in found:
-                other = routes.get(route.prefix)
-                routes[route.prefix] = route if other is None else _united(other, route)
+            for claim in found:
+                claims.setdefault(claim.route.prefix, {})[claim] = None
+        routes: dict[Prefix, Route | SilentRoute] = {}
+        offers: dict[int, Offer] = {}
+        for prefix, claimed in claims.items():
+            united = unite(claimed, self._audiences)
+            routes[prefix] = united if isinstance(united, SilentRoute) else united[0]
+            offers.update((offer.id, offer) for offer in (() if isinstance(united, SilentRoute) else united[1]))
         lengths = sorted({prefix.prefixlen for prefix in routes})  # few: looking through all routes would be quadratic
         for ref, address in self._held():
             if address in silent.get(ref, ()):
@@ -118,7 +122,8 @@ class _Planner:
             announced[address] = frozenset(one for one in prefixes if isinstance(routes[one], Route))
             if announced[address]:
                 services.setdefault(ref, []).append(address)
-        state = BgpState(speaker, peers, tuple(route for route in routes.values() if isinstance(route, Route)))
+        told = tuple(route for route in routes.values() if isinstance(route, Route))
+        state = BgpState(speaker, peers, told, tuple(offers.values()))
         return BgpPlan(
             self._name,
             shutting_down(state) if self._draining else state,
@@ -248,8 +253,8 @@ class _Planner:
             silent.setdefault(ref, {})[address] = SilentRoute(reason)
         return silent
 
-    def _routes(self, ref: ObjectRef, address: Address, asn: int) -> list[Route] | SilentRoute:
-        """Return the routes that announce an address for a Service from this node, or why there are none."""
+    def _claims(self, ref: ObjectRef, address: Address, asn: int) -> list[Claim] | SilentRoute:
+        """Return what announces an address for a Service from this node, or why nothing does."""
         service, pool = self._snapshot.services[ref], self._places.pool_of(address)
         advertisements = [
             record
@@ -267,16 +272,16 @@ class _Planner:
         mine = [record for record in advertisements if selects(record.spec.node_selectors, labels)]
         if self._name not in nodes or not mine:
             return SilentRoute(Silence.NO_CANDIDATE)
-        routes: dict[Prefix, Route] = {}
+        claims: list[Claim] = []
         for record in mine:
-            route = self._route(record, address, asn)
-            if isinstance(route, SilentRoute):
-                return route
-            united = _united(routes[route.prefix], route) if route.prefix in routes else route
-            if isinstance(united, SilentRoute):
-                return united
-            routes[route.prefix] = united
-        return list(routes.values())
+            peers = self._peers_named(record)
+            if peers is None or peers:
+                route = self._route(record, address, asn)
+                if isinstance(route, SilentRoute):
+                    return route
+                self._check_aggregate(record, pool, route.prefix)
+                claims.append(Claim(route, peers))
+        return claims or SilentRoute(Silence.NO_PEER, f"it is for peers that node {self._name} does not have")
 
     def _route(self, record: BGPAdvertisement, address: Address, asn: int) -> Route | SilentRoute:
         spec, family = record.spec, family_of(address)
@@ -287,7 +292,6 @@ class _Planner:
         if next_hop is None or (family is Family.IPV6 and next_hop.version == 4):
             return SilentRoute(Silence.NO_NEXT_HOP, f"node {self._name} has no InternalIP of {family}")
         communities, large = self._communities(record)
-        self._check_peers(record)
         return Route(
             prefix=_prefix(address, length),
             next_hop=next_hop,
@@ -298,18 +302,35 @@ class _Planner:
             as_path=(asn,) * spec.as_path_prepend,
         )
 
-    def _check_peers(self, record: BGPAdvertisement) -> None:
-        declared = {one.metadata.name for one in self._declared_peers()}
+    def _peers_named(self, record: BGPAdvertisement) -> frozenset[str] | None:
+        """Return those of this node's peers that an advertisement names, by their keys' names; None: it names none."""
         for index, name in enumerate(record.spec.peers):
             if name not in self._snapshot.bgp_peers:
                 problem, reason = f"there is no BGPPeer {name!r}", ManifestProblem.UNKNOWN_REFERENCE
                 self._warn(record, f"spec.peers[{index}]", problem, "declare it, or correct the name", reason=reason)
-        if record.spec.peers and declared - set(record.spec.peers):
+        if not record.spec.peers:
+            return None
+        nowhere = sorted(name for name, key in self._keys.items() if not self._audiences[key])
+        if nowhere:
             self._warn(
                 record,
                 "spec.peers",
-                f"the other peers of node {self._name} are told, too",
-                "select nodes that have no other peers, or filter at the routers by a community",
+                f"on node {self._name}, BGPPeer {', '.join(nowhere)} is told of none of these prefixes: GoBGP tells "
+                "peers apart by their addresses",
+                "give the router's address (peerAddress), or let the prefixes be for all peers",
+            )
+        return frozenset(key for name, key in self._keys.items() if name in record.spec.peers)
+
+    def _check_aggregate(self, record: BGPAdvertisement, pool: AddressPool, prefix: Prefix) -> None:
+        checked = record.metadata.name, pool.metadata.name
+        if prefix.prefixlen < prefix.max_prefixlen and checked not in self._checked and exceeds(prefix, pool):
+            self._checked.add(checked)
+            field_name = "aggregationLength" if prefix.version == 4 else "aggregationLengthV6"
+            self._warn(
+                record,
+                f"spec.{field_name}",
+                f"{prefix} has more addresses than pool {pool.metadata.name}, and routers send this node their traffic",
+                "make it longer; leave it if all of the prefix is yours, and has no other route",
             )
 
     def _communities(self, record: BGPAdvertisement) -> tuple[frozenset[int], frozenset[LargeCommunity]]:
@@ -346,29 +367,6 @@ class _Planner:
         )
         if finding not in self._findings:
             self._findings.append(finding)
-
-
-def _united(one: Route | SilentRoute, other: Route) -> Route | SilentRoute:
-    """Unite two routes to one prefix: communities are added, all else must agree (MetalLB's rule)."""
-    if isinstance(one, SilentRoute):
-        return one
-    if (one.local_pref, one.med, one.next_hop, one.as_path) != (
-        other.local_pref,
-        other.med,
-        other.next_hop,
-        other.as_path,
-    ):
-        detail = f"{one.prefix} has several localPrefs, MEDs, next hops or lengths of its path"
-        return SilentRoute(Silence.CONFLICTING_ADVERTISEMENTS, detail)
-    return Route(
-        prefix=one.prefix,
-        next_hop=one.next_hop,
-        local_pref=one.local_pref,
-        med=one.med,
-        communities=one.communities | other.communities,
-        large_communities=one.large_communities | other.large_communities,
-        as_path=one.as_path,
-    )
 
 
 def _prefix(address: Address, length: int) -> Prefix:

@@ -49,9 +49,14 @@ class NodePlan:
     """The other nodes that may own what this node may own, and how they are watched: whose life matters here."""
 
 
-def plan_node(snapshot: Snapshot, node: str, dead: frozenset[str] = frozenset()) -> NodePlan:
-    """Plan one node. Pure: nodes that see the same snapshot, and the same nodes dead, agree on every owner."""
-    planner = _Planner(snapshot, node)
+def plan_node(
+    snapshot: Snapshot, node: str, dead: frozenset[str] = frozenset(), *, ready_only: bool = False
+) -> NodePlan:
+    """Plan one node. Pure: nodes that see the same snapshot, and the same nodes dead, agree on every owner.
+
+    `ready_only`: nodes that are not ready announce nothing (see `netlb.topology.eligible_nodes`).
+    """
+    planner = _Planner(snapshot, node, ready_only)
     holders: dict[Address, list[ObjectRef]] = {}
     for ref in sorted(snapshot.holdings):
         service = snapshot.services.get(ref)
@@ -104,10 +109,10 @@ def _owner(address: Address, willing: Mapping[ObjectRef, _Willing], dead: frozen
 class _Planner:
     """Answers for one node; what is the same for many addresses is worked out once."""
 
-    def __init__(self, snapshot: Snapshot, node: str) -> None:
+    def __init__(self, snapshot: Snapshot, node: str, ready_only: bool) -> None:
         self._snapshot = snapshot
         self._node = node
-        self._places = Places(snapshot)
+        self._places = Places(snapshot, ready_only=ready_only)
         self._covered: dict[str, frozenset[str]] = {}
 
     def judge(self, ref: ObjectRef, address: Address) -> _Willing | SilentAddress:

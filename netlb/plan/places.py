@@ -19,10 +19,10 @@ _ABOVE_ALL = 1 << 128
 class Places:
     """Answers for one snapshot; what is the same for many addresses is worked out once."""
 
-    def __init__(self, snapshot: Snapshot, *, also: frozenset[str] = frozenset()) -> None:
-        """Take the nodes that are eligible, and those in `also`, as places."""
+    def __init__(self, snapshot: Snapshot, *, ready_only: bool, also: frozenset[str] = frozenset()) -> None:
+        """Take the nodes that are eligible (see `eligible_nodes`), and those in `also`, as places."""
         self._snapshot = snapshot
-        self._eligible = eligible_nodes(snapshot.nodes) | also
+        self._eligible = eligible_nodes(snapshot.nodes, ready_only=ready_only) | also
         self._ranges = sorted((span, name) for name, pool in snapshot.pools.items() for span in pool.spec.spans)
         self._members: dict[str, frozenset[str]] = {}
 

@@ -6,13 +6,14 @@ from typing import Any, NamedTuple, TypeVar
 import yaml
 
 from netlb.api.documents import Dumper
-from netlb.bgp.model import AsKind, Route
+from netlb.bgp.model import AsKind, Prefix, Route
 from netlb.findings import Finding, ObjectRef
-from netlb.net import Address, Family, family_of
+from netlb.net import Address, family_of
 from netlb.plan.bfd import Watch
 from netlb.plan.bgp import BgpPlan
 from netlb.plan.cluster import ClusterPlan
 from netlb.plan.node import NodePlan
+from netlb.plan.routes import told_of
 
 __all__ = [
     "Told",
@@ -129,16 +130,20 @@ def bgp_data(plan: BgpPlan) -> dict[str, Any]:
 
 
 def routes_told(plan: BgpPlan) -> dict[Address, tuple[Told, ...]]:
-    """Return the routes that announce each address, shortest prefix first."""
+    """Return the routes that announce each address, shortest prefix first; several of one if peers hear different."""
     state = plan.state
     if state is None:
         return {}
-    names = {
-        family: tuple(plan.peers[peer.key.name] for peer in state.peers if family in peer.families) for family in Family
-    }
-    told = {route.prefix: Told(route, names[family_of(route.prefix.network_address)]) for route in state.routes}
+    told: dict[Prefix, list[Told]] = {}
+    for prefix, claims in told_of(state).items():
+        family = family_of(prefix.network_address)
+        carrying = [peer.key.name for peer in state.peers if family in peer.families]
+        told[prefix] = [
+            Told(route, tuple(plan.peers[key] for key in carrying if keys is None or key in keys))
+            for route, keys in claims
+        ]
     return {
-        address: tuple(told[prefix] for prefix in sorted(prefixes, key=lambda prefix: prefix.prefixlen))
+        address: tuple(one for prefix in sorted(prefixes, key=lambda prefix: prefix.prefixlen) for one in told[prefix])
         for address, prefixes in plan.announced.items()
     }
 

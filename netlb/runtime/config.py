@@ -4,6 +4,7 @@ Click reads the flag or the environment; what the text means is decided here, so
 `SettingError` that names the flag, wherever the value came from.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,30 +20,56 @@ from netlb.runtime.log import LogFormat, LogLevel
 
 __all__ = [
     "CommonSettings",
+    "DirectorySpec",
+    "KubeSpec",
     "SourceSpec",
+    "Switch",
     "common_options",
     "compatibility_options",
     "one_of",
     "option",
     "parse_choice",
     "parse_source",
+    "parse_switch",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
 E = TypeVar("E", bound=StrEnum)
 
-SOURCE_SCHEMES = ("dir",)
+
+class Switch(StrEnum):
+    """Whether something is done."""
+
+    ON = "on"
+    OFF = "off"
+
+
+SOURCES = "dir:PATH, kube or kube:KUBECONFIG"
 
 
 @dataclass(frozen=True, slots=True)
-class SourceSpec:
-    """Where the manifests are."""
+class DirectorySpec:
+    """A directory of manifests."""
 
-    scheme: str
     path: Path
 
     def __str__(self) -> str:
-        return f"{self.scheme}:{self.path}"
+        return f"dir:{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class KubeSpec:
+    """The API server of a kubeconfig, whose current-context counts."""
+
+    kubeconfig: Path | None = None
+    """None: the pod's service account, else $KUBECONFIG, else ~/.kube/config."""
+
+    def __str__(self) -> str:
+        return f"kube:{self.kubeconfig}" if self.kubeconfig else "kube"
+
+
+SourceSpec = DirectorySpec | KubeSpec
+"""Where what is declared comes from, and where status goes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +82,34 @@ class CommonSettings:
     http: Listen | None
     """None: no HTTP."""
     compatibility: Compatibility
+    namespace: str = ""
+    """Of netlb's own objects in the API; empty: that of the pod, or of the kubeconfig's context."""
+
+    @property
+    def directory(self) -> Path | None:
+        """The directory of manifests; None: the API server."""
+        return self.source.path if isinstance(self.source, DirectorySpec) else None
+
+    @property
+    def kubeconfig(self) -> Path | None:
+        """The kubeconfig that was named, if any."""
+        return self.source.kubeconfig if isinstance(self.source, KubeSpec) else None
 
     @classmethod
-    def parse(cls, *, source: str | None, log_level: str, log_format: str, http: str, **namespaces: str) -> Self:
+    def parse(
+        cls,
+        *,
+        source: str | None,
+        log_level: str,
+        log_format: str,
+        http: str,
+        namespace: str | None = None,
+        **namespaces: str,
+    ) -> Self:
         """Read the values of `common_options`. Raises `SettingError`."""
         return cls(
             source=parse_source(source),
+            namespace=namespace or "",
             compatibility=Compatibility(**namespaces),
             log_level=parse_choice("--log-level", LogLevel, log_level),
             log_format=parse_choice("--log-format", LogFormat, log_format),
@@ -68,7 +117,9 @@ class CommonSettings:
         )
 
 
-def option(flag: str, description: str, *, metavar: str, default: str | None = None) -> Callable[[F], F]:
+def option(
+    flag: str, description: str, *, metavar: str, default: str | Callable[[], str | None] | None = None
+) -> Callable[[F], F]:
     """Return a click option that is also read from `NETLB_*`: `--log-level` from NETLB_LOG_LEVEL."""
     variable = "NETLB_" + flag.removeprefix("--").replace("-", "_").upper()
     return click.option(
@@ -77,7 +128,7 @@ def option(flag: str, description: str, *, metavar: str, default: str | None = N
         metavar=metavar,
         envvar=variable,
         show_envvar=True,
-        show_default=default is not None,
+        show_default=isinstance(default, str),
         help=description,
     )
 
@@ -93,7 +144,8 @@ def compatibility_options(command: F) -> F:
 def common_options(*, http: str) -> Callable[[F], F]:
     """Return a decorator that adds the shared options to a command; `http` is the daemon's own default."""
     options: list[Callable[[F], F]] = [
-        option("--source", "Where the manifests are: dir:PATH, a directory that is watched.", metavar="SPEC"),
+        option("--source", SOURCE_HELP, metavar="SPEC", default=surrounding_source),
+        option("--namespace", "With kube: where netlb's own objects are; its pod's if not set.", metavar="NAME"),
         option("--http", HTTP_HELP, metavar="ADDRESS", default=http),
         option("--log-level", one_of(LogLevel), metavar="LEVEL", default=LogLevel.INFO.value),
         option("--log-format", one_of(LogFormat), metavar="FORMAT", default=LogFormat.CONSOLE.value),
@@ -108,17 +160,32 @@ def common_options(*, http: str) -> Callable[[F], F]:
     return decorate
 
 
+def surrounding_source() -> str | None:
+    """Return the source that the surroundings suggest: the API in a pod, or where KUBECONFIG says so on purpose.
+
+    A ~/.kube/config alone is none: a daemon that writes must not take whichever cluster its user looked at last.
+    """
+    return "kube" if os.environ.get("KUBERNETES_SERVICE_HOST") or os.environ.get("KUBECONFIG") else None
+
+
 def parse_source(text: str | None) -> SourceSpec:
     """Read the value of `--source`. Raises `SettingError`."""
     if text is None:
-        raise SettingError("--source", "is not set", "say where the manifests are, as in dir:/etc/netlb")
-    scheme, _, path = text.partition(":")
-    if scheme not in SOURCE_SCHEMES:
-        known = ", ".join(f"{name}:" for name in SOURCE_SCHEMES)
-        raise SettingError("--source", f"{text!r} is of no known kind", f"begin it with one of: {known}")
-    if not path:
-        raise SettingError("--source", f"{text!r} names no directory", "write dir:PATH")
-    return SourceSpec(scheme, Path(path))
+        raise SettingError("--source", "is not set", f"say where the manifests are: {SOURCES}")
+    scheme, colon, path = text.partition(":")
+    if scheme not in ("dir", "kube"):
+        raise SettingError("--source", f"{text!r} is of no known kind", f"write {SOURCES}")
+    if not path and (scheme == "dir" or colon):
+        what = "directory" if scheme == "dir" else "kubeconfig"
+        raise SettingError("--source", f"{text!r} names no {what}", f"write {SOURCES}")
+    if scheme == "kube":
+        return KubeSpec(Path(path) if path else None)
+    return DirectorySpec(Path(path))
+
+
+def parse_switch(setting: str, text: str) -> bool:
+    """Read on or off. Raises `SettingError`."""
+    return parse_choice(setting, Switch, text) is Switch.ON
 
 
 def parse_choice(setting: str, choices: type[E], text: str) -> E:
@@ -135,4 +202,8 @@ def one_of(choices: type[StrEnum]) -> str:
     return f"One of: {', '.join(choices)}."
 
 
+SOURCE_HELP = (
+    "Where the manifests are: dir:PATH, a directory that is watched; kube, the API server; or kube:KUBECONFIG. "
+    "In a pod, or with KUBECONFIG set, kube is the default."
+)
 HTTP_HELP = "Where /healthz, /readyz and /metrics are served: 127.0.0.1:PORT, [::1]:PORT, unix:PATH or off."

@@ -13,7 +13,16 @@ from prometheus_client.registry import Collector
 from netlb import __version__
 from netlb.reconcile import Counts
 
-__all__ = ["Counted", "StateCollector", "counter", "gauge", "new_registry", "reconciler_metrics"]
+__all__ = [
+    "Counted",
+    "Followed",
+    "StateCollector",
+    "counter",
+    "gauge",
+    "new_registry",
+    "reconciler_metrics",
+    "source_metrics",
+]
 
 Samples = Mapping[tuple[str, ...], float]
 """Values by label values, in the order of the label names; the key of a metric without labels is `()`."""
@@ -26,6 +35,19 @@ class Counted(Protocol):
 
     def counts(self) -> Counts:
         """Return its numbers."""
+        ...
+
+
+class Followed(Protocol):
+    """What a source that may be out of reach shows of itself; times in seconds since 1970."""
+
+    missing_since: int | None
+    """Since when changes are missed; None: they are not."""
+    kept_since: int | None
+    """When that was heard which is in force, if it comes from the disk; None: it does not."""
+
+    def troubles(self) -> Mapping[str, str]:
+        """Return the kinds of which changes are missed, and why."""
         ...
 
 
@@ -90,4 +112,26 @@ def reconciler_metrics(reconcilers: Iterable[Counted]) -> Iterable[Metric]:
         "Attempts made after a failure.",
         labels,
         {key: count.retries for key, count in counts.items()},
+    )
+
+
+def source_metrics(source: Followed) -> Iterable[Metric]:
+    """Return what is missed of what happens at a source."""
+    yield gauge(
+        "netlb_source_missing",
+        "Always 1: changes of the kind are missed at the moment.",
+        ("kind",),
+        {(kind,): 1.0 for kind in source.troubles()},
+    )
+    yield gauge(
+        "netlb_source_missing_since_timestamp_seconds",
+        "Since when changes are missed; 0: they are not.",
+        (),
+        {(): float(source.missing_since or 0)},
+    )
+    yield gauge(
+        "netlb_source_kept_timestamp_seconds",
+        "When that was heard which is in force, if it comes from the disk; 0: it comes from the API server.",
+        (),
+        {(): float(source.kept_since or 0)},
     )

@@ -39,6 +39,9 @@ class DirectorySource:
     out, and knows better than the statuses that may stand in the manifests.
     """
 
+    touched: frozenset[ObjectRef] | None = None
+    """In which Services a snapshot differs from the one before is not known."""
+
     def __init__(self, path: Path, services: Path | None, intake: Intake) -> None:
         self._path = path
         self._watched = (path,) if services is None else (path, services)

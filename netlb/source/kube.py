@@ -92,6 +92,10 @@ class KubeClient:
             await http.aclose()
         self._http = self._retired = None
 
+    def check(self) -> None:
+        """Raise SettingError if there is no configuration that could be used."""
+        _read_config(self._kubeconfig)
+
     @property
     def namespace(self) -> str:
         """The namespace that this pod is in, or that the kubeconfig names. Raises SettingError."""

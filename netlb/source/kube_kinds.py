@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
@@ -10,7 +11,8 @@ import msgspec
 
 from netlb.api import dialects, keys
 from netlb.api.calico import BlockAffinity
-from netlb.api.core import EndpointSlice, Namespace, Node, Service
+from netlb.api.core import EndpointSlice, Namespace, Node, Secret, Service
+from netlb.api.crds.status import REPORTS as WRITTEN
 from netlb.api.crds.table import KINDS as NAMES
 from netlb.api.dialects import DEFAULT, Compatibility
 from netlb.api.meta import Record
@@ -19,7 +21,21 @@ from netlb.errors import ConfigError
 from netlb.findings import Finding, ObjectRef
 from netlb.reasons import ManifestProblem
 
-__all__ = ["LEASES", "NATIVE", "SERVICES", "Resource", "Watched", "narrowing", "watched"]
+__all__ = [
+    "ADDRESSING",
+    "CONFIG_MAPS",
+    "ENDPOINT_SLICES",
+    "LEASES",
+    "NATIVE",
+    "SECRETS",
+    "SERVICES",
+    "Reader",
+    "Resource",
+    "Watched",
+    "narrowing",
+    "password",
+    "watched",
+]
 
 Mask = Mapping[str, Any] | None
 """By name, what of a field is kept; None: all of it."""
@@ -28,7 +44,7 @@ _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _READ = frozenset(
     {*keys.ADDRESSES, *keys.POOL, *keys.SHARE_KEY, *keys.ALLOCATED_FROM, keys.OPENELB_MARK, keys.OPENELB_ADDRESS}
 )
-_HELD: Mapping[str, Any] = {"status": {"loadBalancer": {"ingress": None}}}
+_HELD: Mapping[str, Any] = {"status": {"loadBalancer": {"ingress": None}, "conditions": None}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +97,9 @@ class Watched:
 
 SERVICES = Resource(group="", version="v1", plural="services", kind="Service")
 LEASES = Resource(group="coordination.k8s.io", version="v1", plural="leases", kind="Lease")
+SECRETS = Resource(group="", version="v1", plural="secrets", kind="Secret")
+CONFIG_MAPS = Resource(group="", version="v1", plural="configmaps", kind="ConfigMap")
+ENDPOINT_SLICES = Resource(group="discovery.k8s.io", version="v1", plural="endpointslices", kind="EndpointSlice")
 _GROUP, _, _VERSION = API_VERSION.partition("/")
 NATIVE: Mapping[str, Resource] = {
     kind.kind(): Resource(
@@ -93,11 +112,18 @@ NATIVE: Mapping[str, Resource] = {
     for kind in KINDS
 }
 """The native kinds' resources, by kind."""
+ADDRESSING: Mapping[str, Resource] = {kind: resource for kind, resource in NATIVE.items() if kind != "Gateway"}
+"""Those that say who gets which address, and who announces it."""
+REPORTS: Mapping[str, Resource] = {
+    kind: Resource(group=_GROUP, version=_VERSION, plural=names.plural, kind=kind)
+    for kind, (names, _, _) in WRITTEN.items()
+}
+"""What speakers write about Services, by kind."""
 
 _CORE: tuple[Watched, ...] = (
     Watched(resources=(SERVICES,), records=(Service,)),
     Watched(
-        resources=(Resource(group="discovery.k8s.io", version="v1", plural="endpointslices", kind="EndpointSlice"),),
+        resources=(ENDPOINT_SLICES,),
         records=(EndpointSlice,),
         # As kube-proxy asks: headless Services are never of type LoadBalancer.
         labels="kubernetes.io/service-name,!service.kubernetes.io/headless",
@@ -125,13 +151,28 @@ _CORE: tuple[Watched, ...] = (
 )
 
 
-def watched(compatibility: Compatibility = DEFAULT) -> tuple[Watched, ...]:
-    """Return everything that can be followed: Kubernetes' kinds, ours, and the dialects' where they are installed."""
+class Reader(Enum):
+    """Who follows: nobody asks for what no plan of theirs is made from."""
+
+    EVERYTHING = frozenset[str]()
+    ANNOUNCEMENTS = frozenset({"BlockAffinity", "Gateway"})
+    """Speakers, which know nothing of sites."""
+    ADDRESSES = frozenset({"BlockAffinity", "EndpointSlice", "Gateway"})
+    """The controller: endpoints change more often than all the rest, and have no part in who gets which address."""
+    DECLARATIONS = frozenset({"BlockAffinity", "EndpointSlice", "Gateway", "Namespace", "Node", "Service"})
+    """The webhook: what operators declare for netlb."""
+
+
+def watched(compatibility: Compatibility = DEFAULT, reader: Reader = Reader.EVERYTHING) -> tuple[Watched, ...]:
+    """Return what is followed: Kubernetes' kinds, ours, and the dialects' where they are installed.
+
+    Secrets are followed one by one.
+    """
     ours = (Watched(resources=(NATIVE[kind.kind()],), records=(kind,)) for kind in KINDS)
     foreign: dict[tuple[str, str], list[tuple[Resource, type[Record]]]] = {}
     for (api_version, kind), record in dialects.KINDS.items():
         group, _, version = api_version.rpartition("/")
-        plural = re.sub("y$", "ie", kind.lower()) + "s"
+        plural = re.sub("(?<![aeiou])y$", "ie", kind.lower()) + "s"
         resource = Resource(group=group, version=version, plural=plural, kind=kind, namespaced=record.NAMESPACED)
         foreign.setdefault((group, kind), []).append((resource, record))
     theirs = []
@@ -142,7 +183,12 @@ def watched(compatibility: Compatibility = DEFAULT) -> tuple[Watched, ...]:
             theirs.append(Watched(resources=resources, records=records, namespace=namespace, fields=fields))
         else:
             theirs.append(Watched(resources=resources, records=records, optional=True))
-    return (*_CORE, *ours, *theirs)
+    return tuple(one for one in (*_CORE, *ours, *theirs) if one.resources[0].kind not in reader.value)
+
+
+def password(namespace: str, name: str) -> Watched:
+    """Return one Secret, of which the password is kept: whoever is allowed to read it need not read all of them."""
+    return Watched(resources=(SECRETS,), records=(Secret,), namespace=namespace, fields=f"metadata.name={name}")
 
 
 def narrowing(resource: Resource, record: type[Record], origin: Callable[[str, str], str]) -> Callable[[Any], bytes]:
@@ -153,7 +199,7 @@ def narrowing(resource: Resource, record: type[Record], origin: Callable[[str, s
     mask = dict(_mask(record) or {})
     if record is Service:
         mask |= _HELD
-    core = record in (Service, EndpointSlice, Node, Namespace)
+    core = record in (Service, EndpointSlice, Node, Namespace, Secret)
     annotations = _READ if record is Service else frozenset()
 
     def narrow(body: Any) -> bytes:
@@ -165,6 +211,12 @@ def narrowing(resource: Resource, record: type[Record], origin: Callable[[str, s
             kept["metadata"]["annotations"] = {
                 name: value for name, value in noted.items() if (name in annotations if core else name != _LAST_APPLIED)
             }
+        if record is Service and isinstance(conditions := kept.get("status", {}).get("conditions"), list):
+            ours = [one for one in conditions if isinstance(one, Mapping) and one.get("type") == keys.ALLOCATED]
+            kept["status"].pop("conditions")
+            kept["status"] |= {"conditions": ours} if ours else {}
+        if record is Secret and isinstance(data := kept.get("data"), Mapping):
+            kept["data"] = {name: value for name, value in data.items() if name == "password"}
         return msgspec.json.encode(kept, order="sorted")
 
     return narrow

@@ -2,80 +2,44 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from random import SystemRandom
 from typing import Any
 
 import msgspec
 
-from netlb.api import keys
 from netlb.api.documents import Document
-from netlb.api.holdings import read_holding
 from netlb.api.intake import Intake
 from netlb.api.snapshot import Holding, Snapshot
 from netlb.errors import TransientError
-from netlb.findings import Finding, ObjectRef
-from netlb.source.collection import Change, Entry, Key
+from netlb.findings import ObjectRef
+from netlb.source.collection import Entry, Key
+from netlb.source.keeper import Keeper, Kept
 from netlb.source.kube import KubeClient
-from netlb.source.kube_errors import NOT_FOUND, RequestError
-from netlb.source.kube_kinds import SERVICES, Resource, Watched, narrowing
-from netlb.source.reflector import DEFAULT_PACE, Failure, List, Pace, Page, Reflector, Wait, Watch
+from netlb.source.kube_follower import Follower, Work
+from netlb.source.kube_kinds import ADDRESSING, SERVICES, Resource, Watched, password
+from netlb.source.kube_status import ServiceSeen, see
+from netlb.source.reflector import DEFAULT_PACE, Pace
 
 __all__ = ["KubeSource"]
 
-_SETTLE_SECONDS = 0.05
-"""Changes that come together become one snapshot."""
 _DISCOVERY_SECONDS = 60.0
 """Between looks whether a kind that was not served is now."""
+_KEEP_SECONDS = 5.0
+"""From a change until it is on disk: many at once are written once."""
 _LOTS = SystemRandom()
+_SERVICE = f"{SERVICES}/"
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
-    """What changed, by origin: the JSON of an object, None for one that is gone, or why it cannot be read."""
+class _Read:
+    """What came of taking in some work."""
 
-    declared: Mapping[str, bytes | None]
-    unreadable: Mapping[str, Finding]
-
-
-class _Follower:
-    """One kind: its reflector, and the version in which it is read."""
-
-    def __init__(self, watched: Watched, pace: Pace, jitter: Callable[[], float]) -> None:
-        self.watched = watched
-        self.served = 0
-        self.told: dict[Key, Finding] = {}
-        self._narrow = [
-            narrowing(resource, record, watched.origin)
-            for resource, record in zip(watched.resources, watched.records, strict=True)
-        ]
-        self.reflector: Reflector[bytes] = Reflector(self._decode, jitter=jitter, pace=pace, optional=watched.optional)
-        self.poked = asyncio.Event()
-
-    @property
-    def resource(self) -> Resource:
-        """The version in which it is read."""
-        return self.watched.resources[self.served]
-
-    def _decode(self, body: Mapping[str, Any]) -> bytes:
-        return self._narrow[self.served](body)
-
-    def take(self) -> _Work:
-        """Return what changed since the last time."""
-        reflector, origin = self.reflector, self.watched.origin
-        entries = reflector.entries
-        declared = {
-            origin(*key): None if change is Change.DELETED else entries[key].value
-            for key, change in reflector.take_changes().items()
-        }
-        findings = dict(reflector.findings)
-        unreadable = {origin(*key): finding for key, finding in findings.items() if self.told.get(key) != finding}
-        for key in self.told.keys() - findings.keys():  # it can be read again, as it was, or is gone
-            entry = entries.get(key)
-            declared.setdefault(origin(*key), entry.value if entry else None)
-        self.told = findings
-        return _Work(declared, unreadable)
+    snapshot: Snapshot
+    services: Mapping[ObjectRef, ServiceSeen | None]
+    """Those that were concerned; None: gone."""
 
 
 class KubeSource:
@@ -87,45 +51,113 @@ class KubeSource:
         intake: Intake,
         kinds: Iterable[Watched],
         *,
+        secrets_in: Callable[[], Sequence[str]] = tuple,
+        leaves_others: bool = False,
+        keeper: Keeper | None = None,
+        on_trouble: Callable[[str], None] = lambda _: None,
         pace: Pace = DEFAULT_PACE,
         jitter: Callable[[], float] = _LOTS.random,
         discovery_interval: float = _DISCOVERY_SECONDS,
+        patience: float = 3.0,
+        keep_interval: float = _KEEP_SECONDS,
     ) -> None:
-        """Nothing is asked before `snapshots` runs. `kinds` as of `kube_kinds.watched`, or some of them."""
+        """Nothing is asked before `snapshots` runs. `kinds` as of `kube_kinds.watched`, or some of them.
+
+        Secrets that BGPPeers name are followed in these namespaces, of which the first is netlb's own. With
+        `leaves_others`, Services that another load balancer serves are not in the snapshots. `on_trouble` is
+        called with what is the matter with the file that is kept. After `patience` seconds without the API server what
+        is kept counts.
+        """
         self._client = client
         self._intake = intake
+        self._secrets_in = secrets_in
+        self._leaves_others = leaves_others
+        self._keeper = keeper
+        self._on_trouble = on_trouble
+        self._pace = pace
         self._jitter = jitter
         self._discovery_interval = discovery_interval
-        self._followers = {str(kind): _Follower(kind, pace, jitter) for kind in kinds}
+        self._patience = patience
+        self._keep_interval = keep_interval
+        self._followers = {str(kind): self._follower(kind) for kind in kinds}
+        self._secrets: dict[str, Follower] = {}
+        self._released: set[str] = set()
+        self._borrowed: set[str] = set()
         self._changed = asyncio.Event()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._holdings: dict[str, tuple[ObjectRef, Holding]] = {}
+        self._ours: dict[str, frozenset[str]] = {}
+        self._worth_keeping = asyncio.Event()
+        self.on_services: Callable[[Mapping[ObjectRef, ServiceSeen | None]], None] = lambda _: None
+        """Called with the Services that changed, before a snapshot that has them; None: gone."""
+        self.touched: frozenset[ObjectRef] | None = None
+        """The Services in which the last snapshot may differ from the one before; None: any."""
+        self.kept_since: int | None = None
+        """When that was heard which is in force, if that is from the disk, in seconds since 1970; None: it is not."""
+        self.missing_since: int | None = None
+        """Since when changes are missed, in seconds since 1970; None: they are not."""
 
-    async def snapshots(self) -> AsyncIterator[Snapshot]:
+    def require(self) -> None:
+        """Raise SettingError if there is no way to reach an API server, or no place to keep what it says."""
+        self._client.check()
+        if self._keeper is not None and not self._keeper.open():
+            self._on_trouble(f"{self._keeper.path.parent} is open to others: passwords are not kept; chmod 0700")
+
+    async def snapshots(self) -> AsyncGenerator[Snapshot, None]:
         """Yield the snapshot of now once all kinds are known, and then one after every change that changed something.
 
-        Raises SettingError if there is no way to reach an API server.
+        Where something was kept and the API server does not answer in time, what was kept comes first. Raises
+        SettingError if there is no way to reach an API server.
         """
+        self.require()
         last: Snapshot | None = None
-        tasks = [asyncio.create_task(self._follow(follower)) for follower in self._followers.values()]
-        tasks.append(asyncio.create_task(self._discover()))
+        held_back = False
+        touched: set[ObjectRef] = set()
+        kept = await asyncio.to_thread(self._load)
+        since = asyncio.get_running_loop().time()
+        for name, follower in self._followers.items():
+            self._tasks[name] = asyncio.create_task(follower.run())
+        self._tasks[""] = asyncio.create_task(self._discover())
+        if self._keeper is not None:
+            self._tasks["keeper"] = asyncio.create_task(self._keep(self._keeper))
         try:
             while True:
-                await self._woken(tasks)
-                await asyncio.sleep(_SETTLE_SECONDS)
+                await self._woken(None if kept is None else since + self._patience)
+                await asyncio.sleep(self._pace.settle)
                 self._changed.clear()
-                if not self.synced:
+                came_back = self.synced and self.kept_since is not None
+                if self.synced:
+                    work, kept = self._take(), None
+                elif kept is not None and asyncio.get_running_loop().time() >= since + self._patience:
+                    work = [Work(kept.objects, {})]
+                    self._borrowed = set(kept.objects)
+                    self.kept_since, kept = kept.saved, None
+                else:
                     continue
-                work = [follower.take() for follower in self._followers.values()]
-                if last is not None and not any(one.declared or one.unreadable for one in work):
+                news = any(one.declared or one.unreadable for one in work)
+                if last is not None and not (news or held_back or came_back):
                     continue
-                snapshot = await asyncio.to_thread(self._read, work)
-                if snapshot != last:
-                    yield snapshot
-                last = snapshot
+                read = await asyncio.to_thread(self._read, work)
+                self.on_services(read.services)
+                touched |= read.services.keys()
+                if held_back := self._attend(read.snapshot):
+                    continue  # a peer must not be without its password for a moment
+                self._worth_keeping.set()
+                if read.snapshot != last or came_back:
+                    self.touched = frozenset(touched) if last is not None else None
+                    touched = set()
+                    yield read.snapshot
+                last = read.snapshot
         finally:
-            for task in tasks:
+            for task in self._tasks.values():
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+            self._tasks.clear()
+
+    async def first(self) -> Snapshot:
+        """Return the snapshot of now, and follow no longer."""
+        async with contextlib.aclosing(self.snapshots()) as snapshots:
+            return await anext(snapshots)
 
     @property
     def synced(self) -> bool:
@@ -134,45 +166,120 @@ class KubeSource:
 
     def troubles(self) -> dict[str, str]:
         """Return, for each kind of which changes are missed at the moment, why."""
-        return {
-            name: follower.reflector.trouble or "not read yet"
-            for name, follower in self._followers.items()
-            if not follower.reflector.live and (follower.reflector.trouble or not follower.reflector.synced)
-        }
+        every = {**self._followers, **self._secrets}
+        return {name: trouble for name, follower in every.items() if (trouble := follower.trouble)}
 
     def find(self, resource: Resource, namespace: str, name: str) -> Entry[bytes] | None:
         """Return what is known of one object: its uid and resourceVersion, to write to it."""
         follower = self._followers.get(str(resource))
         return follower.reflector.entries.get(Key(namespace, name)) if follower else None
 
-    def _read(self, work: Iterable[_Work]) -> Snapshot:
+    def declared(self) -> list[ObjectRef]:
+        """Return the native objects that are there, also those that cannot be read."""
+        found: list[ObjectRef] = []
+        for kind, resource in ADDRESSING.items():
+            reflector = self._followers[str(resource)].reflector
+            found += [ObjectRef(kind, "", key.name) for key in sorted({*reflector.entries, *reflector.findings})]
+        return found
+
+    def _follower(self, kind: Watched) -> Follower:
+        return Follower(self._client, kind, self._note, pace=self._pace, jitter=self._jitter)
+
+    def _note(self) -> None:
+        """Take note that something happened to a follower."""
+        if not self.troubles():
+            self.missing_since = None
+        elif self.missing_since is None:
+            self.missing_since = time.time_ns() // 10**9
+        self._changed.set()
+
+    def _take(self) -> list[Work]:
+        """Return what changed since the last time. What was kept on disk and is not there is gone, too."""
+        self.kept_since = None
+        work = [follower.take() for follower in (*self._followers.values(), *self._secrets.values())]
+        unread = {origin for origin, follower in self._secrets.items() if not follower.reflector.synced}
+        self._borrowed.difference_update(*((*one.declared, *one.unreadable) for one in work))
+        gone = (self._borrowed - unread) | self._released
+        self._borrowed &= unread
+        self._released = set()
+        return [Work(dict.fromkeys(gone), {}), *work]
+
+    def _read(self, work: Iterable[Work]) -> _Read:
         """Let the intake know what changed, and return everything that is in force."""
-        services = f"{SERVICES}/"
+        services: dict[ObjectRef, ServiceSeen | None] = {}
         for one in work:
             for origin, content in one.declared.items():
-                body = None if content is None else msgspec.json.decode(content)
-                if body is None:
+                body: Mapping[str, Any] | None = None if content is None else msgspec.json.decode(content)
+                seen = None
+                if origin.startswith(_SERVICE):
+                    name, _, namespace = origin.removeprefix(_SERVICE).partition(" -n ")
+                    ref = ObjectRef("Service", namespace, name)
+                    services[ref] = seen = None if body is None or content is None else see(body, content)
+                    self._hold(origin, ref, seen)
+                if body is None or (seen is not None and self._is_others(origin, seen)):
                     self._intake.withdraw(origin)
                 else:
                     self._intake.declare(origin, (Document(origin, body),))
-                if origin.startswith(services):
-                    self._hold(origin, body)
             for origin, finding in one.unreadable.items():
                 self._intake.unreadable(origin, finding)
-        return self._intake.snapshot(dict(self._holdings.values()))
+        return _Read(self._complete(self._intake.snapshot(dict(self._holdings.values()))), services)
 
-    def _hold(self, origin: str, body: Mapping[str, Any] | None) -> None:
-        """Note what a Service holds, if what stands in its status is a load balancer's whose results we take over."""
+    def _hold(self, origin: str, ref: ObjectRef, seen: ServiceSeen | None) -> None:
+        """Note what a Service holds, if a load balancer whose results we take over says so."""
         self._holdings.pop(origin, None)
-        annotations = body["metadata"].get("annotations", {}) if body else {}
-        if body and keys.annotation(annotations, keys.ALLOCATED_FROM) and (held := read_holding(body)):
-            self._holdings[origin] = held
+        if seen is None:
+            self._ours.pop(origin, None)
+        elif seen.marked:
+            self._ours[origin] = frozenset(seen.ingress)
+            if seen.holding is not None:
+                self._holdings[origin] = ref, seen.holding
 
-    async def _woken(self, tasks: Iterable[asyncio.Task[None]]) -> None:
-        """Wait for a change; raise what ended a follower."""
+    def _is_others(self, origin: str, seen: ServiceSeen) -> bool:
+        """Say whether another load balancer serves a Service.
+
+        One that has what it had with our mark, and no mark any more, is still ours: its addresses are not free.
+        """
+        others = self._leaves_others and bool(seen.ingress) and not seen.marked
+        return others and not self._ours.get(origin, frozenset()) & set(seen.ingress)
+
+    def _complete(self, snapshot: Snapshot) -> Snapshot:
+        """Let passwords of netlb's own namespace be found without its name, too."""
+        own = next(iter(self._secrets_in()), None)
+        nearby = {("", name): text for (namespace, name), text in snapshot.passwords.items() if namespace == own}
+        return replace(snapshot, passwords={**snapshot.passwords, **nearby}) if nearby else snapshot
+
+    def _attend(self, snapshot: Snapshot) -> bool:
+        """Follow the Secrets that are named now; say whether one of them will be read in a moment."""
+        allowed = self._secrets_in()
+        wanted: dict[str, Watched] = {}
+        for peer in snapshot.bgp_peers.values() if allowed else ():
+            if (named := peer.spec.password_secret) is not None:
+                namespace = named.namespace or allowed[0]
+                if namespace in allowed:
+                    secret = password(namespace, named.name)
+                    wanted[secret.origin(namespace, named.name)] = secret
+        for origin in self._secrets.keys() - wanted.keys():
+            del self._secrets[origin]
+            self._released.add(origin)
+            self._tasks.pop(origin).cancel()
+        for origin in wanted.keys() - self._secrets.keys():
+            self._secrets[origin] = self._follower(wanted[origin])
+            self._tasks[origin] = asyncio.create_task(self._secrets[origin].run())
+        if self.kept_since is not None:
+            return False
+        readers = [follower.reflector for follower in self._secrets.values()]
+        return any(not reflector.synced and not reflector.trouble for reflector in readers)
+
+    async def _woken(self, deadline: float | None) -> None:
+        """Wait for a change, or until a time; raise what ended a follower."""
         waiting = asyncio.create_task(self._changed.wait())
+        now = asyncio.get_running_loop().time()
         try:
-            done, _ = await asyncio.wait({waiting, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(
+                {waiting, *self._tasks.values()},
+                return_when=asyncio.FIRST_COMPLETED,
+                timeout=None if deadline is None else max(0.0, deadline - now),
+            )
         finally:
             waiting.cancel()
         for task in done - {waiting}:
@@ -189,71 +296,36 @@ class KubeSource:
                 served = await self._client.served()
                 for follower in missing:
                     if any(resource.api_version in served for resource in follower.watched.resources):
-                        follower.reflector.poke()
-                        follower.poked.set()
+                        follower.poke()
 
-    async def _follow(self, follower: _Follower) -> None:
-        """Do what the reflector wants, for ever."""
-        reflector, now = follower.reflector, asyncio.get_running_loop().time
-        while True:
-            match reflector.next_action(now()):
-                case Wait():
-                    follower.poked.clear()
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout_at(reflector.next_wakeup):
-                            await follower.poked.wait()
-                case List() as action:
-                    await self._try(follower, action, self._list(follower, action))
-                case Watch() as action:
-                    await self._try(follower, action, self._watch(follower, action))
-            self._changed.set()
+    # What is kept
 
-    async def _try(self, follower: _Follower, action: List | Watch, doing: Coroutine[None, None, None]) -> None:
-        reflector, now = follower.reflector, asyncio.get_running_loop().time
+    def _load(self) -> Kept | None:
         try:
-            await doing
-        except TimeoutError:
-            return  # the reflector sees for itself that the time is up
-        except RequestError as error:
-            reflector.failed(action, Failure(str(error), error.status, error.retry_after), now())
+            return self._keeper.load() if self._keeper is not None else None
+        except TransientError as error:
+            self._on_trouble(str(error))
+            return None
 
-    async def _list(self, follower: _Follower, action: List) -> None:
-        """Read a page; the first one in the first version that is served."""
-        reflector, now = follower.reflector, asyncio.get_running_loop().time
-        if not action.continue_token:
-            follower.served = 0
-        async with asyncio.timeout_at(reflector.next_wakeup):
+    async def _keep(self, keeper: Keeper) -> None:
+        """Write what was heard, a while after it changed, and at the end."""
+        try:
             while True:
-                try:
-                    page = await self._page(follower, action)
-                    break
-                except RequestError as error:
-                    last = follower.served + 1 == len(follower.watched.resources)
-                    if error.status != NOT_FOUND or last or action.continue_token:
-                        raise
-                    follower.served += 1
-        reflector.listed(action, page, now())
+                await self._worth_keeping.wait()
+                await asyncio.sleep(self._keep_interval)
+                if self.synced:
+                    self._worth_keeping.clear()
+                    await asyncio.to_thread(self._save, keeper, self._contents())
+        finally:
+            if self._worth_keeping.is_set() and self.synced:
+                self._save(keeper, self._contents())
 
-    async def _page(self, follower: _Follower, action: List) -> Page:
-        watched = follower.watched
-        return await self._client.list_page(
-            follower.resource, action, namespace=watched.namespace, labels=watched.labels, fields=watched.fields
-        )
+    def _contents(self) -> dict[str, bytes]:
+        every = (*self._followers.values(), *self._secrets.values())
+        return {origin: content for follower in every for origin, content in follower.contents().items()}
 
-    async def _watch(self, follower: _Follower, action: Watch) -> None:
-        reflector, watched, now = follower.reflector, follower.watched, asyncio.get_running_loop().time
-        async with (
-            asyncio.timeout_at(reflector.next_wakeup) as timer,
-            self._client.watch(
-                follower.resource, action, namespace=watched.namespace, labels=watched.labels, fields=watched.fields
-            ) as batches,
-        ):
-            reflector.opened(action, now())
-            timer.reschedule(reflector.next_wakeup)
-            async for batch in batches:
-                useful = all(reflector.event(action, kind, body, now()) for kind, body in batch)
-                self._changed.set()
-                if not useful:
-                    return
-                timer.reschedule(reflector.next_wakeup)
-            reflector.ended(action, now())
+    def _save(self, keeper: Keeper, objects: Mapping[str, bytes]) -> None:
+        try:
+            keeper.save(objects, time.time_ns() // 10**9)
+        except TransientError as error:
+            self._on_trouble(str(error))

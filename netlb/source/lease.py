@@ -22,7 +22,18 @@ And who deletes the Lease takes it from its holder, which learns that with its n
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-__all__ = ["Action", "Create", "Elector", "Lease", "LeasePace", "LeaseRecord", "Read", "Replace", "Wait"]
+__all__ = [
+    "DEFAULT_LEASE_PACE",
+    "Action",
+    "Create",
+    "Elector",
+    "Lease",
+    "LeasePace",
+    "LeaseRecord",
+    "Read",
+    "Replace",
+    "Wait",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +52,9 @@ class LeasePace:
     def __post_init__(self) -> None:
         if not 0 < self.retry * 1.25 + self.answer_timeout < self.renew_deadline < self.duration:
             raise ValueError("a Lease needs retry * 1.25 + answer_timeout < renew_deadline < duration")
+
+
+DEFAULT_LEASE_PACE = LeasePace()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,6 +56,8 @@ class Pace:
     """Until an optional kind that is not served is asked for again, unless `poke` comes first."""
     relist_interval: float = 3600.0
     """After which the next watch is replaced by a list: the last resort against a history that was changed unseen."""
+    settle: float = 0.05
+    """From a change until it is taken in, with all that came meanwhile."""
     absence_grace: float = 30.0
     """For how long a kind that was served must be denied before its objects count as deleted."""
 

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from netlb.api.documents import parse_value
 from netlb.api.holdings import read_holding
-from netlb.api.keys import ALLOCATED_FROM
+from netlb.api.keys import ALLOCATED, ALLOCATED_FROM, ANNOUNCED
 from netlb.api.snapshot import Holding
 from netlb.api.v1alpha1 import API_VERSION
 from netlb.errors import ConfigError, SettingError
@@ -32,7 +32,6 @@ from netlb.plan.render import Told, findings_data, in_order, route_data, routes_
 from netlb.reasons import Silence
 
 __all__ = [
-    "ANNOUNCED",
     "Announcement",
     "Standing",
     "cluster_status",
@@ -52,9 +51,6 @@ __all__ = [
     "service_path",
     "service_status",
 ]
-
-ALLOCATED = "netlb.io/AddressAllocated"
-ANNOUNCED = "netlb.io/Announced"
 
 _L2, _BGP = "servicel2statuses", "servicebgpstatuses"
 _CONTROLLERS = "# Written by netlb-controller; what is changed here by hand is put back.\n"

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from netlb.errors import DataplaneError, SettingError
 
-__all__ = ["StatusTree", "status_directory"]
+__all__ = ["StatusTree", "chosen_directory", "status_directory"]
 
 
 def status_directory(manifests: Path, chosen: str | None) -> Path:
@@ -22,6 +22,13 @@ def status_directory(manifests: Path, chosen: str | None) -> Path:
         return Path(chosen)
     absolute = manifests.absolute()
     return absolute.with_name(absolute.name + ".status")
+
+
+def chosen_directory(manifests: Path | None, chosen: str | None) -> Path | None:
+    """Return where the status tree is; None without manifests, as status is in the API then. Raises SettingError."""
+    if manifests is None and chosen:
+        raise SettingError("--status-dir", "with --source kube, status is written into the API", "leave it out")
+    return None if manifests is None else status_directory(manifests, chosen)
 
 
 class StatusTree:
@@ -76,6 +83,10 @@ class StatusTree:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+    def forms(self, reports: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the texts of files: the documents themselves."""
+        return reports
 
     async def observe(self) -> Mapping[str, str]:
         """Return the texts of all files that are this writer's."""

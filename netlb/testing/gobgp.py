@@ -19,6 +19,8 @@ from netlb.bgp.adapter.target import Target
 from netlb.bgp.dialect import V3, V4, Dialect
 from netlb.bgp.messages import Message, message
 from netlb.bgp.peers import SessionState
+from netlb.testing import gobgp_policies
+from netlb.testing.gobgp_policies import Policies, RefusedError
 
 __all__ = ["FakeGobgpd"]
 
@@ -35,22 +37,16 @@ _UNARY: Final = {
     "DeletePeerGroup": "DeletePeerGroupRequest",
     "AddDynamicNeighbor": "AddDynamicNeighborRequest",
     "DeleteDynamicNeighbor": "DeleteDynamicNeighborRequest",
+    **{name: f"{name}Request" for name in gobgp_policies.UNARY},
 }
 _STREAMS: Final = {
     "ListPath": "ListPathRequest",
     "ListPeer": "ListPeerRequest",
     "ListPeerGroup": "ListPeerGroupRequest",
     "ListDynamicNeighbor": "ListDynamicNeighborRequest",
+    **{name: f"{name}Request" for name in gobgp_policies.STREAMS},
     "WatchEvent": "WatchEventRequest",
 }
-
-
-class RefusedError(Exception):
-    """What the server answers instead: GoBGP knows hardly any code but UNKNOWN."""
-
-    def __init__(self, words: str, code: grpc.StatusCode = grpc.StatusCode.UNKNOWN) -> None:
-        super().__init__(words)
-        self.code = code
 
 
 class FakeGobgpd:
@@ -74,6 +70,7 @@ class FakeGobgpd:
         self._groups: dict[str, Message] = {}
         self._dynamic: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self._table: dict[tuple[int, str, str], Message] = {}
+        self._exports = Policies(self._dialect)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -132,33 +129,32 @@ class FakeGobgpd:
     # Calls
 
     def _answering(self, name: str) -> Callable[[Message, Any], Any]:
-        method = getattr(self, f"_do_{name}")
-
         async def answer(request: Message, context: Any) -> Message:
             await self._arrives(name)
             try:
-                return method(request) or message("Empty")()
+                return self._method(name)(request) or message("Empty")()
             except RefusedError as refusal:
-                return await context.abort(refusal.code, str(refusal))
+                return await context.abort(grpc.StatusCode[refusal.code], str(refusal))
 
         return answer
 
     def _streaming(self, name: str) -> Callable[[Message, Any], AsyncIterator[Message]]:
-        method = getattr(self, f"_do_{name}")
-
         async def answer(request: Message, context: Any) -> AsyncIterator[Message]:
             await self._arrives(name)
             try:
                 if name == "WatchEvent":
-                    async for event in method(request):
+                    async for event in self._do_WatchEvent(request):
                         yield event
                 else:
-                    for each in method(request):
+                    for each in self._method(name)(request):
                         yield each
             except RefusedError as refusal:
-                await context.abort(refusal.code, str(refusal))
+                await context.abort(grpc.StatusCode[refusal.code], str(refusal))
 
         return answer
+
+    def _method(self, name: str) -> Any:
+        return getattr(self._exports, name) if name in gobgp_policies.CALLS else getattr(self, f"_do_{name}")
 
     async def _arrives(self, name: str) -> None:
         await self._thawed.wait()
@@ -186,7 +182,7 @@ class FakeGobgpd:
 
     def _require_table(self, request: Message, words: str) -> None:
         if request.table_type != self._dialect.table_global:
-            raise RefusedError(words, grpc.StatusCode.INVALID_ARGUMENT)
+            raise RefusedError(words, "INVALID_ARGUMENT")
 
     def _do_AddPath(self, request: Message) -> Message:  # noqa: N802
         self._add_paths([request.path])
@@ -199,7 +195,7 @@ class FakeGobgpd:
                 self._require_table(request, "unsupported resource: TABLE_TYPE_UNSPECIFIED")
                 self._add_paths(request.paths)
         except RefusedError as refusal:
-            await context.abort(refusal.code, str(refusal))
+            await context.abort(grpc.StatusCode[refusal.code], str(refusal))
         return message("Empty")()
 
     def _add_paths(self, paths: Iterable[Message]) -> None:
@@ -234,12 +230,31 @@ class FakeGobgpd:
 
     def _do_ListPath(self, request: Message) -> Iterable[Message]:  # noqa: N802
         self._require_started()
-        self._require_table(request, "unspecified table type")
+        exported = request.table_type == self._dialect.table_adj_out
+        if not exported:
+            self._require_table(request, "unspecified table type")
         asked = {each.prefix for each in request.prefixes}
-        for (afi, prefix, _), path in list(self._table.items()):
-            if afi == request.family.afi and (not asked or prefix in asked):
+        for (afi, prefix, _), found in list(self._table.items()):
+            path = self._exported(request.name, afi, found) if exported else found
+            if path is not None and afi == request.family.afi and (not asked or prefix in asked):
                 destination = message("Destination")(prefix=prefix, paths=[path])
                 yield message("ListPathResponse")(destination=destination)
+
+    def _exported(self, address: str, afi: int, path: Message) -> Message | None:
+        """Return a path as a peer is told of it; None if it is not."""
+        peer = self._peers.get(address)
+        if peer is None:
+            raise RefusedError(f"neighbor that has {address} doesn't exist")
+        found = dict(filter(None, map(self._dialect.unwrap_attribute, path.pattrs)))
+        attributes = self._exports.exported(address, found)
+        if attributes is None or afi not in [each.config.family.afi for each in peer.afi_safis]:
+            return None
+        if peer.conf.peer_asn != peer.conf.local_asn:
+            attributes.pop("local_pref", None)
+        told = message("Path").FromString(path.SerializeToString())
+        del told.pattrs[:]
+        told.pattrs.extend(self._dialect.wrap_attribute(name, each) for name, each in attributes.items())
+        return told
 
     # Peers
 
@@ -330,16 +345,16 @@ class FakeGobgpd:
 
     def _crash(self) -> NoReturn:
         self._forget()
-        raise RefusedError("panic: the process is gone", grpc.StatusCode.UNAVAILABLE)
+        raise RefusedError("panic: the process is gone", "UNAVAILABLE")
 
     # Events
 
     async def _do_WatchEvent(self, request: Message) -> AsyncIterator[Message]:  # noqa: N802
         filters = list(request.table.filters)
         if not request.HasField("peer") and not filters:
-            raise RefusedError("no events to watch", grpc.StatusCode.INVALID_ARGUMENT)
+            raise RefusedError("no events to watch", "INVALID_ARGUMENT")
         if self._dialect is V4 and any(each.type == 0 for each in filters):
-            raise RefusedError("unspecified filter type", grpc.StatusCode.INVALID_ARGUMENT)
+            raise RefusedError("unspecified filter type", "INVALID_ARGUMENT")
         queue: asyncio.Queue[Message] = asyncio.Queue()
         self._watchers.add(queue)
         try:

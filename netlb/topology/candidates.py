@@ -2,27 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 
-from netlb.api.core import Endpoint, EndpointSlice, Node, Service
+from netlb.api.core import Endpoint, EndpointSlice, Node, NodeCondition, Service
 from netlb.api.keys import EXCLUDE_NODE_LABEL
 from netlb.reasons import Silence
 
 __all__ = ["candidates", "eligible_nodes"]
 
 
-def eligible_nodes(nodes: Mapping[str, Node]) -> frozenset[str]:
+def eligible_nodes(nodes: Mapping[str, Node], *, ready_only: bool = False) -> frozenset[str]:
     """Return the nodes that take traffic from outside at all.
 
     Excluded are nodes with the label `node.kubernetes.io/exclude-from-external-load-balancers`, whatever its
-    value, and nodes whose condition NetworkUnavailable is True. Cordoned nodes stay, as with MetalLB.
+    value, and nodes whose condition NetworkUnavailable is True. Cordoned nodes stay, as with MetalLB, and, unless
+    `ready_only`, so do nodes whose condition Ready is False or Unknown. A node that does not say counts as ready.
     """
     return frozenset(
         name
         for name, node in nodes.items()
         if EXCLUDE_NODE_LABEL not in node.metadata.labels
-        and not any(
-            condition.type == "NetworkUnavailable" and condition.status == "True"
-            for condition in node.status.conditions
-        )
+        and not any(_excludes(condition, ready_only) for condition in node.status.conditions)
     )
 
 
@@ -38,6 +36,12 @@ def candidates(service: Service, slices: Sequence[EndpointSlice], eligible: froz
     if service.spec.external_traffic_policy == "Local":
         eligible &= {endpoint.node_name for endpoint in serving if endpoint.node_name}
     return eligible or Silence.NO_CANDIDATE
+
+
+def _excludes(condition: NodeCondition, ready_only: bool) -> bool:
+    if condition.type == "Ready":
+        return ready_only and condition.status != "True"
+    return condition.type == "NetworkUnavailable" and condition.status == "True"
 
 
 def _takes_traffic(endpoint: Endpoint) -> bool:

@@ -623,3 +623,45 @@ def test_a_token_is_asked_for_and_can_be_changed(tmp_path: Path) -> None:
         server.rotate_token("second", tmp_path / "token")
         assert "Unauthorized" == http.get("/api/v1/services", headers=ours).json()["reason"]
         assert "second" == (tmp_path / "token").read_text()
+
+
+RULES = {
+    "": [
+        {"apiGroups": [""], "resources": ["services"], "verbs": ["list", "patch"]},
+        {"apiGroups": [""], "resources": ["services/status"], "verbs": ["patch"]},
+        {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["config"], "verbs": ["list"]},
+    ],
+    "default": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["list"]}],
+}
+"""What a token may do, as a ClusterRole and the Role of a namespace have it."""
+
+
+@double_only
+@pytest.mark.parametrize(
+    ("code", "method", "path"),
+    [
+        (200, "GET", "/api/v1/services"),
+        (200, "GET", "/apis"),
+        (403, "GET", "/api/v1/services?watch=1"),
+        (403, "GET", "/api/v1/nodes"),
+        (403, "GET", "/api/v1/namespaces/default/services/web"),
+        (200, "GET", "/api/v1/namespaces/default/secrets"),
+        (403, "GET", "/api/v1/namespaces/kube-system/secrets"),
+        (200, "GET", "/api/v1/configmaps?fieldSelector=metadata.name%3Dconfig"),
+        (403, "GET", "/api/v1/configmaps?fieldSelector=metadata.name%3Dother"),
+        (403, "GET", "/api/v1/configmaps"),
+        (200, "PATCH", "/api/v1/namespaces/default/services/web/status"),
+        (200, "PATCH", "/api/v1/namespaces/default/services/web"),
+        (403, "PATCH", "/api/v1/namespaces/default/services/new"),
+        (403, "DELETE", "/api/v1/namespaces/default/services/web"),
+    ],
+)
+def test_who_has_rights_has_no_others(code: int, method: str, path: str) -> None:
+    with ApiServer(rights={"weak": RULES}) as server:
+        server.put(service("web"))
+        headers = {"Authorization": "Bearer weak", "Content-Type": APPLY}
+        url = f"{server.url}{path}" + ("?fieldManager=m" if method == "PATCH" else "")
+        content = json.dumps({"spec": {"ports": [{"port": 80}]}}) if method == "PATCH" else None
+        answer = httpx2.request(method, url, headers=headers, content=content)
+        assert code == answer.status_code, answer.text
+        assert (code == 403) == bool(server.forbidden)

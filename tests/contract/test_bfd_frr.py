@@ -13,10 +13,11 @@ from netlb.bfd.events import AdminDown, Down, Event, Up
 from netlb.bfd.packet import Diagnostic, State
 from netlb.bfd.settings import Settings
 from netlb.testing.lab import requirements
-from tests.support.frr import Frr, frr_on_a_segment, lacks
+from tests.support.bfd_segment import BfdSegment, bfd_segment
+from tests.support.frr import missing_frr
 
 Happened = TypeVar("Happened", Up, Down, AdminDown)
-MISSING = requirements() + lacks()
+MISSING = requirements() + missing_frr("bfdd")
 pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(MISSING), reason="; ".join(MISSING))]
 
 FOUR = Peer(ip_address("192.0.2.2"), "n0")
@@ -35,13 +36,13 @@ SETTINGS = {FOUR: PATIENT, SIX: PATIENT, FAR: replace(PATIENT, minimum_ttl=254)}
 
 
 @pytest.fixture(scope="module")
-def segment() -> Iterator[Frr]:
-    with frr_on_a_segment() as frr:
+def segment() -> Iterator[BfdSegment]:
+    with bfd_segment() as frr:
         yield frr
 
 
 @pytest.fixture
-def frr(segment: Frr) -> Iterator[Frr]:
+def frr(segment: BfdSegment) -> Iterator[BfdSegment]:
     """FRR with the three peers, as if nobody had used it before."""
     for line in PEERINGS.values():
         segment.configure(line, "receive-interval 200", "transmit-interval 200", "detect-multiplier 50")
@@ -54,7 +55,7 @@ def frr(segment: Frr) -> Iterator[Frr]:
 class Node:
     """Our end of it, with what it was told."""
 
-    def __init__(self, bfd: Bfd, frr: Frr, events: list[tuple[Peer, Event]]) -> None:
+    def __init__(self, bfd: Bfd, frr: BfdSegment, events: list[tuple[Peer, Event]]) -> None:
         self.bfd = bfd
         self.frr = frr
         self.events = events
@@ -89,7 +90,7 @@ class Node:
         await self.shown(peer, status="up")
 
 
-def scenario(frr: Frr, play: Callable[[Node], Coroutine[Any, Any, None]]) -> None:
+def scenario(frr: BfdSegment, play: Callable[[Node], Coroutine[Any, Any, None]]) -> None:
     """Play it on an event loop inside the node."""
 
     async def main() -> None:
@@ -101,7 +102,7 @@ def scenario(frr: Frr, play: Callable[[Node], Coroutine[Any, Any, None]]) -> Non
 
 
 @pytest.mark.parametrize("peer", PEERINGS, ids=["ipv4", "ipv6", "multihop"])
-def test_both_ends_come_up_and_agree(frr: Frr, peer: Peer) -> None:
+def test_both_ends_come_up_and_agree(frr: BfdSegment, peer: Peer) -> None:
     async def play(node: Node) -> None:
         node.bfd.add(peer, SETTINGS[peer])
         await node.up(peer)
@@ -116,7 +117,7 @@ def test_both_ends_come_up_and_agree(frr: Frr, peer: Peer) -> None:
 
 
 @pytest.mark.parametrize("peer", PEERINGS, ids=["ipv4", "ipv6", "multihop"])
-def test_timers_change_on_either_side_while_the_session_stays_up(frr: Frr, peer: Peer) -> None:
+def test_timers_change_on_either_side_while_the_session_stays_up(frr: BfdSegment, peer: Peer) -> None:
     async def play(node: Node) -> None:
         node.bfd.add(peer, SETTINGS[peer])
         await node.up(peer)
@@ -135,7 +136,7 @@ def test_timers_change_on_either_side_while_the_session_stays_up(frr: Frr, peer:
 
 
 @pytest.mark.parametrize("peer", PEERINGS, ids=["ipv4", "ipv6", "multihop"])
-def test_a_cut_link_is_found_on_both_sides_and_mended(frr: Frr, peer: Peer) -> None:
+def test_a_cut_link_is_found_on_both_sides_and_mended(frr: BfdSegment, peer: Peer) -> None:
     async def play(node: Node) -> None:
         await node.configure(PEERINGS[peer], "receive-interval 100", "transmit-interval 100", "detect-multiplier 3")
         node.bfd.add(peer, replace(FAST, minimum_ttl=SETTINGS[peer].minimum_ttl))
@@ -154,7 +155,7 @@ def test_a_cut_link_is_found_on_both_sides_and_mended(frr: Frr, peer: Peer) -> N
     scenario(frr, play)
 
 
-def test_what_frr_takes_down_on_purpose_is_no_failure(frr: Frr) -> None:
+def test_what_frr_takes_down_on_purpose_is_no_failure(frr: BfdSegment) -> None:
     async def play(node: Node) -> None:
         node.bfd.add(FOUR, PATIENT)
         await node.up(FOUR)
@@ -171,7 +172,7 @@ def test_what_frr_takes_down_on_purpose_is_no_failure(frr: Frr) -> None:
 
 
 @pytest.mark.parametrize("peer", PEERINGS, ids=["ipv4", "ipv6", "multihop"])
-def test_what_we_take_down_on_purpose_is_no_failure_to_frr(frr: Frr, peer: Peer) -> None:
+def test_what_we_take_down_on_purpose_is_no_failure_to_frr(frr: BfdSegment, peer: Peer) -> None:
     async def play(node: Node) -> None:
         node.bfd.add(peer, SETTINGS[peer])
         await node.up(peer)
@@ -186,7 +187,7 @@ def test_what_we_take_down_on_purpose_is_no_failure_to_frr(frr: Frr, peer: Peer)
     assert ("down", "administratively down") == (seen["status"], seen["remote-diagnostic"])
 
 
-def test_two_who_wait_for_each_other_and_one_who_does_not(frr: Frr) -> None:
+def test_two_who_wait_for_each_other_and_one_who_does_not(frr: BfdSegment) -> None:
     async def play(node: Node) -> None:
         node.bfd.add(FOUR, replace(PATIENT, passive=True))
         await node.up(FOUR)
@@ -197,7 +198,7 @@ def test_two_who_wait_for_each_other_and_one_who_does_not(frr: Frr) -> None:
     scenario(frr, play)
 
 
-def test_a_longer_way_than_allowed_is_not_accepted(frr: Frr) -> None:
+def test_a_longer_way_than_allowed_is_not_accepted(frr: BfdSegment) -> None:
     async def play(node: Node) -> None:
         node.bfd.add(FAR, replace(PATIENT, minimum_ttl=255))
         await node.until(lambda: node.bfd.status(FAR).dropped.get("LowTTL", 0) > 0, "its packets are dropped")  # type: ignore[call-overload]

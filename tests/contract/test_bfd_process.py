@@ -62,10 +62,10 @@ def test_a_loop_that_hangs_leaves_and_returns(pair: Pair) -> None:
         bfd.add(PEER, SLOW)
         await until(lambda: events and theirs, "up")
         deadline = time.monotonic() + PATIENCE
-        while AdminDown not in kinds(theirs):
+        while Down not in kinds(theirs):
             assert time.monotonic() < deadline, "the peer was never told"
             stand_still(0.05)
-        await until(lambda: [Up, AdminDown, Up] == kinds(theirs), "up again")
+        await until(lambda: [Up, Down, Up] == kinds(theirs), "up again")
         await until(lambda: [Up, Up] == kinds([event for _, event in events]), "and told so, with no failure")
         assert ["the program's event loop stood still for more than 1 s"] == problems
 
@@ -144,7 +144,7 @@ def test_the_peers_of_a_program_that_is_killed_are_told_at_once(pair: Pair) -> N
     try:
         with epoll_loop(pair, path, SLOW) as theirs:
             deadline = time.monotonic() + PATIENCE
-            while (found := kinds(theirs)) != [Up, AdminDown]:
+            while (found := kinds(theirs)) != [Up, Down]:
                 assert time.monotonic() < deadline, found
                 if found and program.poll() is None:
                     program.kill()

@@ -1,209 +1,121 @@
-"""Two nodes announce the same addresses, and a router's kernel sends their traffic to both: FRR and BIRD."""
+"""What nodes announce is what routers have: FRR 8.4, BIRD 2 and ExaBGP 4, each with two nodes as neighbours.
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from ipaddress import ip_network
-from pathlib import Path
+| what | FRR | BIRD | ExaBGP | where |
+|---|---|---|---|---|
+| both families, each in an IPv4 and in an IPv6 session (RFC 8950) | table, kernel | table, kernel | messages | here |
+| eBGP, iBGP; MED, LOCAL_PREF, path, communities, large communities, aggregates | table | table | messages | here |
+| equal paths by both nodes | kernel | kernel | | here |
+| MD5: right, wrong, mended | yes | yes | yes | `test_bgp_routers_sessions` |
+| over several hops; TTL security | yes | yes | TTL security | `test_bgp_routers_sessions` |
+| dynamic neighbours | at either end | at either end | at the node | `test_bgp_routers_sessions` |
+| drain (RFC 8326) | kernel | | | here |
+| gobgpd killed, with and without graceful restart | kernel | kernel | messages | `test_bgp_routers_faults` |
+| sessions reset, limits exceeded, routers rebooted | yes | yes | reset, rebooted | `test_bgp_routers_faults` |
+| the way to gobgpd's API cut | kernel | kernel | messages | `test_bgp_routers_faults` |
+| 10,000 routes | table, kernel | table, kernel | messages | `test_bgp_routers_many` |
+| whole speakers and manifests | table | | | `test_bgp_routers_declared` |
+| whole speakers killed, links cut | kernel | | | `test_kills` |
+"""
+
+from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
-from netlb.bgp.adapter.gobgpd import Gobgpd
-from netlb.bgp.adapter.operations import Tenancy
 from netlb.bgp.drain import disabled, shutting_down, withdrawn
-from netlb.bgp.events import SessionChanged
-from netlb.bgp.model import BgpState, Global, GracefulRestart, Peer, Route
-from netlb.bgp.peers import SessionState
-from netlb.errors import TransientError
+from netlb.bgp.model import LargeCommunity, Route
 from netlb.net import Family
-from netlb.testing.lab import Host, Lab, requirements
-from tests.support import routers
-from tests.support.bgp import Kept, kept, without_gobgpd
-from tests.support.needs import needs
-from tests.support.waiting import becomes
+from tests.support.bgp_node import NODES_ASN, BgpNode, peer, route
+from tests.support.bgp_world import BgpWorld, bgp_world, counts, end, reached_by
+from tests.support.routers import ASN, Learned
+from tests.support.waiting import reaches
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
 
-ASN = 65001
-PASSWORD = "correct-horse"
-FOUR, SIX = "203.0.113.10", "2001:db8:cafe::10"
+FOUR, SIX = "203.0.113.10/32", "2001:db8:cafe::10/128"
+MARK = f"{NODES_ASN}:1279412048:1"
+"""What every route of ours carries."""
 
 
-@pytest.fixture
-def lab() -> Iterator[Lab]:
-    needs([*requirements(), *without_gobgpd()])
-    with Lab(nodes=2, routers=1, clients=0, pods_per_node=0, name="bgp") as lab:
-        yield lab
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BgpWorld]:
+    with bgp_world(tmp_path_factory.mktemp("world")) as world:
+        yield world
 
 
-@dataclass(frozen=True)
-class Node:
-    """One node, its gobgpd, and what it announces."""
+@pytest.mark.parametrize("family", [Family.IPV4, Family.IPV6], ids=["over IPv4", "over IPv6"])
+@pytest.mark.parametrize("asn", [ASN, NODES_ASN], ids=["eBGP", "iBGP"])
+def test_every_router_has_what_is_announced(world: BgpWorld, asn: int, family: Family) -> None:
+    """In an IPv6 session, IPv4 prefixes have IPv6 next hops."""
+    internal = asn == NODES_ASN
+    attributes = {
+        "med": 5,
+        "local_pref": 200 if internal else None,
+        "as_path": () if internal else (NODES_ASN, NODES_ASN),
+        "communities": frozenset({NODES_ASN << 16 | 100, 64512 << 16 | 65535}),
+        "large_communities": frozenset({LargeCommunity(NODES_ASN, 1, 4294967295)}),
+    }
 
-    host: Host
-    gobgpd: Gobgpd
-    kept: Kept
-    state: BgpState
+    def routes(node: BgpNode) -> list[Route]:
+        hop = {"next_hop": end(node.host, family)}
+        return [
+            route(node.host, FOUR, **hop, **attributes),
+            route(node.host, SIX, **attributes),
+            route(node.host, "198.51.100.0/24", **hop),
+            route(node.host, "2001:db8:beef::/48"),
+        ]
 
-    async def settle(self, state: BgpState) -> None:
-        await self.kept.settle(state)
+    def told(node: BgpNode, family: Family) -> Learned:
+        return Learned(
+            next_hop=str(end(node.host, family)),
+            as_path=() if internal else (NODES_ASN,) * 3,
+            med=5,
+            local_pref=200 if internal else None,
+            communities=frozenset({f"{NODES_ASN}:100", "64512:65535"}),
+            large_communities=frozenset({f"{NODES_ASN}:1:4294967295", MARK}),
+        )
 
-    async def established(self, router: Host) -> bool:
-        try:
-            session = (await self.kept.speaker.sessions()).get(str(router.ipv4))
-        except TransientError:
-            return False
-        return session is not None and session.state is SessionState.ESTABLISHED
+    async def scenario(one: BgpNode, two: BgpNode) -> None:
+        peers = [peer(router.host, family, asn=asn) for router in world.routers]
+        for node in (one, two):
+            await node.announce(peers, routes(node))
+        for router in world.routers:
+            world.peer_with_nodes(router, family, routers_asn=asn)
+        for router in world.routers:
+            await reaches([told(one, family), told(two, family)], partial(router.learned, FOUR))
+            await reaches([told(one, Family.IPV6), told(two, Family.IPV6)], partial(router.learned, SIX))
+            await reaches((2, 2), partial(counts, router))
+        for router in world.forwarders:
+            for prefix, hops in {FOUR: family, SIX: Family.IPV6, "198.51.100.0/24": family}.items():
+                await reached_by(router, prefix, end(one.host, hops), end(two.host, hops))
+        await two.announce(peers, [])
+        for router in world.forwarders:
+            await reached_by(router, FOUR, end(one.host, family))
+        await one.announce(peers, [])
+        for router in world.routers:
+            await reaches((0, 0), partial(counts, router))
+            assert router.established(end(one.host, family))
 
-
-def state_of(host: Host, router: Host, password: str = PASSWORD) -> BgpState:
-    return BgpState(
-        Global(asn=ASN, router_id=host.ipv4),
-        peers=(
-            Peer(
-                address=router.ipv4,
-                asn=routers.ASN,
-                password=password,
-                hold_time=9,
-                keepalive=3,
-                connect_retry=5,
-                families=(Family.IPV4, Family.IPV6),
-            ),
-        ),
-        routes=(
-            Route(prefix=ip_network(f"{FOUR}/32"), next_hop=host.ipv4),
-            Route(prefix=ip_network(f"{SIX}/128"), next_hop=host.ipv6),
-        ),
-    )
-
-
-@asynccontextmanager
-async def running(lab: Lab, host: Host, folder: Path) -> AsyncIterator[Node]:
-    """Run a gobgpd inside a node; its API is on a unix socket, which is not inside of anything."""
-    program = folder / f"gobgpd-{host.name}"
-    program.write_text(f'#!/bin/sh\nexec /usr/sbin/ip netns exec {host.namespace} /usr/bin/gobgpd "$@"\n')
-    program.chmod(0o755)
-    async with (
-        Gobgpd(directory=folder / host.name, program=str(program)) as gobgpd,
-        kept(gobgpd.target, tenancy=Tenancy.OWN) as one,
-    ):
-        yield Node(host, gobgpd, one, state_of(host, lab.routers["router-1"]))
-
-
-async def is_down(node: Node, router: Host) -> bool:
-    return not await node.established(router)
+    world.play(scenario)
 
 
-async def reached_by(router: Host, nodes: set[str], lab: Lab) -> None:
-    """Wait until the router's kernel sends both addresses to exactly these nodes."""
-    hosts = [lab.nodes[name] for name in nodes]
-    expected = [{str(host.ipv4) for host in hosts}, {str(host.ipv6) for host in hosts}]
-    await becomes(lambda: expected == [routers.next_hops(router, prefix) for prefix in (FOUR, SIX)])
+def test_a_node_that_drains_is_left_before_it_withdraws(world: BgpWorld) -> None:
+    """RFC 8326, which FRR honours by itself."""
+    router = world.frr
 
+    async def scenario(one: BgpNode, two: BgpNode) -> None:
+        states = [await each.announce([peer(router.host)], [route(each.host, FOUR)]) for each in (one, two)]
+        world.peer_with_nodes(router)
+        await reached_by(router, FOUR, one.host.ipv4, two.host.ipv4)
+        await one.kept.settle(shutting_down(states[0]))
+        await reached_by(router, FOUR, two.host.ipv4)
+        assert 2 == len(router.learned(FOUR))  # still there, for whoever has no other
+        await one.kept.settle(withdrawn(states[0]))
+        await reaches(1, lambda: len(router.learned(FOUR)))
+        assert await one.established(router.host.ipv4)
+        await one.kept.settle(disabled(states[0]))
+        await one.down(router.host.ipv4)
+        await one.kept.settle(states[0])
+        await reached_by(router, FOUR, one.host.ipv4, two.host.ipv4)
 
-def test_frr_sends_traffic_to_both_nodes_and_to_none_that_drains(lab: Lab, tmp_path: Path) -> None:
-    needs(routers.missing_frr())
-    router = lab.routers["router-1"]
-
-    async def scenario(frr: routers.Frr) -> None:
-        async with (
-            running(lab, lab.nodes["node-1"], tmp_path) as one,
-            running(lab, lab.nodes["node-2"], tmp_path) as two,
-        ):
-            for node in (one, two):
-                await node.settle(node.state)
-            await reached_by(router, {"node-1", "node-2"}, lab)
-            assert any(
-                isinstance(event, SessionChanged) and event.session.state is SessionState.ESTABLISHED
-                for event in one.kept.events
-            )
-            [session] = (await one.kept.speaker.sessions()).values()
-            assert 2 == session.advertised
-
-            await one.settle(shutting_down(one.state))
-            await reached_by(router, {"node-2"}, lab)
-            assert 2 == frr.paths(FOUR)  # still there, for whoever has no other
-            await one.settle(withdrawn(one.state))
-            await becomes(lambda: frr.paths(FOUR) == 1)
-            assert await one.established(router)
-            await one.settle(disabled(one.state))
-            await becomes(lambda: is_down(one, router))
-
-            await one.settle(one.state)
-            await reached_by(router, {"node-1", "node-2"}, lab)
-            two.gobgpd.kill()
-            await reached_by(router, {"node-1"}, lab)
-            await reached_by(router, {"node-1", "node-2"}, lab)
-
-    with routers.frr(router, list(lab.nodes.values()), ASN, PASSWORD) as frr:
-        asyncio.run(scenario(frr))
-
-
-def test_with_graceful_restart_a_gobgpd_that_is_killed_costs_no_route(lab: Lab, tmp_path: Path) -> None:
-    """The router keeps them, and is told the same ones again before End-of-RIB."""
-    needs(routers.missing_frr())
-    router = lab.routers["router-1"]
-    seen = tmp_path / "monitor"
-
-    async def scenario() -> None:
-        async with running(lab, lab.nodes["node-1"], tmp_path) as one:
-            peers = [replace(peer, graceful_restart=GracefulRestart(restart_time=60)) for peer in one.state.peers]
-            await one.settle(replace(one.state, peers=tuple(peers)))
-            await reached_by(router, {"node-1"}, lab)
-            with seen.open("w") as file:
-                router.popen(["ip", "monitor", "route"], stdout=file)
-            one.gobgpd.kill()
-            await becomes(lambda: one.gobgpd.restarts == 1)
-            await becomes(lambda: one.established(router))
-            # What the router learns after the restart passes through the same queues, in order.
-            late = Route(prefix=ip_network("203.0.113.11/32"), next_hop=one.host.ipv4)
-            await one.settle(replace(one.state, peers=tuple(peers), routes=(*one.state.routes, late)))
-            await becomes(lambda: "203.0.113.11" in seen.read_text())
-            await reached_by(router, {"node-1"}, lab)
-        assert [] == [line for line in seen.read_text().splitlines() if "Deleted" in line and FOUR in line]
-
-    with routers.frr(router, list(lab.nodes.values()), ASN, PASSWORD):
-        asyncio.run(scenario())
-
-
-def test_bird_sends_traffic_to_both_nodes(lab: Lab, tmp_path: Path) -> None:
-    needs(routers.missing_bird())
-    router = lab.routers["router-1"]
-
-    async def scenario() -> None:
-        async with (
-            running(lab, lab.nodes["node-1"], tmp_path) as one,
-            running(lab, lab.nodes["node-2"], tmp_path) as two,
-        ):
-            for node in (one, two):
-                await node.settle(node.state)
-            await reached_by(router, {"node-1", "node-2"}, lab)
-            await two.settle(withdrawn(two.state))
-            await reached_by(router, {"node-1"}, lab)
-            await one.settle(withdrawn(one.state))
-            await reached_by(router, set(), lab)
-
-    with routers.bird(router, list(lab.nodes.values()), ASN, PASSWORD):
-        asyncio.run(scenario())
-
-
-def test_a_wrong_password_keeps_the_session_down_until_it_is_mended(lab: Lab, tmp_path: Path) -> None:
-    needs(routers.missing_bird())
-    router = lab.routers["router-1"]
-
-    async def scenario() -> None:
-        async with (
-            running(lab, lab.nodes["node-1"], tmp_path) as one,
-            running(lab, lab.nodes["node-2"], tmp_path) as two,
-        ):
-            await two.settle(state_of(two.host, router, "wrong"))
-            await one.settle(one.state)
-            await reached_by(router, {"node-1"}, lab)
-            assert not await two.established(router)
-            assert not [event for event in two.kept.events if "wrong" in repr(event)]
-            await two.settle(replace(two.state, peers=state_of(two.host, router).peers))
-            await reached_by(router, {"node-1", "node-2"}, lab)
-
-    with routers.bird(router, list(lab.nodes.values()), ASN, PASSWORD):
-        asyncio.run(scenario())
+    world.play(scenario)

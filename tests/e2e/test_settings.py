@@ -32,8 +32,12 @@ def check_refusal(status: int, ended: "subprocess.CompletedProcess[str]", *words
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        pytest.param([], ("--source", "is not set", "dir:/etc/netlb"), id="no source"),
-        pytest.param(["--source", "kube"], ("--source", "'kube' is of no known kind", "dir:"), id="unknown scheme"),
+        pytest.param([], ("--source", "is not set", "dir:PATH, kube"), id="no source"),
+        pytest.param(
+            ["--source", "http:/x"], ("--source", "'http:/x' is of no known kind", "dir:"), id="unknown scheme"
+        ),
+        pytest.param(["--source", "kube:/nowhere"], ("kubeconfig /nowhere", "not found"), id="no kubeconfig"),
+        pytest.param(["--source", "kube", "--status-dir", "/x"], ("--status-dir", "into the API"), id="no status tree"),
         pytest.param(["--source", "dir:"], ("--source", "names no directory", "dir:PATH"), id="no path"),
         pytest.param(["--http", "0.0.0.0:9100"], ("--http", "0.0.0.0 can be reached", "proxy"), id="strangers"),
         pytest.param(["--http", "[::]:9100"], ("--http", ":: can be reached", "proxy"), id="strangers, IPv6"),

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -11,11 +10,12 @@ from click.testing import CliRunner
 
 from netlb.cli.main import main as netlb
 from netlb.testing.lab import Host, Lab, requirements
-from tests.manifests import pool, service, slice_of
+from tests.manifests import native, pool, service, slice_of
 from tests.support import routers
 from tests.support.bgp import without_gobgpd
 from tests.support.cluster import Cluster
 from tests.support.daemons import Daemon
+from tests.support.frr import frr_router, missing_frr
 from tests.support.needs import needs
 from tests.support.status import load
 from tests.support.waiting import eventually
@@ -34,14 +34,10 @@ stringData: {{password: {PASSWORD}}}
 """
 
 
-def native(kind: str, name: str, **spec: Any) -> str:
-    return yaml.safe_dump({"apiVersion": "netlb.io/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
-
-
 @pytest.fixture
 def bgp(tmp_path: Path) -> Iterator[Cluster]:
     """Two nodes, a router with FRR, and a Service of both families; no daemon runs yet."""
-    needs([*requirements(), *without_gobgpd(), *routers.missing_frr()])
+    needs([*requirements(), *without_gobgpd(), *missing_frr("bgpd")])
     (tmp_path / "site").mkdir()
     with Lab(nodes=2, routers=1, clients=0, pods_per_node=0, name="bgp") as lab:
         cluster = Cluster(tmp_path / "site", lab)
@@ -58,7 +54,9 @@ def bgp(tmp_path: Path) -> Iterator[Cluster]:
         cluster.write("pool.yaml", pool("routed", FOUR, SIX, protocol="bgp"))
         cluster.write("web.yaml", service("web", ipFamilyPolicy="RequireDualStack"))
         cluster.write("endpoints.yaml", slice_of("web", *NODES))
-        with routers.frr(router(cluster), [lab.nodes[name] for name in NODES], 65001, PASSWORD):
+        with frr_router(router(cluster)) as frr:
+            neighbors = [routers.Neighbor(address=lab.nodes[name].ipv4, asn=65001, password=PASSWORD) for name in NODES]
+            frr.peer_with(*neighbors)
             try:
                 yield cluster
                 cluster.stop()
@@ -71,9 +69,10 @@ def router(cluster: Cluster) -> Host:
     return cluster.lab.routers["router-1"]
 
 
-def start(cluster: Cluster) -> dict[str, Daemon]:
+def start(cluster: Cluster, *arguments: str) -> dict[str, Daemon]:
     cluster.await_ready(cluster.controller())
-    return {name: cluster.speaker(name, "--gobgp-dir", str(cluster.root.parent / f"gobgp-{name}")) for name in NODES}
+    folder = cluster.root.parent
+    return {name: cluster.speaker(name, "--gobgp-dir", str(folder / f"gobgp-{name}"), *arguments) for name in NODES}
 
 
 def reached_by(cluster: Cluster, *names: str) -> None:
@@ -142,17 +141,26 @@ def test_a_speaker_that_is_killed_takes_its_routes_with_it(bgp: Cluster) -> None
     assert [] == bgp.responders("node-1")
 
 
-def test_an_excluded_node_is_left_to_others(bgp: Cluster) -> None:
-    start(bgp)
+LABEL = {"node.kubernetes.io/exclude-from-external-load-balancers": ""}
+NOT_READY = [{"type": "Ready", "status": "Unknown"}]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "labels", "conditions"),
+    [((), LABEL, []), (("--withdraw-not-ready",), {}, NOT_READY)],
+    ids=["excluded", "not-ready"],
+)
+def test_a_node_that_takes_no_more_traffic_is_left_to_others(
+    bgp: Cluster, arguments: tuple[str, ...], labels: dict[str, str], conditions: list[dict[str, str]]
+) -> None:
+    start(bgp, *arguments)
     reached_by(bgp, *NODES)
-    host = bgp.lab.nodes["node-1"]
-    labels = {"node.kubernetes.io/exclude-from-external-load-balancers": ""}
-    addresses = [{"type": "InternalIP", "address": str(address)} for address in host.addresses]
+    addresses = [{"type": "InternalIP", "address": str(address)} for address in bgp.lab.nodes["node-1"].addresses]
     document = {
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {"name": "node-1", "labels": labels},
-        "status": {"addresses": addresses},
+        "status": {"addresses": addresses, "conditions": conditions},
     }
     bgp.write("node-node-1.yaml", yaml.safe_dump(document))
     reached_by(bgp, "node-2")

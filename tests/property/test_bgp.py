@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 
@@ -13,11 +14,13 @@ from hypothesis import strategies as st
 from netlb.bgp.adapter.client import GobgpClient
 from netlb.bgp.adapter.operations import BgpOperations, Tenancy
 from netlb.bgp.dialect import DIALECTS, V3, V4, Dialect
+from netlb.bgp.exports import audience
 from netlb.bgp.messages import message
-from netlb.bgp.model import BgpState, Global, GracefulRestart, LargeCommunity, Origin, Peer, PrivateAsns, Route
+from netlb.bgp.model import BgpState, Global, GracefulRestart, LargeCommunity, Offer, Origin, Peer, PrivateAsns, Route
 from netlb.bgp.owner import Owner
 from netlb.bgp.paths import decode_path, encode_path
 from netlb.net import Family
+from netlb.plan.routes import Claim, SilentRoute, told_of, unite
 from netlb.testing.gobgp import FakeGobgpd
 
 U32 = st.integers(0, 0xFFFFFFFF)
@@ -42,6 +45,7 @@ def routes(draw: st.DrawFn) -> Route:
         communities=draw(st.frozensets(U32, max_size=5)),
         large_communities=draw(st.frozensets(st.builds(LargeCommunity, U32, U32, U32), max_size=5)),
         as_path=tuple(draw(st.lists(ASNS, max_size=5))),
+        offers=draw(st.none() | st.frozensets(st.integers(1, 0xFFFFFFFF), max_size=3)),
     )
 
 
@@ -85,6 +89,7 @@ def test_a_route_comes_back_from_its_bytes(dialect: Dialect, route: Route, asn: 
         communities=route.communities,
         large_communities=route.large_communities - {owner.community},
         as_path=route.as_path,
+        offers=route.offers,
     )
     data = encode_path(dialect, owner, route).SerializeToString()
     found = decode_path(dialect, owner, message("Path").FromString(data))
@@ -103,10 +108,68 @@ def test_no_bytes_are_taken_for_a_route_of_ours(dialect: Dialect, attributes: li
     assert found is None or not found.ours
 
 
+def _thirds(numbers: frozenset[int]) -> set[int]:
+    return {number % 3 for number in numbers}
+
+
+ROUTERS = {f"192.0.2.{number}": (IPv4Network(f"192.0.2.{number}/32"),) for number in (1, 2, 3)}
+
+
+@st.composite
+def claims(draw: st.DrawFn) -> list[Claim]:
+    few = st.sampled_from([None, 1, 2])
+    return [
+        Claim(
+            Route(
+                prefix=IPv4Network("203.0.113.1/32"),
+                next_hop=IPv4Address("192.0.2.9"),
+                local_pref=draw(few),
+                med=draw(few),
+                communities=draw(st.frozensets(st.sampled_from([7, 8]))),
+            ),
+            draw(st.none() | st.frozensets(st.sampled_from(sorted(ROUTERS)), min_size=1)),
+        )
+        for _ in range(draw(st.integers(1, 3)))
+    ]
+
+
+@given(claims())
+def test_each_peer_hears_what_is_claimed_for_it_and_nothing_else(wanted: list[Claim]) -> None:
+    united = unite(wanted, ROUTERS)
+    mine = {name: [one.route for one in wanted if one.peers is None or name in one.peers] for name in ROUTERS}
+    if isinstance(united, SilentRoute):
+        assert any(len({(route.local_pref, route.med) for route in routes}) > 1 for routes in mine.values())
+        return
+    route, offers = united
+    state = BgpState(Global(asn=65001, router_id=IPv4Address("192.0.2.9")), (), (route,), offers)
+    assert state.records()
+    heard = {
+        name: one.route
+        for one in told_of(state)[route.prefix]
+        for name in (ROUTERS if one.peers is None else one.peers)
+    }
+    assert {name for name, routes in mine.items() if routes} == heard.keys()
+    for name, told in heard.items():
+        assert {(told.local_pref, told.med)} == {(one.local_pref, one.med) for one in mine[name]}
+        assert told.communities == frozenset[int]().union(*(one.communities for one in mine[name]))
+    assert (route.offers is None) == all(one.peers is None for one in wanted)
+
+
 def states() -> st.SearchStrategy[BgpState]:
     def build(all_routes: list[Route], all_peers: list[Peer]) -> BgpState:
         speaker = Global(asn=65001, router_id=IPv4Address("192.0.2.1"), listen_port=-1)
-        return BgpState(speaker, tuple(all_peers), tuple(all_routes))
+        found = [(peer, audience(peer, all_peers)) for peer in all_peers]
+        offers = [Offer(peer=peer.key.name, neighbors=where, med=7) for peer, where in found if where]
+        told = [
+            route
+            if route.offers is None
+            else replace(
+                route, offers=frozenset(one.id for at, one in enumerate(offers) if at in _thirds(route.offers))
+            )
+            for route in all_routes
+        ]
+        used = {number for route in told for number in route.offers or ()}
+        return BgpState(speaker, tuple(all_peers), tuple(told), tuple(one for one in offers if one.id in used))
 
     return st.builds(
         build,
@@ -127,7 +190,7 @@ def test_what_was_applied_is_observed_and_from_any_state_one_gets_to_any_other(
                 client = await GobgpClient.connect(gobgpd.target)
                 try:
                     operations = BgpOperations(lambda: client, tenancy=Tenancy.OWN)
-                    for state in (first, second):
+                    for state in (first, second, first):
                         wanted = state.records()
                         there = await operations.observe()
                         changes = {key: record for key, record in wanted.items() if there.get(key) != record}

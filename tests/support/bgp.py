@@ -7,6 +7,7 @@ import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 from ipaddress import IPv4Address, ip_address, ip_network
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,18 +19,25 @@ from netlb.bgp.adapter.speaker import GobgpSpeaker
 from netlb.bgp.adapter.target import Target
 from netlb.bgp.dialect import Dialect
 from netlb.bgp.events import DaemonBack, DaemonLost, Drifted, Event
-from netlb.bgp.model import BgpState, Global, Key, Peer, Record, Route
+from netlb.bgp.messages import Message, message
+from netlb.bgp.model import BgpState, Global, Key, LargeCommunity, Peer, Record, Route
+from netlb.bgp.owner import Owner
+from netlb.bgp.paths import family_message
 from netlb.bgp.peers import encode_global
+from netlb.net import Family
 from netlb.reconcile import Reconciler
 from netlb.testing.gobgp import FakeGobgpd
 from netlb.testing.lab import Lab
 from netlb.testing.lab.namespaces import inside
+from tests.support.bgp_router import Router, Told
 from tests.support.waiting import becomes
 
 PATIENCE = 30.0
 """Seconds in which what is expected comes, however busy the machine."""
 
 SPEAKER = Global(asn=65001, router_id=IPv4Address("192.0.2.1"), listen_port=-1)
+LISTENING = replace(SPEAKER, listen_port=1790, listen_addresses=(ip_address("127.0.0.1"),))
+"""Whom routers may dial."""
 ROUTER = Peer(address=ip_address("192.0.2.254"), asn=65000, password="correct horse", passive=True)
 FOUR = Route(prefix=ip_network("203.0.113.1/32"), next_hop=ip_address("192.0.2.1"))
 SIX = Route(prefix=ip_network("2001:db8::1/128"), next_hop=ip_address("2001:db8:1::1"))
@@ -61,6 +69,9 @@ class Rig(Protocol):
 
     def daemon(self) -> AbstractAsyncContextManager[Daemon]: ...
 
+    def routers(self, *routers: Router) -> AbstractAsyncContextManager[None]:
+        """Let routers dial `LISTENING`; in memory there is nobody to dial."""
+
 
 class FakeRig:
     """A gobgpd in memory."""
@@ -77,6 +88,12 @@ class FakeRig:
     async def daemon(self) -> AsyncIterator[Daemon]:
         async with FakeGobgpd(self._folder / "api.sock", self._dialect) as gobgpd:
             yield _FakeDaemon(gobgpd)
+
+    @asynccontextmanager
+    async def routers(self, *routers: Router) -> AsyncIterator[None]:
+        for router in routers:
+            router.established = True
+        yield
 
 
 class _FakeDaemon:
@@ -107,6 +124,17 @@ class RealRig:
     async def daemon(self) -> AsyncIterator[Daemon]:
         async with Gobgpd(directory=self._folder / "own") as gobgpd:
             yield _RealDaemon(gobgpd)
+
+    @asynccontextmanager
+    async def routers(self, *routers: Router) -> AsyncIterator[None]:
+        [host] = LISTENING.listen_addresses
+        tasks = [asyncio.create_task(router.run(str(host), LISTENING.listen_port)) for router in routers]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class _RealDaemon:
@@ -235,7 +263,11 @@ class Relay:
             writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        behind_reader, behind_writer = await asyncio.open_unix_connection(self._behind)
+        try:
+            behind_reader, behind_writer = await asyncio.open_unix_connection(self._behind)
+        except OSError:  # nobody is there: then nobody answers here
+            writer.close()
+            return
         pair = {writer, behind_writer}
         self._writers |= pair
         await asyncio.gather(_pump(reader, behind_writer), _pump(behind_reader, writer))
@@ -248,3 +280,29 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             writer.write(data)
             await writer.drain()
     writer.close()
+
+
+async def told(client: GobgpClient, peer: str) -> dict[str, Told]:
+    """Ask a gobgpd what it tells a peer, or would tell it, by prefix: its Adj-RIB-Out."""
+    found: dict[str, Told] = {}
+    for family in Family:
+        table = client.dialect.table_adj_out
+        request = message("ListPathRequest")(table_type=table, name=peer, family=family_message(family))
+        for answer in await client._stream("ListPath", request, "ListPathResponse"):
+            [path] = answer.destination.paths
+            found[answer.destination.prefix] = _told(
+                dict(filter(None, map(client.dialect.unwrap_attribute, path.pattrs)))
+            )
+    return found
+
+
+def _told(attributes: dict[str, Message]) -> Told:
+    large = attributes["large_communities"].communities if "large_communities" in attributes else ()
+    communities = attributes["communities"].communities if "communities" in attributes else ()
+    return Told(
+        frozenset(communities),
+        frozenset(LargeCommunity(each.global_admin, each.local_data1, each.local_data2) for each in large)
+        - {Owner(SPEAKER.asn).community},
+        attributes["local_pref"].local_pref if "local_pref" in attributes else None,
+        attributes["multi_exit_disc"].med if "multi_exit_disc" in attributes else None,
+    )

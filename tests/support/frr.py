@@ -1,160 +1,107 @@
-"""FRR's bfdd in a network namespace of its own, on a segment with a node, and behind a router from it.
-
-node n0 192.0.2.1, 2001:db8::1 -- br0 192.0.2.254 -- f0 192.0.2.2, 2001:db8::2 frr
-node lo 203.0.113.1            --   one hop more   -- lo 203.0.113.2           frr
-"""
+"""FRR's daemons in a network namespace, and FRR as a router that speaks BGP."""
 
 import json
 import os
+import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import count
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from netlb.testing.lab.namespaces import batch, inside, write_sysctls
+from netlb.net import Address, Family
+from netlb.testing.lab import Host
 from netlb.testing.lab.processes import Processes, spawn
+from tests.support.routers import ASN, Learned, Neighbor, own_address
 from tests.support.waiting import eventually
 
-__all__ = ["Frr", "frr_on_a_segment", "lacks"]
+__all__ = ["Frr", "FrrRouter", "frr_daemons", "frr_router", "missing_frr"]
 
-T = TypeVar("T")
-_DAEMONS = Path("/usr/lib/frr")
-_NUMBERS = count(1)
+_PROGRAMS = Path("/usr/lib/frr")
+_DYNAMIC = "NODES"
+_AFI = {Family.IPV4: "ipv4", Family.IPV6: "ipv6"}
 
 
-def lacks() -> list[str]:
-    """What this machine lacks besides what a lab needs."""
-    return [
-        f"{path}: not found; install frr"
-        for path in (_DAEMONS / "zebra", _DAEMONS / "bfdd", Path("/usr/bin/vtysh"))
-        if not path.exists()
-    ]
+def missing_frr(*daemons: str) -> list[str]:
+    """What is missing for FRR; tests skip with these words."""
+    paths = [*(_PROGRAMS / name for name in ("zebra", *daemons)), Path("/usr/bin/vtysh")]
+    return [f"{path}: not found; install frr" for path in paths if not path.exists()]
 
 
 class Frr:
-    """The three namespaces, and bfdd's own view of its peers."""
+    """Some of FRR's daemons; vtysh configures them and asks them."""
 
-    def __init__(self, directory: Path) -> None:
-        number = next(_NUMBERS)
-        self.node, self.segment, self.frr = (f"bfd-{os.getpid()}-{number}-{part}" for part in ("node", "net", "frr"))
+    def __init__(self, namespace: str, processes: Processes, directory: Path, daemons: Sequence[str]) -> None:
+        self._namespace = namespace
+        self._tracked = processes
         self._directory = directory
-        self._processes = Processes()
+        self._daemons = daemons
+        self._running: dict[str, subprocess.Popen[str]] = {}
 
-    def open(self) -> None:
-        """Make the namespaces and start the daemons."""
-        batch([f"netns add {name}" for name in (self.node, self.segment, self.frr)])
-        batch(
-            [
-                "link add br0 address 02:00:5e:00:53:fe type bridge",  # its own: a port that is cut off takes no frame for it
-                "link set br0 up",
-                "address add 192.0.2.254/24 dev br0",
-                f"link add pn type veth peer name n0 netns {self.node}",
-                f"link add pf type veth peer name f0 netns {self.frr}",
-                *(f"link set {port} master br0 up" for port in ("pn", "pf")),
-                "route add 203.0.113.1/32 via 192.0.2.1",
-                "route add 203.0.113.2/32 via 192.0.2.2",
-            ],
-            self.segment,
-        )
-        for name, interface, host in ((self.node, "n0", 1), (self.frr, "f0", 2)):
-            batch(
-                [
-                    "link set lo up",
-                    f"address add 203.0.113.{host}/32 dev lo",
-                    f"address add 192.0.2.{host}/24 dev {interface}",
-                    f"address add 2001:db8::{host}/64 dev {interface} nodad",
-                    f"link set {interface} up",
-                    f"route add 203.0.113.{3 - host}/32 via 192.0.2.254 src 203.0.113.{host}",
-                ],
-                name,
-            )
-        quiet = {f"net/ipv4/conf/{name}/send_redirects": "0" for name in ("all", "br0")}
-        write_sysctls(self.segment, {"net/ipv4/ip_forward": "1", **quiet})
-        for daemon in ("zebra", "bfdd"):
+    def start(self, *daemons: str) -> None:
+        """Start some of the daemons, or all, without any configuration."""
+        # In their order: one that finds its predecessors not ready yet tries them again after ten seconds.
+        for daemon in daemons or self._daemons:
             self._start(daemon)
 
-    def close(self) -> None:
-        """End the daemons, and remove the namespaces."""
-        self._processes.end()
-        for name in (self.node, self.segment, self.frr):
-            if Path("/run/netns", name).exists():
-                batch([f"netns delete {name}"])
+    def kill(self, *daemons: str) -> None:
+        """End some of them, or all, as if the power went."""
+        ending = [self._running.pop(daemon) for daemon in daemons or list(self._running)]
+        for process in ending:
+            process.kill()
+        for process in ending:
+            process.wait()
 
     def configure(self, *lines: str) -> None:
-        """Give bfdd lines of configuration."""
-        self._vtysh("configure terminal", "bfd", *lines)
+        """Give the daemons lines of configuration."""
+        self.ask("configure terminal", *lines)
 
-    def show(self, peer: str) -> dict[str, Any]:
-        """What bfdd says of its session with an address; empty if it has none."""
-        listed: list[dict[str, Any]] = json.loads(self._vtysh("show bfd peers json") or "[]")
-        return next((one for one in listed if one["peer"] == peer), {})
-
-    def counters(self, peer: str) -> dict[str, Any]:
-        """What bfdd has counted in its session with an address."""
-        listed: list[dict[str, Any]] = json.loads(self._vtysh("show bfd peers counters json"))
-        return next(one for one in listed if one["peer"] == peer)
-
-    def cut(self) -> None:
-        """Cut the link in the middle: both ends keep their carrier."""
-        batch(["link set pf nomaster"], self.segment)
-
-    def mend(self) -> None:
-        """Undo `cut`."""
-        batch(["link set pf master br0"], self.segment)
-
-    def inside_node(self, act: Callable[[], T]) -> T:
-        """Act in the node's namespace."""
-        return inside(self.node, act)
-
-    def _start(self, daemon: str) -> None:
-        common: list[str | Path] = [
-            "-u",
-            "frr",
-            "-g",
-            "frr",
-            "--vty_socket",
-            self._directory,
-            "-f",
-            self._directory / f"{daemon}.conf",
-        ]
-        sockets: list[str | Path] = [
-            "-z",
-            self._directory / "zserv.api",
-            "-i",
-            self._directory / f"{daemon}.pid",
-            "-P",
-            "0",
-        ]
-        control: list[str | Path] = ["--bfdctl", self._directory / "bfdd.sock"] if daemon == "bfdd" else []
-        (self._directory / f"{daemon}.conf").touch()
-        with (self._directory / f"{daemon}.log").open("w") as log:
-            process = spawn(
-                self.frr,
-                [_DAEMONS / daemon, *common, *sockets, *control, "--log", "stdout"],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        self._processes.track(self.frr, process)
-
-        def ready() -> bool:
-            assert process.poll() is None, (self._directory / f"{daemon}.log").read_text()
-            return self._try(daemon, ["show version"]).returncode == 0
-
-        eventually(ready, f"{daemon} listens")
-
-    def _vtysh(self, *commands: str) -> str:
-        done = self._try("bfdd", commands)
+    def ask(self, *commands: str) -> str:
+        """Return what they say to commands; AssertionError if one is refused."""
+        done = self._try(commands)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def _try(self, daemon: str, commands: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    def show(self, command: str) -> Any:
+        """Return what they show, of a command that can show JSON; nothing known is an empty dict."""
+        return json.loads(self.ask(f"{command} json") or "{}")
+
+    def _start(self, daemon: str) -> None:
+        directory, log = self._directory, self._directory / f"{daemon}.log"
+        (directory / f"{daemon}.conf").touch()
+        settings: dict[str, str | Path] = {
+            "-u": "frr",
+            "-g": "frr",
+            "-P": "0",
+            "-f": directory / f"{daemon}.conf",
+            "-i": directory / f"{daemon}.pid",
+            "-z": directory / "zserv.api",
+            "--vty_socket": directory,
+            "--log": "stdout",
+            **({"--bfdctl": directory / "bfdd.sock"} if daemon == "bfdd" else {}),
+        }
+        words: list[str | Path] = [word for pair in settings.items() for word in pair]
+        if daemon == "zebra":
+            words.append("--v6-rr-semantics")  # or of IPv6 it deletes each route before it replaces it
+        with log.open("w") as file:
+            process = spawn(self._namespace, [_PROGRAMS / daemon, *words], stdout=file, stderr=subprocess.STDOUT)
+        self._tracked.track(self._namespace, process)
+        self._running[daemon] = process
+
+        def ready() -> bool:
+            assert process.poll() is None, log.read_text()
+            return self._try(["show version"], daemon).returncode == 0
+
+        eventually(ready, f"{daemon} listens")
+
+    def _try(self, commands: Sequence[str], daemon: str = "") -> subprocess.CompletedProcess[str]:
         words = [word for command in commands for word in ("-c", command)]
+        which = ["-d", daemon] if daemon else []
         return subprocess.run(
-            ["/usr/bin/vtysh", "--vty_socket", self._directory, "-d", daemon, *words],
+            ["/usr/bin/vtysh", "--vty_socket", self._directory, *which, *words],
             capture_output=True,
             text=True,
             timeout=30,
@@ -163,17 +110,159 @@ class Frr:
 
 
 @contextmanager
-def frr_on_a_segment() -> Iterator[Frr]:
-    """Open one, and close it whatever happens."""
+def frr_daemons(namespace: str, processes: Processes, *daemons: str) -> Iterator[Frr]:
+    """Run zebra and these daemons."""
+    # FRR gives up root: what it writes and listens on is in a folder that is its own.
     directory = Path(tempfile.mkdtemp(prefix="netlb-frr-"))
+    user = pwd.getpwnam("frr")
+    os.chown(directory, user.pw_uid, user.pw_gid)
     try:
-        shutil.chown(directory, "frr", "frr")
-        directory.chmod(0o755)
-        frr = Frr(directory)
+        frr = Frr(namespace, processes, directory, ("zebra", *daemons))
         try:
-            frr.open()
+            frr.start()
             yield frr
         finally:
-            frr.close()
+            frr.kill()
     finally:
         shutil.rmtree(directory)
+
+
+class FrrRouter:
+    """FRR as a router (`tests.support.routers.Router`)."""
+
+    def __init__(self, host: Host, frr: Frr) -> None:
+        self.host = host
+        self.frr = frr
+        self._asn = 0
+        self._lines: list[str] = []
+        self._profiles: list[str] = []
+
+    def peer_with(self, *neighbors: Neighbor, asn: int = ASN) -> None:
+        """See `Router`."""
+        forget = [f"no router bgp {self._asn}"] if self._asn else []
+        self._asn, self._lines = asn, _configuration(self.host, asn, neighbors)
+        self._profiles = _profiles(neighbors)
+        self.frr.configure(*forget, *self._profiles, *self._lines)
+
+    def established(self, address: Address) -> bool:
+        """See `Router`."""
+        return bool(self.session(address).get("bgpState") == "Established")
+
+    def session(self, address: Address) -> dict[str, Any]:
+        """Return what FRR says of a session; empty if it has none."""
+        shown: dict[str, dict[str, Any]] = self.frr.show(f"show bgp neighbors {address}")
+        return shown.get(str(address), {})
+
+    def bfd(self, address: Address) -> dict[str, Any]:
+        """Return what FRR says of BFD with a node; empty if it has none."""
+        return next((one for one in self.frr.show("show bfd peers") if one["peer"] == str(address)), {})
+
+    def bfd_failures(self) -> dict[str, int]:
+        """Return how often FRR has taken BFD with each node for down."""
+        return {one["peer"]: one["session-down"] for one in self.frr.show("show bfd peers counters")}
+
+    def learned(self, prefix: str) -> list[Learned]:
+        """See `Router`."""
+        paths = self.frr.show(f"show bgp {'ipv6' if ':' in prefix else 'ipv4'} unicast {prefix}").get("paths", [])
+        return sorted(map(_learned, paths), key=lambda path: path.next_hop)
+
+    def count(self, family: Family) -> int:
+        """See `Router`."""
+        shown = self.frr.show(f"show bgp {_AFI[family]} unicast statistics")
+        [statistics] = shown[f"{_AFI[family]}Unicast"]
+        return int(statistics["totalPrefixes"])
+
+    def reset(self) -> None:
+        """See `Router`."""
+        self.frr.ask("clear bgp *")
+
+    def reboot(self) -> None:
+        """See `Router`."""
+        self.frr.kill()
+        self.host.run(["ip", "nexthop", "flush"])  # and the routes to them
+        self.frr.start()
+        self.frr.configure(*self._profiles, *self._lines)
+
+    def kill_bfd(self) -> None:
+        """End bfdd alone, without a last word."""
+        self.frr.kill("bfdd")
+
+    def start_bfd(self) -> None:
+        """Start it again."""
+        self.frr.start("bfdd")
+        self.frr.configure(*self._profiles)
+
+
+@contextmanager
+def frr_router(host: Host, *, bfd: bool = False) -> Iterator[FrrRouter]:
+    """Run FRR on a host of a lab; it has no neighbours yet."""
+    with frr_daemons(host.namespace, host.processes, *(["bfdd"] if bfd else []), "bgpd") as frr:
+        yield FrrRouter(host, frr)
+
+
+def _profiles(neighbors: Sequence[Neighbor]) -> list[str]:
+    """The timers of BFD, which neighbours refer to by name."""
+    lines = [
+        line
+        for interval in sorted({neighbor.bfd for neighbor in neighbors if neighbor.bfd})
+        for line in (f"profile {interval}ms", f"transmit-interval {interval}", f"receive-interval {interval}", "exit")
+    ]
+    return ["bfd", *lines, "exit"] if lines else []
+
+
+def _configuration(host: Host, asn: int, neighbors: Sequence[Neighbor]) -> list[str]:
+    lines = [
+        f"router bgp {asn}",
+        f"bgp router-id {host.ipv4}",
+        "no bgp ebgp-requires-policy",  # without a policy, FRR would accept nothing
+        "no bgp default ipv4-unicast",
+        "bgp graceful-restart",
+    ]
+    lines += [line for neighbor in neighbors for line in _neighbor(host, asn, neighbor)]
+    for family, afi in _AFI.items():
+        lines += [f"address-family {afi} unicast", "maximum-paths 8", "maximum-paths ibgp 8"]
+        for neighbor in neighbors:
+            if family in neighbor.families:
+                limit = [f"maximum-prefix {neighbor.limit}"] if neighbor.limit else []
+                lines += [f"neighbor {_name(neighbor)} {words}" for words in ("activate", *limit)]
+        lines.append("exit-address-family")
+    return lines + [f"no neighbor {_name(neighbor)} shutdown" for neighbor in neighbors]
+
+
+def _neighbor(host: Host, asn: int, neighbor: Neighbor) -> list[str]:
+    # Each line would begin a session anew that is up already, and GoBGP waits 5 s after that: no session before the last.
+    words = [f"remote-as {neighbor.asn}", "shutdown", f"timers {neighbor.hold_time // 3} {neighbor.hold_time}"]
+    words.append("timers connect 1")
+    if neighbor.password:
+        words.append(f"password {neighbor.password}")
+    if neighbor.source:
+        words.append(f"update-source {own_address(host, neighbor)}")
+    if neighbor.hops > 1 and neighbor.asn != asn:
+        words.append(f"ebgp-multihop {neighbor.hops}")
+    if neighbor.ttl_security:
+        words.append(f"ttl-security hops {neighbor.hops}")
+    if neighbor.family is Family.IPV6:
+        words.append("capability extended-nexthop")
+    if neighbor.bfd:
+        words += ["bfd", f"bfd profile {neighbor.bfd}ms"]
+    lines = [f"neighbor {_name(neighbor)} {each}" for each in words]
+    if isinstance(neighbor.address, IPv4Network | IPv6Network):
+        listen = f"bgp listen range {neighbor.address} peer-group {_DYNAMIC}"
+        return [f"neighbor {_DYNAMIC} peer-group", *lines, listen]
+    return lines
+
+
+def _name(neighbor: Neighbor) -> str:
+    return _DYNAMIC if isinstance(neighbor.address, IPv4Network | IPv6Network) else str(neighbor.address)
+
+
+def _learned(path: dict[str, Any]) -> Learned:
+    hop = next(hop["ip"] for hop in path["nexthops"] if hop.get("scope") != "link-local")
+    return Learned(
+        next_hop=hop,
+        as_path=tuple(map(int, path["aspath"]["string"].split())) if path["aspath"]["length"] else (),
+        med=path.get("metric"),
+        local_pref=path.get("locPrf"),
+        communities=frozenset(path.get("community", {}).get("string", "").split()),
+        large_communities=frozenset(path.get("largeCommunity", {}).get("string", "").split()),
+    )

@@ -1,113 +1,117 @@
-"""Routers that learn routes by BGP and put them into their kernel's table: FRR and BIRD, in a host of a lab."""
+"""What every router of a lab is to a test: nodes are its neighbours, and what they announce is in its tables.
+
+`tests.support.frr`, `bird` and `exabgp` each have one.
+"""
 
 import json
-import os
-import pwd
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Collection
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Any, Protocol
 
+from netlb.net import Address, Family, family_of
 from netlb.testing.lab import Host
 
+__all__ = ["ASN", "Learned", "Neighbor", "Router", "counter", "kernel_routes", "next_hops", "own_address"]
+
 ASN = 65000
-_FRR = Path("/usr/lib/frr")
+"""The routers' autonomous system, where a test needs no other."""
 
 
-def next_hops(router: Host, prefix: str) -> set[str]:
-    """Return the gateways of the kernel's route to a prefix; none if there is no route."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbor:
+    """A node, or all nodes of a prefix, as a router is configured for them."""
+
+    address: Address | IPv4Network | IPv6Network
+    asn: int
+    password: str = ""
+    families: tuple[Family, ...] = (Family.IPV4, Family.IPV6)
+    source: Address | None = None
+    """Our end of the session; None: our address on the segment."""
+    hops: int = 1
+    """How far away it may be."""
+    ttl_security: bool = False
+    """Whether packets from further away are dropped (RFC 5082)."""
+    limit: int = 0
+    """More prefixes of a family end the session; 0: no limit."""
+    hold_time: int = 9
+    """Seconds; keepalives are sent three times as often."""
+    bfd: int = 0
+    """Milliseconds between packets, of which three may be missing; 0: no BFD. FRR alone has it here."""
+
+    @property
+    def family(self) -> Family:
+        """That of the session."""
+        dynamic = isinstance(self.address, IPv4Network | IPv6Network)
+        return family_of(self.address.network_address if dynamic else self.address)  # type: ignore[arg-type,union-attr]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learned:
+    """A path as a router has it. What a router shows that it was not told (LOCAL_PREF of eBGP) is not here."""
+
+    next_hop: str
+    as_path: tuple[int, ...] = ()
+    med: int | None = None
+    local_pref: int | None = None
+    communities: frozenset[str] = frozenset()
+    large_communities: frozenset[str] = frozenset()
+
+
+class Router(Protocol):
+    """One implementation of BGP on a host of a lab."""
+
+    host: Host
+
+    def peer_with(self, *neighbors: Neighbor, asn: int = ASN) -> None:
+        """Have exactly these neighbours from now on, and forget whatever was learned from others."""
+
+    def established(self, address: Address) -> bool:
+        """Whether there is a session with a node."""
+
+    def learned(self, prefix: str) -> list[Learned]:
+        """Return the paths to a prefix, chosen or not, by their next hops."""
+
+    def count(self, family: Family) -> int:
+        """Return how many prefixes were learned."""
+
+    def reset(self) -> None:
+        """End every session by a notification."""
+
+    def reboot(self) -> None:
+        """Lose everything at once, as when the power goes; start again with the same configuration."""
+
+
+def own_address(host: Host, neighbor: Neighbor) -> Address:
+    """Return a router's end of a session."""
+    return neighbor.source or (host.ipv4 if neighbor.family is Family.IPV4 else host.ipv6)
+
+
+def next_hops(host: Host, prefix: str) -> set[str]:
+    """Return the gateways of the kernel's route to a prefix; none if there is no route, or it leads nowhere."""
     family = "-6" if ":" in prefix else "-4"
-    listed = json.loads(router.run(["ip", family, "-json", "route", "show", prefix]).stdout or "[]")
-    return {hop["gateway"] for route in listed for hop in route.get("nexthops", [route])}
+    listed = json.loads(host.run(["ip", family, "-json", "route", "show", prefix]).stdout or "[]")
+    hops = [hop for route in listed for hop in route.get("nexthops", [route])]
+    return {_gateway(hop) for hop in hops if "gateway" in hop or "via" in hop}
 
 
-def missing_frr() -> list[str]:
-    """What is missing for FRR; tests skip with these words."""
-    return [] if (_FRR / "bgpd").exists() else ["FRR: the daemons are not found; install frr"]
+def kernel_routes(host: Host, family: Family, protocols: Collection[str] = ("bgp", "bird")) -> set[str]:
+    """Return the prefixes in the kernel's table that came by BGP."""
+    option = "-4" if family is Family.IPV4 else "-6"
+    listed = json.loads(host.run(["ip", option, "-json", "route", "show"]).stdout or "[]")
+    return {route["dst"] for route in listed if route.get("protocol") in protocols}
 
 
-def missing_bird() -> list[str]:
-    """What is missing for BIRD; tests skip with these words."""
-    return [] if shutil.which("bird") else ["bird: the command is not found; install bird2"]
+def counter(host: Host, name: str) -> int:
+    """Return one of the kernel's counters for a host (`TCPMD5Failure` and others of `nstat`), by its name alone."""
+    lines = host.run(["cat", "/proc/net/netstat", "/proc/net/snmp"]).stdout.splitlines()
+    for names, values in zip(lines[::2], lines[1::2], strict=True):
+        found = dict(zip(names.split()[1:], values.split()[1:], strict=True))
+        if name in found:
+            return int(found[name])
+    raise KeyError(name)
 
 
-class Frr:
-    """FRR on a router."""
-
-    def __init__(self, router: Host, folder: Path) -> None:
-        self._router = router
-        self._folder = folder
-
-    def paths(self, prefix: str) -> int:
-        """Return how many paths to a prefix BGP knows, chosen or not."""
-        said = self._router.run(
-            ["vtysh", "--vty_socket", self._folder, "-c", f"show bgp ipv4 unicast {prefix} json"], check=False
-        ).stdout
-        return len(json.loads(said or "{}").get("paths", []))
-
-
-@contextmanager
-def frr(router: Host, nodes: Sequence[Host], asn: int, password: str) -> Iterator[Frr]:
-    """Run zebra and bgpd, with the nodes as neighbours."""
-    # FRR gives up root: what it writes and listens on is in a folder that is its own.
-    folder = Path(tempfile.mkdtemp(prefix="netlb-frr-"))
-    user = pwd.getpwnam("frr")
-    try:
-        neighbors = "".join(
-            f" neighbor {node.ipv4} remote-as {asn}\n neighbor {node.ipv4} password {password}\n"
-            f" neighbor {node.ipv4} timers 3 9\n neighbor {node.ipv4} timers connect 1\n"
-            for node in nodes
-        )
-        activate = "".join(f"  neighbor {node.ipv4} activate\n" for node in nodes)
-        (folder / "zebra.conf").write_text("hostname router\n")
-        (folder / "bgpd.conf").write_text(
-            f"router bgp {ASN}\n bgp router-id {router.ipv4}\n no bgp ebgp-requires-policy\n"
-            f" no bgp default ipv4-unicast\n bgp graceful-restart\n{neighbors}"
-            f" address-family ipv4 unicast\n  maximum-paths 8\n{activate} exit-address-family\n"
-            f" address-family ipv6 unicast\n  maximum-paths 8\n{activate} exit-address-family\n"
-        )
-        for path in (folder, *folder.iterdir()):
-            os.chown(path, user.pw_uid, user.pw_gid)
-        zebra_api = folder / "zserv.api"
-        common: list[str | Path] = [
-            "-u",
-            "frr",
-            "-g",
-            "frr",
-            "--vty_socket",
-            folder,
-            "-z",
-            zebra_api,
-            "-A",
-            "127.0.0.1",
-            "--log",
-            "stdout",
-        ]
-        for daemon in ("zebra", "bgpd"):
-            files: list[str | Path] = ["-f", folder / f"{daemon}.conf", "-i", folder / f"{daemon}.pid"]
-            router.popen([_FRR / daemon, *common, *files], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        yield Frr(router, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def bird(router: Host, nodes: Sequence[Host], asn: int, password: str) -> Iterator[None]:
-    """Run BIRD, with the nodes as neighbours."""
-    with tempfile.TemporaryDirectory(prefix="netlb-bird-") as name:
-        folder = Path(name)
-        kernel = "".join(
-            f"protocol kernel {{ merge paths yes limit 8; {family} {{ import none; export where source = RTS_BGP; }}; }}\n"
-            for family in ("ipv4", "ipv6")
-        )
-        sessions = "".join(
-            f'protocol bgp {{ local {router.ipv4} as {ASN}; neighbor {node.ipv4} as {asn}; password "{password}";\n'
-            " connect delay time 1; connect retry time 1; error wait time 1, 2;\n"
-            " ipv4 { import all; export none; }; ipv6 { import all; export none; }; }\n"
-            for node in nodes
-        )
-        (folder / "bird.conf").write_text(f"router id {router.ipv4};\nprotocol device {{ }}\n{kernel}{sessions}")
-        router.popen(["bird", "-f", "-c", folder / "bird.conf", "-s", folder / "bird.ctl"], stderr=subprocess.DEVNULL)
-        yield
+def _gateway(hop: dict[str, Any]) -> str:
+    """An IPv4 prefix may have an IPv6 next hop (RFC 8950), which is written as `via inet6 ADDRESS`."""
+    return str(ip_address(hop["gateway"] if "gateway" in hop else hop["via"]["host"]))

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-__all__ = ["becomes", "eventually"]
+__all__ = ["becomes", "eventually", "reaches"]
 
 T = TypeVar("T")
 
@@ -34,3 +34,11 @@ async def becomes(condition: Callable[[], bool | Awaitable[bool]], within: float
             if found if isinstance(found, bool) else await found:
                 return
             await asyncio.sleep(_PAUSE)
+
+
+async def reaches(expected: object, look: Callable[[], object], within: float = 30.0) -> None:
+    """Wait on the event loop until `look` finds what is expected, or say what it found; `within` as of `eventually`."""
+    deadline = time.monotonic() + within
+    while (found := look()) != expected:
+        assert time.monotonic() < deadline, f"not within {within:g} s: {expected!r}; last seen: {found!r}"
+        await asyncio.sleep(_PAUSE)

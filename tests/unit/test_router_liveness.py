@@ -80,9 +80,9 @@ class World:
         await becomes(lambda: len(self.bfd.sessions) == 2)
 
 
-def run(scenario: Callable[[World], Coroutine[Any, Any, None]], hold: float = LONG) -> None:
+def run(scenario: Callable[[World], Coroutine[Any, Any, None]], **options: float) -> None:
     async def running() -> None:
-        await scenario(World(hold))
+        await scenario(World(**options))
 
     asyncio.run(running())
 

@@ -1,7 +1,7 @@
 """The controller's parts together: manifests in, status tree out."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -199,5 +199,30 @@ def test_it_is_ready_when_everything_is_written_and_not_halfway(root: Path, stat
         async with wired(controller(root)) as daemon:
             await daemon.ready(pause=0)
             assert {"successor": (ADDRESS,)} == status.held()
+
+    asyncio.run(scenario())
+
+
+def test_a_status_tree_that_rests_is_not_read_again(
+    root: Path, status: StatusReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    observe, times = StatusTree.observe, 0
+
+    async def counted(tree: StatusTree) -> Mapping[str, str]:
+        nonlocal times
+        times += 1
+        return await observe(tree)
+
+    monkeypatch.setattr(StatusTree, "observe", counted)
+
+    async def scenario() -> None:
+        async with wired(controller(root)) as daemon:
+            await daemon.ready()
+            (status.root / WEB_FILE).unlink()
+            await daemon.until((status.root / WEB_FILE).exists, "it is put back")
+            await asyncio.sleep(0.3)  # what that set off is over, and nothing happens any more
+            before = times
+            await asyncio.sleep(0.3)
+            assert before == times
 
     asyncio.run(scenario())

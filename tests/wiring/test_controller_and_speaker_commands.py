@@ -62,6 +62,16 @@ def test_a_speakers_plan(root: Path) -> None:
     assert not (root / "cluster.status" / "nodes").exists()
 
 
+def test_a_speakers_plan_leaves_nodes_out_that_are_not_ready_where_that_is_wanted(root: Path) -> None:
+    not_ready = node("node-1") + "status: {conditions: [{type: Ready, status: 'False'}]}"
+    write(root, "nodes.yaml", [not_ready, node("node-2")])
+    allocate(root)
+    assert 1 == len(yaml.safe_load(printed(speaker, root, "--node-name", "node-1"))["announce"])
+    plan = yaml.safe_load(printed(speaker, root, "--node-name", "node-1", "--withdraw-not-ready"))
+    assert [] == plan["announce"]
+    assert ["NoCandidate"] == [silent["reason"] for silent in plan["silent"]]
+
+
 def test_a_plan_tells_what_is_wrong(root: Path) -> None:
     (root / "cluster" / "broken.yaml").write_text("kind: [")
     for command in (controller, speaker):

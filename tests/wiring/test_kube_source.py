@@ -1,8 +1,7 @@
-"""The Kubernetes source against the double: what it follows, and that it ends with the truth whatever goes wrong."""
+"""The Kubernetes source against the double: what it follows."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,91 +10,18 @@ import pytest
 from netlb.api.intake import Intake
 from netlb.api.snapshot import Snapshot
 from netlb.errors import SettingError
-from netlb.findings import ObjectRef
 from netlb.source.kube import KubeClient
 from netlb.source.kube_kinds import SERVICES, watched
 from netlb.source.kube_source import KubeSource
-from netlb.source.reflector import Pace
 from netlb.testing.apiserver import ApiServer
+from tests.support.following import CRDS, Following, followed, following, has, peer, pool, port_of, ref, secret, service
 from tests.support.waiting import becomes
-
-CRDS = Path(__file__).parents[2] / "deploy" / "crds"
-QUICK = Pace(
-    page_size=2,
-    answer_timeout=1.0,
-    idle_timeout=0.7,
-    watch_timeout=20.0,
-    first_backoff=0.01,
-    longest_backoff=0.1,
-    absence_grace=0.2,
-)
-Condition = Callable[[Snapshot], bool]
 
 
 @pytest.fixture
 def server() -> Iterator[ApiServer]:
-    """A server with netlb's definitions, a node and a pool; it sends a bookmark every 0.2 s."""
-    with ApiServer(token="first", bookmark_interval=0.2) as server:
-        server.put_files(CRDS)
-        server.put(pool("p", "192.0.2.0/24"), {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}})
+    with followed() as server:
         yield server
-
-
-def pool(name: str, *addresses: str) -> dict[str, Any]:
-    metadata, spec = {"name": name}, {"addresses": list(addresses)}
-    return {"apiVersion": "netlb.io/v1alpha1", "kind": "AddressPool", "metadata": metadata, "spec": spec}
-
-
-def service(name: str, ip: str = "", *, port: int = 80, pool_annotation: str = "") -> dict[str, Any]:
-    annotations = {pool_annotation: "p"} if pool_annotation else {}
-    metadata = {"name": name, "namespace": "default", "annotations": annotations}
-    status = {"status": {"loadBalancer": {"ingress": [{"ip": ip}] if ip else []}}}
-    spec = {"type": "LoadBalancer", "ports": [{"port": port}]}
-    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec, **status}
-
-
-def ref(name: str) -> ObjectRef:
-    return ObjectRef("Service", "default", name)
-
-
-class Following:
-    """A source at work, and the last snapshot it gave."""
-
-    def __init__(self, source: KubeSource) -> None:
-        self.source = source
-        self._snapshots = source.snapshots()
-        self.count = 0
-
-    async def until(self, condition: Condition) -> Snapshot:
-        """Wait for a snapshot of which this is true."""
-        async with asyncio.timeout(30):
-            while not condition(snapshot := await anext(self._snapshots)):
-                self.count += 1
-        self.count += 1
-        return snapshot
-
-    async def close(self) -> None:
-        await self._snapshots.aclose()  # type: ignore[attr-defined]
-
-
-@contextlib.asynccontextmanager
-async def following(server: ApiServer, tmp_path: Path) -> AsyncIterator[Following]:
-    path = tmp_path / "kubeconfig"
-    server.write_kubeconfig(path, token_file=tmp_path / "token")
-    client = KubeClient(path, field_manager="netlb-test")
-    one = Following(KubeSource(client, Intake(), watched(), pace=QUICK, discovery_interval=0.05))
-    try:
-        yield one
-    finally:
-        await one.close()
-        await client.close()
-
-
-def has(*names: str) -> Condition:
-    return lambda snapshot: {ref.name for ref in snapshot.services} == set(names)
-
-
-# What it follows
 
 
 def test_the_first_snapshot_has_everything(server: ApiServer, tmp_path: Path) -> None:
@@ -280,140 +206,82 @@ def test_without_a_kubeconfig_it_ends(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-# What goes wrong
+def test_passwords_are_read_by_name_where_netlbs_objects_are(server: ApiServer, tmp_path: Path) -> None:
+    for namespace in ("lb", "metallb-system"):
+        server.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    server.put(secret("a", "first"), secret("b", "x", kind="Opaque"), secret("nobody-asks", "y"))
+    server.put(peer("r1", "a"), peer("r2", "b"), peer("r3", "c", "metallb-system"), peer("r4", "d", "kube-system"))
+    server.put(secret("c", "third", namespace="metallb-system"), secret("d", "z", namespace="kube-system"))
 
-FAULTS: dict[str, Callable[[ApiServer, str], None]] = {
-    "drop": lambda server, verb: server.faults.drop(verb=verb, resource="services", times=3),
-    "stall": lambda server, verb: server.faults.stall(verb=verb, resource="services"),
-    "slow": lambda server, verb: server.faults.slow(0.3, verb=verb, resource="services"),
-    "too slow": lambda server, verb: server.faults.slow(5, verb=verb, resource="services"),
-    "cut": lambda server, verb: server.faults.cut(verb=verb, resource="services", times=2),
-    "garbage": lambda server, verb: server.faults.garbage(verb=verb, resource="services", times=2),
-    "gone": lambda server, verb: server.faults.gone(verb=verb, resource="services", times=2),
-    "too large": lambda server, verb: server.faults.too_large(verb=verb, resource="services", times=1),
-    "throttled": lambda server, verb: server.faults.throttle(1, verb=verb, resource="services"),
-    "500": lambda server, verb: server.faults.fail(500, "InternalError", verb=verb, resource="services", times=4),
-    "403": lambda server, verb: server.faults.fail(403, "Forbidden", verb=verb, resource="services", times=4),
-    "expired": lambda server, verb: server.faults.expired(resource="services", times=2),
-}
+    async def main() -> None:
+        async with following(server, tmp_path, "lb", "metallb-system") as one:
+            snapshot = await one.until(lambda _: True)
+            first = {("lb", "a"): "first", ("", "a"): "first", ("metallb-system", "c"): "third"}
+            assert first == snapshot.passwords, "complete from the beginning"
+            server.put(secret("a", "other"))
+            await one.until(lambda snapshot: snapshot.passwords["lb", "a"] == "other")
+            server.delete("bgppeers.netlb.io", "r1")
+            await one.until(lambda snapshot: ("lb", "a") not in snapshot.passwords)
+            server.put(peer("r1", "a"))
+            await one.until(lambda snapshot: snapshot.passwords.get(("", "a")) == "other")
+            server.delete("secrets", "a", "lb")
+            await one.until(lambda snapshot: ("lb", "a") not in snapshot.passwords)
+
+    asyncio.run(main())
+    asked = {one.query["fieldSelector"] for one in server.seen(resource="secrets")}
+    assert {"metadata.name=a", "metadata.name=b", "metadata.name=c"} == asked
 
 
-@pytest.mark.parametrize("verb", ["list", "watch"])
-@pytest.mark.parametrize("fault", FAULTS)
-def test_whatever_becomes_of_a_request_the_truth_is_known_in_the_end(
-    server: ApiServer, tmp_path: Path, fault: str, verb: str
-) -> None:
-    server.put(*(service(name) for name in ("a", "b", "c")))
+def test_a_secret_that_may_not_be_read_holds_up_nothing(server: ApiServer, tmp_path: Path) -> None:
+    server.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "lb"}})
+    server.put(secret("a", "first"), peer("r1", "a"))
+    server.faults.fail(403, "Forbidden", resource="secrets", times=10**6)
+
+    async def main() -> None:
+        async with following(server, tmp_path, "lb") as one:
+            snapshot = await one.until(lambda _: True)
+            assert {} == snapshot.passwords
+            assert ["grant list on secrets" in why for why in one.source.troubles().values()] == [True]
+            server.faults.clear()
+            await one.until(lambda snapshot: snapshot.passwords.get(("lb", "a")) == "first")
+
+    asyncio.run(main())
+
+
+def test_it_tells_which_services_changed(server: ApiServer, tmp_path: Path) -> None:
+    server.put(*(service(name) for name in "abc"))
 
     async def main() -> None:
         async with following(server, tmp_path) as one:
-            if verb == "list":
-                FAULTS[fault](server, verb)
             await one.until(has("a", "b", "c"))
-            if verb == "watch":
-                FAULTS[fault](server, verb)
-                server.end_watches()
+            assert one.source.touched is None, "all of them"
+            server.put(service("b", port=81))
+            await one.until(lambda snapshot: port_of(snapshot, "b") == 81)
+            assert frozenset({ref("b")}) == one.source.touched
+            server.put(pool("q", "198.51.100.0/24"))
+            await one.until(lambda snapshot: "q" in snapshot.pools)
+            assert frozenset() == one.source.touched
             server.delete("services", "a", "default")
-            server.put(service("d"), service("b", port=81))
-            await one.until(lambda snapshot: has("b", "c", "d")(snapshot) and _port(snapshot, "b") == 81)
-
-    asyncio.run(main())
-
-
-def _port(snapshot: Snapshot, name: str) -> int:
-    return snapshot.services[ref(name)].spec.ports[0].port
-
-
-def go_away_and_forget(server: ApiServer, _: Path) -> None:
-    server.go_away()
-    server.compact()
-
-
-def rotate(server: ApiServer, folder: Path) -> None:
-    server.rotate_token("second", folder / "token")
-    server.reset_connections()
-
-
-EVENTS: dict[str, Callable[[ApiServer, Path], None]] = {
-    "half-open connections": lambda server, _: server.freeze(),
-    "reset connections": lambda server, _: server.reset_connections(),
-    "watches that end": lambda server, _: server.end_watches(),
-    "watches that expire": lambda server, _: server.expire_watches(),
-    "away while the history is compacted": go_away_and_forget,
-    "a rotated token": rotate,
-}
-
-
-@pytest.mark.parametrize("event", EVENTS)
-def test_whatever_becomes_of_open_watches_the_truth_is_known_in_the_end(
-    server: ApiServer, tmp_path: Path, event: str
-) -> None:
-    server.put(service("a"), service("b"))
-
-    async def main() -> None:
-        async with following(server, tmp_path) as one:
-            await one.until(has("a", "b"))
-            await becomes(lambda: not one.source.troubles())
-            EVENTS[event](server, tmp_path)
-            server.delete("services", "a", "default")
-            server.put(service("c"))
-            if "away" in event:
-                await becomes(lambda: "services" in one.source.troubles())
-                server.come_back()
             await one.until(has("b", "c"))
-            await becomes(lambda: not one.source.troubles())
+            assert frozenset({ref("a")}) == one.source.touched
 
     asyncio.run(main())
 
 
-def test_a_kubeconfig_with_another_token_is_taken_up(server: ApiServer, tmp_path: Path) -> None:
-    async def main() -> None:
-        async with following(server, tmp_path) as one:
-            await one.until(lambda _: True)
-            server.rotate_token("second")
-            server.end_watches()
-            server.put(service("a"))
-            await becomes(lambda: "401" in one.source.troubles().get("services", ""))
-            server.write_kubeconfig(tmp_path / "kubeconfig")
-            await one.until(has("a"))
-            await becomes(lambda: not one.source.troubles())
-
-    asyncio.run(main())
-
-
-def test_a_server_restored_from_a_backup_is_believed(server: ApiServer, tmp_path: Path) -> None:
-    server.put(service("a"))
-    backup = server.revision
+def test_what_others_serve_can_be_left_out(server: ApiServer, tmp_path: Path) -> None:
+    server.put(
+        service("ours", "192.0.2.1", pool_annotation="netlb.io/allocated-from"), service("theirs", "203.0.113.1")
+    )
 
     async def main() -> None:
-        async with following(server, tmp_path) as one:
-            await one.until(has("a"))
-            server.delete("services", "a", "default")
-            server.put(*(service(name) for name in ("b", "c", "d")))
-            await one.until(has("b", "c", "d"))
-            server.go_away()
-            server.come_back(revision=backup)
-            await one.until(has("a"))
-            server.put(service("e"))
-            await one.until(has("a", "e"))
-
-    asyncio.run(main())
-
-
-def test_while_the_server_is_away_everything_stays_as_it_was(server: ApiServer, tmp_path: Path) -> None:
-    server.put(service("a"))
-
-    async def main() -> None:
-        async with following(server, tmp_path) as one:
-            await one.until(has("a"))
-            server.go_away()
-            waiting = asyncio.create_task(one.until(lambda snapshot: not has("a")(snapshot)))
-            await becomes(lambda: len(one.source.troubles()) >= 12)
-            await asyncio.sleep(0.3)  # some more attempts
-            assert not waiting.done()
-            assert "no connection" in one.source.troubles()["services"]
-            server.come_back()
-            server.put(service("b"))
-            await waiting
+        async with following(server, tmp_path, leaves_others=True) as one:
+            await one.until(has("ours"))
+            server.put(service("ours", "192.0.2.1"))
+            server.put(service("end"))
+            await one.until(has("ours", "end"))
+            server.put(service("ours", "203.0.113.2"))
+            await one.until(has("end"))
+            server.put(service("theirs") | {"status": {"loadBalancer": {}}})
+            await one.until(has("theirs", "end"))
 
     asyncio.run(main())

@@ -1,4 +1,4 @@
-"""The CustomResourceDefinition of each native kind, as `kubectl apply` takes it (Kubernetes 1.29 or later)."""
+"""The CustomResourceDefinition of each kind of ours, as `kubectl apply` takes it (Kubernetes 1.29 or later)."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -7,7 +7,7 @@ import yaml
 
 from netlb.api.crds.schema import record_schema
 from netlb.api.crds.source import Text, read
-from netlb.api.crds.status import status_schema
+from netlb.api.crds.status import REPORTS, report_schema, status_schema
 from netlb.api.crds.table import KINDS, Column, Names
 from netlb.api.meta import Record
 from netlb.api.v1alpha1 import API_VERSION
@@ -33,7 +33,18 @@ def definitions(sources: Iterable[str]) -> Mapping[str, dict[str, Any]]:
     LookupError names a kind that has no line in the table.
     """
     texts = read(sources)
-    return {f"{_names(kind).plural}.yaml": _definition(kind, texts) for kind in RECORDS}
+    native = {
+        f"{_names(kind).plural}.yaml": _definition(
+            kind.kind(), _names(kind), _root(kind, texts), namespaced=kind.NAMESPACED, status=True
+        )
+        for kind in RECORDS
+    }
+    # Without the status subresource one request writes an object, which is nothing but a status.
+    reports = {
+        f"{names.plural}.yaml": _definition(kind, names, report_schema(kind), namespaced=True, status=False)
+        for kind, (names, _, _) in REPORTS.items()
+    }
+    return native | reports
 
 
 def render(definition: dict[str, Any]) -> str:
@@ -51,8 +62,9 @@ def _names(kind: type[Record]) -> Names:
         ) from None
 
 
-def _definition(kind: type[Record], texts: Mapping[str, Text]) -> dict[str, Any]:
-    names = _names(kind)
+def _definition(
+    kind: str, names: Names, schema: Mapping[str, Any], *, namespaced: bool, status: bool
+) -> dict[str, Any]:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -61,21 +73,21 @@ def _definition(kind: type[Record], texts: Mapping[str, Text]) -> dict[str, Any]
             "group": _GROUP,
             "names": {
                 "plural": names.plural,
-                "singular": kind.kind().lower(),
-                "kind": kind.kind(),
-                "listKind": f"{kind.kind()}List",
+                "singular": kind.lower(),
+                "kind": kind,
+                "listKind": f"{kind}List",
                 "shortNames": [names.short],
                 "categories": ["netlb"],
             },
-            "scope": "Namespaced" if kind.NAMESPACED else "Cluster",
+            "scope": "Namespaced" if namespaced else "Cluster",
             "versions": [
                 {
                     "name": _VERSION,
                     "served": True,
                     "storage": True,
-                    "subresources": {"status": {}},
+                    **({"subresources": {"status": {}}} if status else {}),
                     "additionalPrinterColumns": [_column(column) for column in (*names.columns, _AGE)],
-                    "schema": {"openAPIV3Schema": _root(kind, texts)},
+                    "schema": {"openAPIV3Schema": schema},
                 }
             ],
         },

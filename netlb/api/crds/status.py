@@ -1,8 +1,11 @@
-"""What the controller writes back into native objects; records do not read it."""
+"""What the daemons write into the API, and no record reads: the status of native objects, and kinds of their own."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
-__all__ = ["status_schema"]
+from netlb.api.crds.table import Column, Names
+
+__all__ = ["REPORTS", "report_schema", "status_schema"]
 
 _CONDITION: dict[str, Any] = {
     "description": "One aspect of the object's state, in the form that all Kubernetes' kinds share.",
@@ -54,6 +57,88 @@ def status_schema(kind: str) -> dict[str, Any]:
     if kind == "AddressPool":
         properties = {"ipv4": _counts("IPv4"), "ipv6": _counts("IPv6"), **properties}
     return {"description": "What became of it; netlb writes this.", "type": "object", "properties": properties}
+
+
+def _text(description: str) -> dict[str, Any]:
+    return {"description": description, "type": "string"}
+
+
+_CONDITIONS: Final = status_schema("")["properties"]["conditions"]
+_COLUMNS: Final = (
+    Column("Node", ".status.node"),
+    Column("Service", ".status.serviceName"),
+    Column("Announced", ".status.conditions[?(@.type=='netlb.io/Announced')].status"),
+    Column("Reason", ".status.conditions[?(@.type=='netlb.io/Announced')].reason", priority=1),
+)
+
+
+def _texts(description: str) -> dict[str, Any]:
+    return {"description": description, "type": "array", "items": {"type": "string"}}
+
+
+def _addresses(description: str, more: Mapping[str, Any]) -> dict[str, Any]:
+    properties = {"ip": _text("The address."), **more}
+    items = {"type": "object", "properties": properties, "required": list(properties)}
+    return {"description": description, "type": "array", "items": items}
+
+
+_ROUTE: Final = {
+    "prefix": _text("The prefix, of which the address is one."),
+    "nextHop": _text("The node's address that routers are told."),
+    "localPref": {"description": "Local preference, within the autonomous system.", "type": "integer"},
+    "med": {"description": "Multi-exit discriminator.", "type": "integer"},
+    "communities": _texts("Communities (RFC 1997)."),
+    "largeCommunities": _texts("Large communities (RFC 8092)."),
+    "asPathPrepend": {"description": "How often the own number is put in front.", "type": "integer"},
+    "peers": _texts("Names of the BGPPeers that the route is for."),
+}
+_COMMON: Final = {
+    "node": _text("The node."),
+    "serviceNamespace": _text("The Service's namespace."),
+    "serviceName": _text("The Service's name."),
+    "conditions": _CONDITIONS,
+}
+
+REPORTS: Final[Mapping[str, tuple[Names, str, Mapping[str, Any]]]] = {
+    "ServiceBGPStatus": (
+        Names("servicebgpstatuses", "lbbgp", (*_COLUMNS, Column("Peers", ".status.peers", priority=1))),
+        "How far a node has come with telling routers of the addresses of one Service.",
+        {
+            **_COMMON,
+            "peers": _texts("Names of the BGPPeers that are meant, whatever their sessions do."),
+            "addresses": _addresses(
+                "The Service's addresses that this node tells routers of.",
+                {
+                    "routes": {
+                        "description": "What they are told.",
+                        "type": "array",
+                        "items": {"type": "object", "properties": dict(_ROUTE), "required": ["prefix"]},
+                    }
+                },
+            ),
+        },
+    ),
+    "ServiceL2Status": (
+        Names("servicel2statuses", "lbl2", _COLUMNS),
+        "How far a node has come with announcing the addresses of one Service that it owns, by ARP and NDP.",
+        {
+            **_COMMON,
+            "addresses": _addresses(
+                "The Service's addresses that this node owns.",
+                {"interfaces": _texts("Names of the interfaces on which it is answered for now.")},
+            ),
+        },
+    ),
+}
+"""Kinds that netlb writes as a whole: names, what an object is, the fields of its status."""
+
+
+def report_schema(kind: str) -> dict[str, Any]:
+    """Return the schema of a kind that netlb writes; LookupError if it is none."""
+    _, description, fields = REPORTS[kind]
+    status = {"description": "What the node says.", "type": "object", "properties": dict(fields)}
+    properties = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"type": "object"}}
+    return {"description": description, "type": "object", "properties": {**properties, "status": status}}
 
 
 def _counts(family: str) -> dict[str, Any]:

@@ -96,6 +96,14 @@ class Engine:
         self._send()
         self._dismiss()
 
+    def abandon(self, now: float) -> None:
+        """Tell all peers that whoever these sessions were for is gone, and close."""
+        for discriminator in self.sessions:
+            if discriminator not in self._leaving:
+                self.sessions.abandon(discriminator, now)
+        self._send()
+        self.close()
+
     def remove(self, discriminator: int) -> None:
         """Forget a session at once: the peer sees a failure, unless the session was stopped before."""
         self.sessions.remove(discriminator)

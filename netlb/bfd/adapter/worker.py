@@ -67,10 +67,7 @@ class Worker:
             if wakeup is not None and wakeup <= time.monotonic():
                 self._engine.run_due(time.monotonic())
             self._tell_news()
-        for discriminator in list(self._engine.sessions):
-            if discriminator in self._engine.sessions:  # the end of one may be noticed with another
-                self._engine.stop(discriminator, time.monotonic())
-        self._engine.close()
+        self._engine.abandon(time.monotonic())
         if self._listening:
             raise _HungError(f"the program's event loop stood still for more than {self._patience:g} s")
 

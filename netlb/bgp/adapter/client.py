@@ -15,6 +15,7 @@ import grpc
 from netlb.bgp.adapter.errors import ApiError, translated
 from netlb.bgp.adapter.target import Target
 from netlb.bgp.dialect import DIALECTS, Dialect
+from netlb.bgp.exports import EXPORT, GLOBAL_TABLE
 from netlb.bgp.messages import Message, message
 from netlb.bgp.model import Prefix
 from netlb.bgp.paths import family_message
@@ -168,6 +169,52 @@ class GobgpClient:
     async def delete_group(self, name: str) -> None:
         """Remove a group that has no members."""
         await self._unary("DeletePeerGroup", message("DeletePeerGroupRequest")(name=name), "Empty")
+
+    # Export policies, and the sets that they refer to
+
+    async def list_sets(self, kind: int) -> list[Message]:
+        """Return all sets of one type."""
+        request = message("ListDefinedSetRequest")(defined_type=kind)
+        return [one.defined_set for one in await self._stream("ListDefinedSet", request, "ListDefinedSetResponse")]
+
+    async def add_set(self, wanted: Message) -> None:
+        """Add a set that is not there: to one that is, its members would be added."""
+        await self._unary("AddDefinedSet", message("AddDefinedSetRequest")(defined_set=wanted), "Empty")
+
+    async def delete_set(self, kind: int, name: str) -> None:
+        """Remove a set that no policy refers to."""
+        named = message("DefinedSet")(defined_type=kind, name=name)
+        request = message("DeleteDefinedSetRequest")(defined_set=named, all=True)
+        await self._unary("DeleteDefinedSet", request, "Empty")
+
+    async def list_policies(self) -> list[Message]:
+        """Return all policies, in force or not."""
+        request = message("ListPolicyRequest")()
+        return [answer.policy for answer in await self._stream("ListPolicy", request, "ListPolicyResponse")]
+
+    async def add_policy(self, policy: Message) -> None:
+        """Add a policy that is not there; it counts once it is assigned."""
+        await self._unary("AddPolicy", message("AddPolicyRequest")(policy=policy), "Empty")
+
+    async def delete_policy(self, name: str) -> None:
+        """Remove a policy that is not assigned, and its statements."""
+        request = message("DeletePolicyRequest")(policy=message("Policy")(name=name), all=True)
+        await self._unary("DeletePolicy", request, "Empty")
+
+    async def get_exports(self) -> Message:
+        """Return which policies are asked, in this order, before a path is sent to a peer (`PolicyAssignment`)."""
+        request = message("ListPolicyAssignmentRequest")(name=GLOBAL_TABLE, direction=EXPORT)
+        [found] = await self._stream("ListPolicyAssignment", request, "ListPolicyAssignmentResponse")
+        return found.assignment
+
+    async def set_exports(self, names: Iterable[str], default_action: int) -> None:
+        """Set which policies are asked. It counts for what is sent from now on, and nothing is sent because of it."""
+        policies = [message("Policy")(name=name) for name in names]
+        assignment = message("PolicyAssignment")(
+            name=GLOBAL_TABLE, direction=EXPORT, policies=policies, default_action=default_action
+        )
+        request = message("SetPolicyAssignmentRequest")(assignment=assignment)
+        await self._unary("SetPolicyAssignment", request, "Empty")
 
     # Events
 

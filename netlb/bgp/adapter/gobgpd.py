@@ -110,11 +110,12 @@ class Gobgpd:
             started = loop.time()
             self._emit(ProcessEnded(await asyncio.shield(self._keeper.ended)))
             pause = 0.0 if loop.time() - started > _SETTLED else min(_LONGEST_PAUSE, pause * 2 or 0.1)
-            while self.pid is None:
+            while True:
                 await asyncio.sleep(pause)
                 try:
                     await self._start(program)
                     self.restarts += 1
+                    break
                 except OSError as error:
                     self._emit(ProcessEnded(f"{program}: {error.strerror}"))
                     pause = min(_LONGEST_PAUSE, pause * 2 or 0.1)

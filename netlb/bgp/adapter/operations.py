@@ -1,7 +1,8 @@
 """A gobgpd as `Operations` of the reconcile engine: what is ours in it, by key.
 
-Whatever the order of what is asked, the speaker is started first, then routes are added, then peers: a peer that comes
-up before the routes are there is told End-of-RIB without them, and drops what it kept for us.
+Whatever the order of what is asked, the speaker is started first, then export policies are made, then routes are added,
+then peers: a peer that comes up before the routes are there is told End-of-RIB without them, and drops what it kept for
+us. A route that is not for all is announced only where policies keep it from the others, and withdrawn otherwise.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -9,11 +10,12 @@ from enum import StrEnum
 from ipaddress import ip_address
 
 from netlb.bgp.adapter.client import GobgpClient
-from netlb.bgp.adapter.errors import ForeignDaemonError
+from netlb.bgp.adapter.errors import BgpError, ForeignDaemonError
+from netlb.bgp.adapter.exports import Exports, keys_of
 from netlb.bgp.adapter.neighbors import Neighbors
 from netlb.bgp.adapter.table import Table
 from netlb.bgp.messages import Message
-from netlb.bgp.model import Global, Key, Kind, Peer, Record, Route, Unlike
+from netlb.bgp.model import Global, Key, Kind, Offer, Peer, Record, Restriction, Route, Unlike
 from netlb.bgp.owner import Owner
 from netlb.bgp.paths import Found
 from netlb.bgp.peers import encode_global, speaks_as
@@ -75,10 +77,15 @@ class BgpOperations:
             asked = self._asked.get(key)
             same = speaker is not None and isinstance(asked, Peer) and neighbors.agrees(speaker, asked)
             found[key] = asked if same and asked is not None else Unlike(f"peer {key.name}, configured otherwise")
+        exports = await Exports.found(client, owner)
+        for key in exports.ours:
+            asked = self._asked.get(key)
+            same = isinstance(asked, Offer | Restriction) and exports.agrees(asked)
+            found[key] = asked if same and asked is not None else Unlike(f"export policy {key.name}, not in force")
         return found
 
     async def apply(self, changes: Mapping[Key, Record]) -> Mapping[Key, Exception]:
-        """Start the speaker, announce routes, configure peers, in this order."""
+        """Start the speaker, make export policies, announce routes, configure peers, in this order."""
         client = self._client()
         for record in changes.values():
             if isinstance(record, Global):
@@ -88,16 +95,17 @@ class BgpOperations:
             raise self._refusal or TransientError("the BGP speaker is not started")
         owner = Owner(speaker.asn, self._instance)
         self._asked.update((key, record) for key, record in changes.items() if key.kind is not Kind.GLOBAL)
-        routes = [record for record in changes.values() if isinstance(record, Route)]
+        exports = [record for record in changes.values() if isinstance(record, Offer | Restriction)]
+        failures = dict(await self._configure_exports(client, owner, exports))
+        failures |= await self._announce(client, owner, [each for each in changes.values() if isinstance(each, Route)])
         peers = [record for record in changes.values() if isinstance(record, Peer)]
-        table = Table(client, owner)
-        failures = await table.announce(routes, yield_to_strangers=self._tenancy is not Tenancy.SOLE)
         if peers:
+            await self._await_restrictions(client, owner)
             failures |= await (await Neighbors.found(client, owner)).configure(speaker, peers)
-        return failures | await table.missing([route for route in routes if route.key not in failures])
+        return failures
 
     async def prune(self, keys: Collection[Key]) -> Mapping[Key, Exception]:
-        """Withdraw routes, remove peers, and stop the speaker if it is ours, in this order."""
+        """Withdraw routes, remove peers and export policies, and stop the speaker if it is ours, in this order."""
         client = self._client()
         if self._refusal is not None:
             raise self._refusal
@@ -113,6 +121,8 @@ class BgpOperations:
         failures: dict[Key, Exception] = {}
         if peers := [key for key in keys if key.kind is Kind.PEER]:
             failures |= await (await Neighbors.found(client, owner)).remove(peers)
+        if exports := [key for key in keys if key.kind is Kind.EXPORT]:
+            failures |= await self._remove_exports(client, owner, exports)
         if _GLOBAL in keys and self._tenancy is not Tenancy.SHARED:
             await self._stop(client, owner)
         return failures
@@ -139,6 +149,51 @@ class BgpOperations:
         """Return under which mark we are known in this gobgpd; None until the speaker is started."""
         speaker = self._speaker()
         return None if speaker is None else Owner(speaker.asn, self._instance)
+
+    async def _configure_exports(
+        self, client: GobgpClient, owner: Owner, records: Collection[Offer | Restriction]
+    ) -> Mapping[Key, Exception]:
+        if not records:
+            return {}
+        if self._tenancy is Tenancy.SHARED:
+            return {record.key: _not_ours() for record in records}
+        return await (await Exports.found(client, owner)).configure(records)
+
+    async def _announce(self, client: GobgpClient, owner: Owner, routes: Collection[Route]) -> Mapping[Key, Exception]:
+        table = Table(client, owner)
+        failures: dict[Key, Exception] = {}
+        if any(route.offers is not None for route in routes):
+            exports = await Exports.found(client, owner)
+            loose = [route.key for route in routes if route.offers is not None and not exports.admits(route)]
+            failures = {key: _not_ours() if self._tenancy is Tenancy.SHARED else _unguarded(key) for key in loose}
+            for key in loose:
+                del self._asked[key]
+            if loose:  # some of them may be there from earlier, for all
+                await table.withdraw(loose, yield_to_strangers=self._tenancy is not Tenancy.SOLE)
+        rest = [route for route in routes if route.key not in failures]
+        failures |= await table.announce(rest, yield_to_strangers=self._tenancy is not Tenancy.SOLE)
+        return failures | await table.missing([route for route in rest if route.key not in failures])
+
+    async def _await_restrictions(self, client: GobgpClient, owner: Owner) -> None:
+        """Let nobody be configured as a peer while a route that is not for all is still there as one that is."""
+        wanted = [one for one in self._asked.values() if isinstance(one, Route) and one.offers is not None]
+        if wanted:
+            there = {path.key: path for path in await Table(client, owner).local([route.prefix for route in wanted])}
+            for route in wanted:
+                path = there.get(route.key)
+                if path is not None and path.ours and path.record != route:
+                    raise TransientError(f"the route to {route.prefix} is not for all, and could not be restricted yet")
+
+    async def _remove_exports(
+        self, client: GobgpClient, owner: Owner, keys: Collection[Key]
+    ) -> Mapping[Key, Exception]:
+        """Remove policies by which no route is held any more."""
+        local = await Table(client, owner).local()
+        used = frozenset[Key]().union(*(keys_of(path.offers) for path in local))
+        await (await Exports.found(client, owner)).remove([key for key in keys if key not in used])
+        return {
+            key: TransientError(f"export policy {key.name}: routes still depend on it") for key in keys if key in used
+        }
 
     def _speaker(self) -> Global | None:
         asked = self._asked.get(_GLOBAL)
@@ -177,6 +232,21 @@ class BgpOperations:
         if self._tenancy is Tenancy.SOLE:
             _refuse_strangers(await Table(client, owner).local(), await Neighbors.found(client, owner))
         await client.stop_bgp()
+
+
+def _not_ours() -> BgpError:
+    return BgpError(
+        BgpRefusal.SHARED_POLICIES,
+        "routes for some peers only need export policies, and those of a shared gobgpd are somebody else's; "
+        "give netlb a gobgpd of its own, or let all peers be told",
+    )
+
+
+def _unguarded(key: Key) -> BgpError:
+    return BgpError(
+        BgpRefusal.NOT_RESTRICTED,
+        f"{key.name} is not for all peers, and gobgpd has no policy that keeps it from the others",
+    )
 
 
 def _refuse_strangers(local: Iterable[Found], neighbors: Neighbors) -> None:

@@ -8,8 +8,8 @@
 
 What it does as the real one: resourceVersions, conflicts, pagination and watches over one history that is compacted
 (410), bookmarks, label and field selectors, status subresources, generations, finalizers, server-side apply with
-ownership of single fields, schemas with CEL of CustomResourceDefinitions, discovery, a token. What it does not: no
-authorization, no controllers (nothing allocates cluster addresses), no conversion between versions, no protobuf, no
+ownership of single fields, schemas with CEL of CustomResourceDefinitions, discovery, tokens and what RBAC allows each.
+What it does not: no controllers (nothing allocates cluster addresses), no conversion between versions, no protobuf, no
 strategic merge patches, and of Kubernetes' own kinds only those that a load balancer meets, hardly validated.
 
 `tests/contract/test_apiserver.py` passes with it and with a real API server.

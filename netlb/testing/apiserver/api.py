@@ -237,6 +237,7 @@ class Api:
                 raise not_found(request.resource.name, request.name)
             if config["metadata"].get("resourceVersion"):
                 raise Refused(409, "Conflict", "the object is to be changed, and does not exist")
+            request.may_create(request)
             empty: Body = {"metadata": {}}
             return 201, self._create(request, apply(empty, wanted, owner, request.resource.keys, force=force), owner)
         live = self._present(request)

@@ -1,6 +1,6 @@
 """A request, and what a watch is to be sent."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from netlb.testing.apiserver.resources import Resource
@@ -27,6 +27,8 @@ class Request:
     namespace: str = ""
     name: str = ""
     subresource: str = ""
+    may_create: Callable[["Request"], None] = lambda _: None
+    """Raises Refused where applying may not create."""
 
     @property
     def verb(self) -> str:

@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import json
+import socket
 import ssl
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -19,6 +21,7 @@ from netlb.testing.apiserver.faults import Effect, Fault, Faults
 from netlb.testing.apiserver.http import Connection, Head
 from netlb.testing.apiserver.request import Request, Watching
 from netlb.testing.apiserver.resources import Resource
+from netlb.testing.apiserver.rights import Rules, check, check_creation
 from netlb.testing.apiserver.routes import route
 from netlb.testing.apiserver.status import Refused
 from netlb.testing.apiserver.store import Body, Name, Store
@@ -28,6 +31,8 @@ __all__ = ["ApiServer", "Seen"]
 
 T = TypeVar("T")
 
+_LIMIT = 2**20
+"""Bytes of a request that are read ahead."""
 _LATEST = 10_000
 """Requests that are remembered."""
 
@@ -40,6 +45,7 @@ class Seen:
     resource: str
     name: str
     query: Mapping[str, str]
+    subresource: str = ""
 
 
 class ApiServer:
@@ -51,10 +57,16 @@ class ApiServer:
         token: str = "",
         tls: ssl.SSLContext | None = None,
         bookmark_interval: float | None = None,
+        rights: Mapping[str, Rules] | None = None,
     ) -> None:
-        """Without a token everybody is let in; without an interval bookmarks are sent by `bookmark` alone."""
+        """Without a token everybody is let in; without an interval bookmarks are sent by `bookmark` alone.
+
+        `rights` say, by token, what its bearer may do; `token` may do everything.
+        """
         self._api = Api(Store())
-        self._tokens = {token} - {""}
+        self._rights = dict(rights or {})
+        self._forbidden: list[str] = []
+        self._tokens = {token, *self._rights} - {""}
         self._tls = tls
         self._interval = bookmark_interval
         self._faults = Faults()
@@ -63,7 +75,8 @@ class ApiServer:
         self._streams: set[Stream] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="apiserver", daemon=True)
-        self._listener: asyncio.Server | None = None
+        self._listeners: list[asyncio.Server] = []
+        self._elsewhere: list[Callable[[], socket.socket]] = []
         self.port = 0
         self._api.store.on_write = lambda: self._signal(Stream.wake)
 
@@ -71,7 +84,7 @@ class ApiServer:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._await(self._listen())
+        self._await(self._listen([]))
         return self
 
     def __exit__(
@@ -87,9 +100,16 @@ class ApiServer:
         """Where it is."""
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
-    def write_kubeconfig(self, path: Path, *, token_file: Path | None = None, ca: Path | None = None) -> Path:
+    def listen_at(self, open_socket: Callable[[], socket.socket]) -> None:
+        """Listen on another socket, too, as inside a network namespace; it is opened anew by `come_back`."""
+        self._elsewhere.append(open_socket)
+        self._await(self._listen_on(open_socket()))
+
+    def write_kubeconfig(
+        self, path: Path, *, token: str = "", token_file: Path | None = None, ca: Path | None = None
+    ) -> Path:
         """Write a kubeconfig for it; the token is in it, or in a file that `rotate_token` keeps."""
-        token = next(iter(self._tokens), "")
+        token = token or next(iter(self._tokens), "")
         user: dict[str, str] = {"tokenFile": str(token_file)} if token_file else {"token": token} if token else {}
         if token_file:
             token_file.write_text(token)
@@ -127,6 +147,10 @@ class ApiServer:
     def all(self, resource: str) -> dict[Name, Body]:
         """Return all objects of a resource as they are stored."""
         return self._call(lambda: dict(self._api.store.all(resource)))
+
+    def history(self, resource: str) -> list[tuple[Name, Body | None]]:
+        """Return every write of a resource since the last compaction, oldest first; None: deleted."""
+        return self._call(lambda: self._api.store.history(resource))
 
     @property
     def revision(self) -> int:
@@ -172,18 +196,25 @@ class ApiServer:
         """Listen again; with a revision, as it was then, as after restoring a backup."""
         if revision is not None:
             self._call(lambda: self._api.store.rewind(revision))
-        self._await(self._listen())
+        self._await(self._listen([open_socket() for open_socket in self._elsewhere]))
 
-    def rotate_token(self, token: str, *files: Path) -> None:
-        """Let in this token only, and write it into these files."""
+    def rotate_token(self, token: str, *files: Path, old: str = "") -> None:
+        """Let in this token in place of the old one, or of all, and write it into these files; rights go over to it."""
         for path in files:
             path.write_text(token)
-        self._tokens = {token}
+        self._tokens = {token} | (self._tokens - {old} if old else set())
+        if old in self._rights:
+            self._rights[token] = self._rights.pop(old)
 
     def seen(self, verb: str = "", resource: str = "") -> list[Seen]:
         """Return the requests that came in, oldest first."""
         every = self._call(lambda: list(self._seen))
         return [one for one in every if verb in ("", one.verb) and resource in ("", one.resource)]
+
+    @property
+    def forbidden(self) -> list[str]:
+        """What was refused for want of rights, oldest first."""
+        return self._call(lambda: list(self._forbidden))
 
     # Inside, all of it on the thread's loop
 
@@ -201,13 +232,21 @@ class ApiServer:
         result: T = self._await(called())
         return result
 
-    async def _listen(self) -> None:
-        self._listener = await asyncio.start_server(self._accept, "127.0.0.1", self.port, ssl=self._tls, limit=2**20)
-        self.port = self._listener.sockets[0].getsockname()[1]
+    async def _listen(self, sockets: list[socket.socket]) -> None:
+        """Listen at the port, which is the same as before, and on these sockets."""
+        first = await asyncio.start_server(self._accept, "127.0.0.1", self.port, ssl=self._tls, limit=_LIMIT)
+        self.port = first.sockets[0].getsockname()[1]
+        self._listeners.append(first)
+        for sock in sockets:
+            await self._listen_on(sock)
+
+    async def _listen_on(self, sock: socket.socket) -> None:
+        self._listeners.append(await asyncio.start_server(self._accept, sock=sock, ssl=self._tls, limit=_LIMIT))
 
     async def _hang_up(self) -> None:
-        assert self._listener is not None
-        self._listener.close()
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
         for connection, task in list(self._connections.items()):
             connection.reset()
             task.cancel()
@@ -255,6 +294,14 @@ class ApiServer:
         assert isinstance(answer, tuple)
         return answer[1]
 
+    def _check(self, demand: Callable[[Rules, Request], None], rules: Rules, request: Request) -> None:
+        """Note what is forbidden, and refuse it."""
+        try:
+            demand(rules, request)
+        except Refused as refused:
+            self._forbidden.append(str(refused))
+            raise
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = Connection(reader, writer)
         task = asyncio.current_task()
@@ -284,7 +331,10 @@ class ApiServer:
             await connection.answer(404, "404 page not found\n")
             return
         name = request.resource.name if request.resource else "/".join(head.path)
-        self._seen.append(Seen(request.verb, name, request.name, head.query))
+        self._seen.append(Seen(request.verb, name, request.name, head.query, request.subresource))
+        rules = self._rights.get(token)
+        if rules is not None:
+            request = replace(request, may_create=partial(self._check, check_creation, rules))
         fault = self._faults.strike(request) or Fault()
         match fault.effect:
             case Effect.DROP:
@@ -299,6 +349,8 @@ class ApiServer:
                 await connection.answer(200, "<html>not an API server</html>")
                 return
         try:
+            if rules is not None:
+                self._check(check, rules, request)
             if fault.status:
                 raise fault.status
             answer = self._api.handle(request)

@@ -94,6 +94,10 @@ class Store:
             raise self.expired(revision)
         yield from (event for event in self._history[self._index(revision) :] if event.resource == resource)
 
+    def history(self, resource: str) -> list[tuple[Name, Body | None]]:
+        """Return every write of a resource that is remembered, oldest first; None: deleted."""
+        return [(event.name, event.after) for event in self._history if event.resource == resource]
+
     def compact(self) -> None:
         """Forget the history up to now."""
         self.compacted = self.revision

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from netlb.bfd.events import AdminDown, Down, ParametersChanged, Up
-from netlb.bfd.packet import Diagnostic, Key, State, decode, encode
+from netlb.bfd.packet import ControlPacket, Diagnostic, Key, State, decode, encode
 from netlb.bfd.session import Session
 from netlb.errors import SettingError
 from netlb.reasons import BfdVerdict
@@ -302,6 +302,18 @@ def test_where_nobody_listens_a_stop_is_over_at_once() -> None:
     session.stop(10.1)
     assert session.over
     assert ADMIN is last(session).state
+
+
+@pytest.mark.parametrize(("state", "told"), [(State.UP, 1), (State.INIT, 1), (State.DOWN, 0), (State.ADMIN_DOWN, 0)])
+def test_whoever_is_gone_has_failed_and_says_so_once(state: State, told: int) -> None:
+    session = session_in(state)
+    session.abandon(20.0)
+    assert session.over
+    packets = [decode(data) for data in session.take_packets()]
+    assert told == len(packets)
+    for packet in packets:
+        assert isinstance(packet, ControlPacket)
+        assert (State.DOWN, Diagnostic.FORWARDING_PLANE_RESET) == (packet.state, packet.diagnostic)
 
 
 def test_the_peer_comes_back_from_a_stop_of_its_own() -> None:

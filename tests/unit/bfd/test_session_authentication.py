@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from netlb.bfd.packet import Key, State, encode, sign
+from netlb.bfd.packet import Diagnostic, Key, State, encode, sign
 from netlb.bfd.session import Session
 from netlb.reasons import BfdVerdict
 from tests.unit.bfd.link import FAST, MINE, Link, deliver, open_session, said, session_in
@@ -113,6 +113,15 @@ def test_a_peer_that_left_on_purpose_is_believed_at_once_when_it_returns() -> No
     assert BfdVerdict.ACCEPTED == deliver(session, sign(encode(said(ADMIN)), KEY, 102), 10.1)
     assert BfdVerdict.ACCEPTED == deliver(session, sign(encode(said(DOWN)), KEY, 1_000_000), 10.2)
     assert BfdVerdict.REPLAYED == deliver(session, sign(encode(said(ADMIN)), KEY, 103), 10.3)
+
+
+def test_a_peer_whose_program_is_gone_is_believed_at_once_when_it_returns() -> None:
+    session = authenticated()
+    gone = encode(said(DOWN, diagnostic=Diagnostic.FORWARDING_PLANE_RESET))
+    assert BfdVerdict.REPLAYED == deliver(session, sign(gone, KEY, 90), 10.1)
+    assert BfdVerdict.ACCEPTED == deliver(session, sign(gone, KEY, 102), 10.1)
+    assert BfdVerdict.ACCEPTED == deliver(session, sign(gone, KEY, 1_000_000), 10.2)
+    assert BfdVerdict.REPLAYED == deliver(session, sign(gone, KEY, 103), 10.3)
 
 
 @pytest.mark.parametrize("meticulous", [True, False])

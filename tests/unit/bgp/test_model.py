@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, ip_address, ip_network
 
 import pytest
 
-from netlb.bgp.drain import disabled, shutting_down, withdrawn
+from netlb.bgp.drain import disabled, kept_down, shutting_down, withdrawn
 from netlb.bgp.model import (
     GRACEFUL_SHUTDOWN,
     AsKind,
@@ -16,6 +16,7 @@ from netlb.bgp.model import (
     Key,
     Kind,
     LargeCommunity,
+    Offer,
     Peer,
     PrivateAsns,
     Route,
@@ -27,6 +28,7 @@ ROUTER = Peer(address=ip_address("192.0.2.254"), asn=65000)
 DYNAMIC = Peer(prefix=ip_network("192.0.2.0/24"), asn=65000)
 FOUR = Route(prefix=ip_network("203.0.113.1/32"), next_hop=ip_address("192.0.2.1"))
 SIX = Route(prefix=ip_network("2001:db8::1/128"), next_hop=ip_address("2001:db8:1::1"))
+OFFER = Offer(peer="192.0.2.254", neighbors=(ip_network("192.0.2.254/32"),))
 
 
 @pytest.mark.parametrize(
@@ -55,6 +57,13 @@ SIX = Route(prefix=ip_network("2001:db8::1/128"), next_hop=ip_address("2001:db8:
         (lambda: replace(DYNAMIC, passive=True), "passive: GoBGP does not have it for dynamic neighbours"),
         (lambda: replace(DYNAMIC, private_asns=PrivateAsns.REMOVE), "private_asns: GoBGP does not"),
         (lambda: BgpState(SPEAKER, routes=(FOUR, FOUR)).records(), "route 203.0.113.1/32: it is there twice"),
+        (lambda: BgpState(SPEAKER, offers=(OFFER, OFFER)).records(), "it is there twice"),
+        (
+            lambda: BgpState(SPEAKER, routes=(replace(FOUR, offers=frozenset({7})),), offers=(OFFER,)).records(),
+            "route 203.0.113.1/32: it belongs to an offer that is not there",
+        ),
+        (lambda: replace(OFFER, neighbors=()), "neighbors: it is not known where peer 192.0.2.254 is"),
+        (lambda: replace(OFFER, local_pref=0), "local_pref: 0 is not from 1"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(make: Callable[[], object], problem: str) -> None:
@@ -93,3 +102,23 @@ def test_leaving_is_three_states() -> None:
     assert state.peers == shutting_down(state).peers
     assert BgpState(SPEAKER, state.peers) == withdrawn(state)
     assert BgpState(SPEAKER, (replace(ROUTER, admin_down=True),)) == disabled(state)
+
+
+def test_a_peer_that_is_kept_down_is_the_only_thing_that_changes() -> None:
+    state = BgpState(SPEAKER, (ROUTER, DYNAMIC), (FOUR,))
+    assert state == kept_down(state, frozenset())
+    assert replace(state, peers=(replace(ROUTER, admin_down=True), DYNAMIC)) == kept_down(state, {"192.0.2.254"})
+
+
+def test_what_is_not_for_all_brings_its_restriction_along() -> None:
+    nobody = replace(FOUR, offers=frozenset())
+    kinds = [
+        [key.kind for key in BgpState(SPEAKER, routes=(route,), offers=offers).records()]
+        for route, offers in ((FOUR, ()), (nobody, ()), (FOUR, (OFFER,)))
+    ]
+    export = Kind.EXPORT
+    assert [
+        [Kind.GLOBAL, Kind.ROUTE],
+        [Kind.GLOBAL, export, Kind.ROUTE],
+        [Kind.GLOBAL, export, export, Kind.ROUTE],
+    ] == kinds

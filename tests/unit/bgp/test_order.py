@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from netlb.bgp.adapter.client import GobgpClient
 from netlb.bgp.adapter.operations import BgpOperations
 from netlb.bgp.dialect import DIALECTS, Dialect
 from netlb.bgp.messages import message
-from netlb.bgp.model import BgpState
+from netlb.bgp.model import BgpState, Offer
 from netlb.testing.gobgp import FakeGobgpd
 from tests.support.bgp import FOUR, ROUTER, SPEAKER, STATE
 
@@ -100,5 +101,25 @@ def test_nothing_else_is_applied_where_the_speaker_does_not_start(run: Callable[
 
     def foreign() -> object:
         return message("Global")(asn=65099, router_id="192.0.2.99", listen_port=-1)
+
+    run(scenario)
+
+
+def test_policies_come_before_what_needs_them_and_go_after_it(run: Callable[[Scenario], None]) -> None:
+    offer = Offer(peer=ROUTER.key.name, neighbors=(ip_network("192.0.2.254/32"),))
+    state = BgpState(SPEAKER, (ROUTER,), (replace(FOUR, offers=frozenset({offer.id})),), (offer,))
+
+    async def scenario(gobgpd: FakeGobgpd, _: GobgpClient, operations: BgpOperations) -> None:
+        backwards = dict(reversed(list(state.records().items())))
+        assert {} == await operations.apply(backwards)
+        made = changes(gobgpd)
+        assert ["StartBgp", *["AddDefinedSet"] * 2, "AddPolicy", "AddDefinedSet", "AddPolicy"] == made[:6]
+        assert ["SetPolicyAssignment", "AddPathStream", "AddPeer"] == made[6:]
+        assert {} == await operations.apply(backwards)
+        assert ["AddPathStream"] == changes(gobgpd)
+        assert {} == await operations.prune(backwards)
+        made = changes(gobgpd)
+        assert ["AddPathStream", "UpdatePeer", "DeletePeer", "SetPolicyAssignment"] == made[:4]
+        assert [*["DeletePolicy"] * 2, *["DeleteDefinedSet"] * 3, "StopBgp"] == made[4:]
 
     run(scenario)

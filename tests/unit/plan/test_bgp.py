@@ -39,10 +39,10 @@ def node(name: str = "n1", *addresses: str, labels: dict[str, str] | None = None
     return yaml.safe_dump({"apiVersion": "v1", "kind": "Node", "metadata": metadata, "status": {"addresses": listed}})
 
 
-def plan(*manifests: str, node_name: str = "n1") -> BgpPlan:
+def plan(*manifests: str, node_name: str = "n1", ready_only: bool = False) -> BgpPlan:
     taken = snapshot("---\n".join(manifests))
     assert [] == [str(finding) for finding in taken.findings]
-    return plan_bgp(replace(taken, holdings=plan_cluster(taken).holdings), node_name)
+    return plan_bgp(replace(taken, holdings=plan_cluster(taken).holdings), node_name, ready_only=ready_only)
 
 
 def state(*manifests: str, **options: Any) -> BgpState:
@@ -154,6 +154,29 @@ def test_aggregates_attributes_and_communities() -> None:
     assert frozenset({LargeCommunity(1, 2, 3)}) == route.large_communities
 
 
+@pytest.mark.parametrize(
+    ("length", "addresses", "outside"),
+    [
+        (24, ["203.0.113.0/24"], False),
+        (23, ["203.0.113.0/24"], True),
+        (24, ["203.0.113.0-203.0.113.254"], True),
+        (24, ["203.0.113.0/25", "203.0.113.128/25"], False),
+        (28, ["203.0.113.1-203.0.113.30"], True),
+        (32, ["203.0.113.0/24"], False),
+    ],
+)
+def test_a_prefix_with_more_addresses_than_its_pool_is_told_and_warned_of(
+    length: int, addresses: list[str], outside: bool
+) -> None:
+    more = service("more", loadBalancerIP="203.0.113.20")
+    own = pool("routed", *addresses, protocol="bgp", exclude="[203.0.113.7]")
+    found = plan(own, *ALL[1:5], more, slice_of("more", "n1"), advertisement(aggregationLength=length))
+    words = [str(finding) for finding in found.findings]
+    assert outside == any("has more addresses than pool routed" in each for each in words)
+    assert outside == len(words)  # once for each pool
+    assert 2 == len(found.announced)
+
+
 def test_several_lengths_are_several_routes() -> None:
     found = plan(*ALL[:5], advertisement("host"), advertisement("net", aggregationLength=24))
     assert found.state is not None
@@ -174,6 +197,15 @@ def test_an_excluded_node_asks_routers_to_prefer_others() -> None:
     assert found.draining
     assert found.state is not None
     assert [frozenset({GRACEFUL_SHUTDOWN})] == [route.communities for route in found.state.routes]
+
+
+def test_a_node_that_is_not_ready_drains_where_that_is_wanted() -> None:
+    unready = node("n1") + "  conditions: [{type: Ready, status: Unknown}]\n"
+    manifests = (*ALL[:3], unready, router(), advertisement())
+    assert [False, True] == [plan(*manifests, ready_only=wanted).draining for wanted in (False, True)]
+    found = state(*manifests, ready_only=True)
+    assert [frozenset({GRACEFUL_SHUTDOWN})] == [route.communities for route in found.routes]
+    assert not plan(*ALL, ready_only=True).draining  # a node that does not say
 
 
 MD5 = """
@@ -253,7 +285,7 @@ def test_the_nodes_number_is_its_configurations_or_its_racks() -> None:
         ([router("other", peerAddress="10.0.0.2", myASN=65002)], "another peer of node n1 has 65001"),
         ([router("paths", peerAddress="10.0.0.2", addPaths={"sendMax": 2})], "spec.addPaths: it has no effect"),
         ([advertisement("named", communities=["nobody"])], "there is no Community that names 'nobody'"),
-        ([advertisement("to", peers=["nobody"])], "there is no BGPPeer 'nobody'"),
+        ([advertisement("to", peers=["nobody"])], "spec.peers[0]: there is no BGPPeer 'nobody'"),
         ([native("BGPConfiguration", "a"), native("BGPConfiguration", "b")], "node n1 has BGPConfiguration a already"),
     ],
 )

@@ -14,9 +14,9 @@ HELD = {"web": "192.0.2.2"}
 VIP = parse_address("192.0.2.2")
 
 
-def plans(*manifests: str, holdings: dict[str, str] | None = None) -> dict[str, NodePlan]:
+def plans(*manifests: str, holdings: dict[str, str] | None = None, ready_only: bool = False) -> dict[str, NodePlan]:
     taken = snapshot(*manifests, holdings=HELD if holdings is None else holdings)
-    return {name: plan_node(taken, name) for name in ("n1", "n2", "n3")}
+    return {name: plan_node(taken, name, ready_only=ready_only) for name in ("n1", "n2", "n3")}
 
 
 def announcers(planned: dict[str, NodePlan]) -> list[str]:
@@ -99,6 +99,14 @@ def test_without_endpoints_nobody_announces() -> None:
 def test_an_excluded_node_announces_nothing(excluded: str) -> None:
     assert ["n1"] == announcers(plans(*WEB, *NODES, advertisement()))
     assert "n1" not in announcers(plans(*WEB, excluded, *NODES[1:], advertisement()))
+
+
+@pytest.mark.parametrize(("ready", "announces"), [("True", True), ("False", False), ("Unknown", False)])
+def test_a_node_that_is_not_ready_announces_nothing_where_that_is_wanted(ready: str, announces: bool) -> None:
+    one = node("n1") + f"status: {{conditions: [{{type: Ready, status: '{ready}'}}]}}"
+    manifests = (*WEB, one, *NODES[1:], advertisement())
+    assert ["n1"] == announcers(plans(*manifests))
+    assert ["n1" if announces else "n2"] == announcers(plans(*manifests, ready_only=True))
 
 
 def test_without_an_advertisement_nobody_announces() -> None:

@@ -9,9 +9,11 @@ from click.testing import CliRunner
 
 from netlb.api.dialects import Compatibility
 from netlb.errors import SettingError
-from netlb.runtime.config import CommonSettings, SourceSpec, common_options, parse_source
+from netlb.runtime.config import CommonSettings, DirectorySpec, KubeSpec, common_options, parse_source
 from netlb.runtime.listen import TcpListen
 from netlb.runtime.log import LogFormat, LogLevel
+
+SOURCES = "dir:PATH, kube or kube:KUBECONFIG"
 
 
 @click.command()
@@ -23,7 +25,7 @@ def command(**flags: Any) -> None:
 
 def settings(**changes: Any) -> CommonSettings:
     defaults: dict[str, Any] = {
-        "source": SourceSpec("dir", Path("/manifests")),
+        "source": DirectorySpec(Path("/manifests")),
         "log_level": LogLevel.INFO,
         "log_format": LogFormat.CONSOLE,
         "http": TcpListen("127.0.0.1", 7481),
@@ -42,6 +44,11 @@ def settings(**changes: Any) -> CommonSettings:
             {},
             settings(http=None, log_level=LogLevel.DEBUG, log_format=LogFormat.JSON),
         ),
+        (["--source=kube", "--namespace=lb"], {}, settings(source=KubeSpec(), namespace="lb")),
+        (["--source=kube:/etc/k"], {}, settings(source=KubeSpec(Path("/etc/k")))),
+        ([], {"KUBERNETES_SERVICE_HOST": "10.96.0.1"}, settings(source=KubeSpec())),
+        ([], {"KUBECONFIG": "/etc/k"}, settings(source=KubeSpec())),
+        (["--source=dir:/manifests"], {"KUBECONFIG": "/etc/k"}, settings()),
         (
             ["--log-level=error"],
             {
@@ -70,11 +77,11 @@ def test_help_names_every_variable_and_default() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (None, "--source: is not set; say where the manifests are, as in dir:/etc/netlb"),
-        ("kube", "--source: 'kube' is of no known kind; begin it with one of: dir:"),
-        ("http:/x", "--source: 'http:/x' is of no known kind; begin it with one of: dir:"),
-        ("dir", "--source: 'dir' names no directory; write dir:PATH"),
-        ("dir:", "--source: 'dir:' names no directory; write dir:PATH"),
+        (None, f"--source: is not set; say where the manifests are: {SOURCES}"),
+        ("http:/x", f"--source: 'http:/x' is of no known kind; write {SOURCES}"),
+        ("dir", f"--source: 'dir' names no directory; write {SOURCES}"),
+        ("dir:", f"--source: 'dir:' names no directory; write {SOURCES}"),
+        ("kube:", f"--source: 'kube:' names no kubeconfig; write {SOURCES}"),
     ],
 )
 def test_a_source_that_it_refuses(text: str | None, problem: str) -> None:
@@ -83,8 +90,9 @@ def test_a_source_that_it_refuses(text: str | None, problem: str) -> None:
     assert str(caught.value) == problem
 
 
-def test_a_source_reads_as_it_was_written() -> None:
-    assert str(parse_source("dir:some/folder:x")) == "dir:some/folder:x"
+@pytest.mark.parametrize("text", ["dir:some/folder:x", "kube", "kube:/etc/netlb/kubeconfig"])
+def test_a_source_reads_as_it_was_written(text: str) -> None:
+    assert text == str(parse_source(text))
 
 
 @pytest.mark.parametrize(

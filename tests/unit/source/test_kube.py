@@ -14,9 +14,10 @@ from lightkube.config.kubeconfig import KubeConfig
 
 from netlb.errors import ConfigError, NetlbError, SettingError
 from netlb.findings import ObjectRef
+from netlb.reasons import EventReason
 from netlb.source.kube import KubeClient
 from netlb.source.kube_errors import RequestError
-from netlb.source.kube_events import EVENTS, event_body
+from netlb.source.kube_events import EVENTS, Occurrence, event_body
 from netlb.source.kube_kinds import NATIVE, SERVICES
 from netlb.source.reflector import List, Watch
 from netlb.testing.apiserver import ApiServer
@@ -334,12 +335,9 @@ def test_deleting_what_is_not_there_or_is_another_one(server: ApiServer, tmp_pat
 def test_events_are_created(server: ApiServer, tmp_path: Path) -> None:
     body = event_body(
         ObjectRef("Service", "default", "web"),
+        Occurrence(EventReason.IP_ALLOCATED, "Allocate", "x" * 5000),
         api_version="v1",
         uid="u",
-        reason="IPAllocated",
-        action="Allocate",
-        note="x" * 5000,
-        warning=False,
         reporter="netlb.io/controller",
         instance="pod",
         when=datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC),

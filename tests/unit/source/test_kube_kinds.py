@@ -7,12 +7,23 @@ import pytest
 import yaml
 
 from netlb.api import keys
-from netlb.api.core import Node, Service
+from netlb.api.core import Node, Secret, Service
 from netlb.api.decode import decode
 from netlb.api.dialects import Compatibility
 from netlb.api.documents import Document
 from netlb.errors import ConfigError
-from netlb.source.kube_kinds import NATIVE, SERVICES, Watched, narrowing, watched
+from netlb.source.kube_kinds import (
+    ENDPOINT_SLICES,
+    NATIVE,
+    REPORTS,
+    SECRETS,
+    SERVICES,
+    Reader,
+    Watched,
+    narrowing,
+    password,
+    watched,
+)
 from tests.support.crds import FOLDER
 
 
@@ -29,7 +40,9 @@ def test_the_native_kinds_are_those_of_the_definitions() -> None:
         defined[spec["names"]["kind"]] = (
             f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}"
         )
-    assert defined == {kind: resource.path() for kind, resource in NATIVE.items()}
+    assert defined == {kind: resource.path() for kind, resource in REPORTS.items()} | {
+        kind: resource.path() for kind, resource in NATIVE.items()
+    }
 
 
 def test_everything_is_watched_once_and_the_newest_version_first() -> None:
@@ -44,6 +57,36 @@ def test_everything_is_watched_once_and_the_newest_version_first() -> None:
     assert {"services", "endpointslices.discovery.k8s.io", "nodes", "namespaces", "configmaps"} | {
         str(resource) for resource in NATIVE.values()
     } == required
+
+
+def test_nobody_follows_what_no_plan_of_theirs_is_made_from() -> None:
+    everything = {str(one) for one in watched()}
+    speaker, controller = (
+        {str(one) for one in watched(reader=reader)} for reader in (Reader.ANNOUNCEMENTS, Reader.ADDRESSES)
+    )
+    assert {str(ENDPOINT_SLICES)} == speaker - controller
+    assert {"gateways.netlb.io", "gateways.raven.openyurt.io", "blockaffinities.crd.projectcalico.org"} == (
+        everything - speaker
+    )
+
+
+def test_of_a_secret_the_password_is_kept() -> None:
+    one = password("lb", "router")
+    assert ("lb", "metadata.name=router") == (one.namespace, one.fields)
+    noted = {"kubectl.kubernetes.io/last-applied-configuration": "all of it again", "x": "y"}
+    metadata = {"name": "router", "namespace": "lb", "annotations": noted}
+    data = {"username": "bWU=", "password": "eA=="}
+    body = {"metadata": metadata, "type": "kubernetes.io/basic-auth", "data": data}
+    kept = msgspec.json.decode(narrowing(SECRETS, Secret, one.origin)(body))
+    assert {"password": "eA=="} == kept["data"]
+    assert {} == kept["metadata"]["annotations"]
+    assert "kubernetes.io/basic-auth" == kept["type"]
+
+
+def test_of_conditions_ours_is_kept() -> None:
+    ours = {"type": keys.ALLOCATED, "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    body = {"metadata": {"name": "web"}, "spec": {}, "status": {"conditions": [{"type": "theirs"}, ours]}}
+    assert {"conditions": [ours]} == kept("Service", body)["status"]
 
 
 def test_paths() -> None:
@@ -127,6 +170,8 @@ NO_ANNOTATIONS = {
     keys.RACK_LABEL,
     keys.EXCLUDE_NODE_LABEL,
     keys.SERVICE_NAME_LABEL,
+    keys.ALLOCATED,
+    keys.ANNOUNCED,
     *keys.PURELB_CLASSES,
 }
 

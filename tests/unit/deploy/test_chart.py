@@ -1,0 +1,150 @@
+"""The chart gives what kustomize gives, refuses what it does not know, and passes Helm's own checks."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.deployed import (
+    DEPLOY,
+    Manifest,
+    chart,
+    containers,
+    helm,
+    kustomized,
+    of_kind,
+    pods,
+    schema_complaints,
+    settings,
+)
+
+REGISTRY: Mapping[str, Any] = {"image": {"registry": "registry.invalid"}}
+OVERLAYS: Mapping[str, Mapping[str, Any]] = {
+    "l2": {},
+    "bgp": {"bgp": True},
+    "compat-metallb": {"bgp": True, "metallbSecrets": True},
+    "prometheus": {"bgp": True, "prometheus": {"enabled": True}},
+}
+ONLY_KUSTOMIZE = ("Namespace", "CustomResourceDefinition")
+"""Helm makes the one when asked to, and takes the others from crds/."""
+
+
+def by_name(objects: tuple[Manifest, ...]) -> dict[tuple[str, str, str], Manifest]:
+    return {
+        (found["kind"], found["metadata"].get("namespace", ""), found["metadata"]["name"]): plain(found)
+        for found in objects
+        if found["kind"] not in ONLY_KUSTOMIZE
+    }
+
+
+def plain(manifest: Manifest) -> Manifest:
+    """An object without what the two write differently: the order of what has names, and Kubernetes' defaults."""
+    copy = yaml.safe_load(yaml.safe_dump(manifest))
+    if copy["kind"] in ("Deployment", "DaemonSet"):
+        pod = copy["spec"]["template"]["spec"]
+        pod["containers"].sort(key=lambda container: container["name"])
+        assert pod.pop("imagePullSecrets", []) == []
+        for container in pod["containers"]:
+            assert container.pop("imagePullPolicy", "IfNotPresent") == "IfNotPresent"
+            container.get("env", []).sort(key=lambda entry: entry["name"])
+    return dict(copy)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_chart_and_kustomize_give_the_same(overlay: str) -> None:
+    expected = by_name(kustomized(DEPLOY / "overlays" / overlay))
+    actual = by_name(chart({**REGISTRY, **OVERLAYS[overlay]}))
+    assert expected.keys() == actual.keys()
+    for name, manifest in expected.items():
+        assert manifest == actual[name]
+
+
+def test_the_chart_brings_the_definitions() -> None:
+    assert (DEPLOY / "crds").resolve() == (DEPLOY / "chart" / "crds").resolve()
+    assert "Kustomization" in (DEPLOY / "chart" / ".helmignore").read_text(), "Helm would take it for a definition"
+
+
+def test_every_setting_has_its_effect() -> None:
+    values: dict[str, Any] = {
+        "image": {"registry": "r.example.com/team", "tag": "2", "pullPolicy": "Always"},
+        "imagePullSecrets": [{"name": "robot"}],
+        "logLevel": "debug",
+        "networkPolicies": False,
+        "controller": {
+            "replicas": 3,
+            "env": [{"name": "NETLB_CLASSLESS", "value": "ignore"}],
+            "nodeSelector": {"a": "b"},
+            "tolerations": [],
+            "resources": {"requests": {"cpu": "1"}},
+        },
+        "speaker": {
+            "env": [{"name": "NETLB_INTERFACE", "value": "eth0"}],
+            "realtime": True,
+            "bfdKeySecret": "bfd",
+            "nodeSelector": {"c": "d"},
+            "tolerations": [{"key": "e", "operator": "Exists"}],
+            "resources": {"requests": {"cpu": "2"}},
+        },
+        "prometheus": {"enabled": True, "proxyImage": "r.example.com/proxy:3"},
+    }
+    objects = chart(values)
+    assert [] == schema_complaints(objects)
+    found = containers(objects)
+    images = {name: container["image"] for name, container in found.items()}
+    assert {
+        "netlb-controller/controller": "r.example.com/team/netlb-controller:2",
+        "netlb-speaker/speaker": "r.example.com/team/netlb-speaker:2",
+        "netlb-controller/metrics": "r.example.com/proxy:3",
+        "netlb-speaker/metrics": "r.example.com/proxy:3",
+    } == images
+    assert ["netlb-controller-metrics"] == [one["metadata"]["name"] for one in of_kind(objects, "NetworkPolicy")]
+    assert [3] == [one["spec"]["replicas"] for one in of_kind(objects, "Deployment")]
+    for daemon, selector, tolerations in (
+        ("controller", {"a": "b"}, []),
+        ("speaker", {"c": "d"}, [{"key": "e", "operator": "Exists"}]),
+    ):
+        container, pod = found[f"netlb-{daemon}/{daemon}"], pods(objects)[f"netlb-{daemon}"]["spec"]
+        assert "Always" == container["imagePullPolicy"]
+        assert ({"kubernetes.io/os": "linux", **selector}, tolerations, [{"name": "robot"}]) == (
+            pod["nodeSelector"],
+            pod["tolerations"],
+            pod["imagePullSecrets"],
+        )
+    told = {daemon: values for daemon, _, values in settings(objects)}
+    assert ("ignore", "debug") == (told["controller"]["classless"], told["controller"]["log_level"])
+    assert (("eth0",), "/etc/netlb-bfd/key") == (told["speaker"]["interfaces"], told["speaker"]["bfd_key_file"])
+    (volume,) = (one for one in pods(objects)["netlb-speaker"]["spec"]["volumes"] if one["name"] == "bfd-key")
+    assert {"secretName": "bfd", "defaultMode": 0o400} == volume["secret"], "a key that others may read is refused"
+    assert ["NET_RAW", "SYS_NICE"] == found["netlb-speaker/speaker"]["securityContext"]["capabilities"]["add"]
+
+
+def test_nothing_is_installed_without_a_registry() -> None:
+    assert "image.registry: nobody publishes images" in helm("render", {})["refused"]
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"bpg": True}, "additional properties 'bpg' not allowed"),
+        ({"image": {"registry": 1}}, "at '/image/registry': got number, want string"),
+        ({"controller": {"replicas": 0}}, "at '/controller/replicas': minimum: got 0, want 1"),
+        ({"speaker": {"env": [{"name": "PATH", "value": "/"}]}}, "at '/speaker/env/0/name'"),
+        ({"logLevel": "loud"}, "at '/logLevel'"),
+    ],
+)
+def test_a_value_that_it_does_not_know_is_refused(values: Mapping[str, Any], problem: str) -> None:
+    assert problem in helm("render", {**REGISTRY, **values})["refused"]
+
+
+def test_helm_finds_nothing_wrong() -> None:
+    assert [] == helm("lint", REGISTRY)["errors"]
+
+
+def test_the_versions_are_those_of_the_project() -> None:
+    version = re.findall(r'__version__ = "(.*)"', (DEPLOY.parent / "netlb" / "__init__.py").read_text())
+    about = yaml.safe_load((DEPLOY / "chart" / "Chart.yaml").read_text())
+    assert version * 2 == [about["version"], about["appVersion"]]
+    for container in containers(kustomized(DEPLOY / "overlays" / "l2")).values():
+        assert version == [container["image"].rpartition(":")[2]]

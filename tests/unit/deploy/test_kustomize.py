@@ -1,0 +1,133 @@
+"""What `kubectl kustomize` makes of each overlay fits together."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.deployed import (
+    BUILT,
+    DEPLOY,
+    OVERLAYS,
+    Manifest,
+    containers,
+    kustomized,
+    named,
+    of_kind,
+    pods,
+    schema_complaints,
+)
+
+CLUSTER_WIDE = {"Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+
+built = pytest.mark.parametrize("folder", BUILT, ids=lambda folder: folder.name)
+
+
+def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    assert not selector.keys() - {"matchLabels"}
+    return dict(selector.get("matchLabels", {})).items() <= labels.items()
+
+
+def test_every_overlay_is_built() -> None:
+    assert sorted(OVERLAYS) == sorted(path.name for path in (DEPLOY / "overlays").iterdir())
+
+
+@built
+def test_kubernetes_knows_every_field(folder: Path) -> None:
+    assert [] == schema_complaints(kustomized(folder))
+
+
+@built
+def test_every_object_is_there_once_and_in_a_namespace_that_is(folder: Path) -> None:
+    objects = kustomized(folder)
+    names = [(found["kind"], found["metadata"].get("namespace", ""), found["metadata"]["name"]) for found in objects]
+    assert len(names) == len(set(names))
+    theirs = {"metallb-system"} if folder.name == "compat-metallb" else set()
+    for kind, namespace, name in names:
+        expected = {""} if kind in CLUSTER_WIDE else {"netlb-system"} | theirs
+        assert namespace in expected, (kind, name)
+    assert ["netlb-system"] == [found["metadata"]["name"] for found in of_kind(objects, "Namespace")]
+
+
+def test_an_overlay_brings_the_definitions_and_the_base_does_not() -> None:
+    expected = {yaml.safe_load(path.read_text())["metadata"]["name"] for path in (DEPLOY / "crds").glob("*.yaml")}
+    for name in OVERLAYS:
+        found = of_kind(kustomized(DEPLOY / "overlays" / name), "CustomResourceDefinition")
+        assert expected == {definition["metadata"]["name"] for definition in found}
+    assert [] == of_kind(kustomized(DEPLOY / "base"), "CustomResourceDefinition")
+
+
+@built
+def test_selectors_select_what_they_are_for(folder: Path) -> None:
+    objects = kustomized(folder)
+    labels = {name: pod["metadata"]["labels"] for name, pod in pods(objects).items()}
+
+    def chosen(selector: Mapping[str, Any]) -> list[str]:
+        return sorted(name for name, these in labels.items() if selects(selector, these))
+
+    for found in of_kind(objects, "Deployment", "DaemonSet"):
+        assert [found["metadata"]["name"]] == chosen(found["spec"]["selector"])
+    for found in of_kind(objects, "PodDisruptionBudget"):
+        assert ["netlb-controller"] == chosen(found["spec"]["selector"])
+    for found in of_kind(objects, "NetworkPolicy"):
+        everything = found["metadata"]["name"] == "netlb-default-deny"
+        assert (sorted(labels) if everything else ["netlb-controller"]) == chosen(found["spec"]["podSelector"])
+
+
+@built
+def test_services_lead_to_ports_of_their_pods(folder: Path) -> None:
+    objects = kustomized(folder)
+    for service in of_kind(objects, "Service"):
+        (pod,) = (
+            pod
+            for pod in pods(objects).values()
+            if selects({"matchLabels": service["spec"]["selector"]}, pod["metadata"]["labels"])
+        )
+        ports = [port for container in pod["spec"]["containers"] for port in container.get("ports", ())]
+        asked = {port["targetPort"]: port["port"] for port in service["spec"]["ports"]}
+        assert asked == {port["name"]: port["containerPort"] for port in ports}
+
+
+@built
+def test_accounts_and_roles_are_there(folder: Path) -> None:
+    objects = kustomized(folder)
+    accounts = {account["metadata"]["name"] for account in of_kind(objects, "ServiceAccount")}
+    assert accounts == {pod["spec"]["serviceAccountName"] for pod in pods(objects).values()}
+    for account in of_kind(objects, "ServiceAccount"):
+        assert account["automountServiceAccountToken"] is False, "who needs the token asks for it"
+    for binding in of_kind(objects, "RoleBinding", "ClusterRoleBinding"):
+        role = named_in(
+            objects, binding["roleRef"]["kind"], binding["roleRef"]["name"], binding["metadata"].get("namespace")
+        )
+        assert role["rules"]
+        for subject in binding["subjects"]:
+            assert ("ServiceAccount", "netlb-system") == (subject["kind"], subject["namespace"])
+            assert subject["name"] in accounts
+
+
+def named_in(objects: tuple[Manifest, ...], kind: str, name: str, namespace: str | None) -> Manifest:
+    namespace = None if kind == "ClusterRole" else namespace
+    (found,) = (
+        found
+        for found in of_kind(objects, kind)
+        if (found["metadata"]["name"], found["metadata"].get("namespace")) == (name, namespace)
+    )
+    return found
+
+
+def test_prometheus_is_led_to_both_daemons() -> None:
+    objects = kustomized(DEPLOY / "overlays" / "prometheus")
+    (monitor,) = of_kind(objects, "ServiceMonitor")
+    assert ["netlb-system"] == monitor["spec"]["namespaceSelector"]["matchNames"]
+    chosen = [
+        one for one in of_kind(objects, "Service") if selects(monitor["spec"]["selector"], one["metadata"]["labels"])
+    ]
+    assert ["netlb-controller-metrics", "netlb-speaker-metrics"] == sorted(one["metadata"]["name"] for one in chosen)
+    (endpoint,) = monitor["spec"]["endpoints"]
+    for service in chosen:
+        assert [endpoint["port"]] == [port["name"] for port in service["spec"]["ports"]]
+    policy = named(objects, "NetworkPolicy", "netlb-controller-metrics")
+    proxy = containers(objects)["netlb-controller/metrics"]
+    assert [proxy["ports"][0]["containerPort"]] == [port["port"] for port in policy["spec"]["ingress"][0]["ports"]]
