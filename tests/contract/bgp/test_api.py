@@ -1,6 +1,7 @@
 """What every gobgpd does with a call, and refuses: in memory as GoBGP 3 and 4, and the real one in a namespace."""
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -11,7 +12,7 @@ from netlb.bgp.adapter.client import GobgpClient
 from netlb.bgp.adapter.errors import ApiError
 from netlb.bgp.adapter.target import Target
 from netlb.bgp.dialect import V3, V4
-from netlb.bgp.messages import message
+from netlb.bgp.messages import Message, message
 from netlb.bgp.owner import Owner
 from netlb.bgp.paths import encode_path
 from netlb.bgp.peers import encode_global
@@ -25,6 +26,7 @@ from tests.support.bgp import (
     connected,
     start,
 )
+from tests.support.waiting import becomes
 
 SOMEBODY = Owner(65001, 99)
 
@@ -113,6 +115,36 @@ def test_a_bad_path_is_refused_with_its_message_and_what_came_before_stays(rig: 
             del bare.pattrs[:]
             with pytest.raises(ApiError, match=r"nexthop not found|no nexthop|next-hop"):
                 await client.send_paths([bare])
+
+    rig.run(scenario)
+
+
+def test_what_is_told_of_paths_that_are_being_sent_is_taken_in_afterwards(rig: Rig) -> None:
+    async def scenario() -> None:
+        heard: list[Message] = []
+        heard_by_then: list[int] = []
+        listening = asyncio.Event()
+
+        async def listen(client: GobgpClient) -> None:
+            async for event in client.watch():
+                listening.set()  # the first event tells that all peers have been told
+                heard.extend(event.table.paths)
+
+        def paths(client: GobgpClient) -> Iterator[Message]:
+            for number in range(3000):
+                yield encode_path(
+                    client.dialect, SOMEBODY, replace(FOUR, prefix=IPv4Network((0x0A000000 + number, 32)))
+                )
+            heard_by_then.append(len(heard))
+
+        async with rig.daemon() as daemon, connected(daemon.target) as client:
+            await start(client)
+            task = asyncio.create_task(listen(client))
+            await listening.wait()
+            await client.send_paths(paths(client))
+            await becomes(lambda: len(heard) == 3000)
+            task.cancel()
+        assert heard_by_then[0] <= 1  # one may have been on its way out of the watch
 
     rig.run(scenario)
 
