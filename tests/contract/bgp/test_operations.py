@@ -230,7 +230,8 @@ def test_sessions_are_told_of_with_their_peer(rig: Rig) -> None:
             heard = [event.session for event in one.events if isinstance(event, SessionChanged)]
             assert {key} == {session.key for session in heard}
             session = (await one.speaker.sessions())["192.0.2.254"]
-            assert (key, SessionState.ACTIVE, False) == (session.key, session.state, session.admin_down)
+            assert (key, False) == (session.key, session.admin_down)
+            assert session.state in {SessionState.IDLE, SessionState.ACTIVE}  # it goes to and fro while nobody answers
             assert (MessageCounts(), MessageCounts()) == (session.sent, session.received)
 
     rig.run(scenario)
