@@ -1,6 +1,7 @@
 """A node and a stranger in namespaces of their own, and BFD sessions between them."""
 
 import asyncio
+import contextlib
 import os
 import select
 import socket
@@ -129,7 +130,10 @@ def epoll_loop(pair: Pair, path: Callable[[], SessionPath], settings: Settings) 
 
 def workers() -> list[int]:
     """Return the processes of this one that keep BFD sessions."""
-    children = [
-        int(pid) for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()
-    ]
-    return [pid for pid in children if b"netlb.bfd.adapter.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    found = []
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(OSError):  # a thread, or a process, that ends meanwhile
+            for pid in (task / "children").read_text().split():
+                if b"netlb.bfd.adapter.worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    found.append(int(pid))
+    return found
