@@ -130,10 +130,11 @@ def epoll_loop(pair: Pair, path: Callable[[], SessionPath], settings: Settings) 
 
 def workers() -> list[int]:
     """Return the processes of this one that keep BFD sessions."""
-    found = []
+    found: list[int] = []
     for task in Path("/proc/self/task").iterdir():
         with contextlib.suppress(OSError):  # a thread, or a process, that ends meanwhile
-            for pid in (task / "children").read_text().split():
-                if b"netlb.bfd.adapter.worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    found.append(int(pid))
+            children = (task / "children").read_text().split()
+            found += [
+                int(pid) for pid in children if b"netlb.bfd.adapter.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+            ]
     return found
