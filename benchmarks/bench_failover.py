@@ -54,7 +54,7 @@ taken over: from the fault (before the signal is sent, or `ip` is called) until 
 link back, of the owner that returns. silent: the longest time without any answer. unserved: the longest time without \
 a completed request; a node whose programs crash still forwards. both answer: from the first answer of the new owner \
 to the last one of the old owner; a frozen one, and an address that a crash left on an interface, answer to the end.
-second answers: the old owner's meanwhile, median; those in the first {HAND_OVER / 1e6:g} ms of an orderly stop are a \
+second: the old owner's answers meanwhile, median; those in the first {HAND_OVER / 1e6:g} ms of an orderly stop are a \
 hand-over.
 keepalived: VRRP version 3, multicast, priorities 254 to 252; with 1 s, its default, it takes part in every fourth \
 round. While every CPU is busy with as many endless loops, nothing fails and everybody keeps an address at once.

@@ -37,8 +37,8 @@ def takeover_table(cases: Sequence[Case]) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
         if heading == "taken over":
             table.add_column("x netlb", justify="right", no_wrap=True)
-    table.add_column("second answers", justify="right")
-    table.add_column("rounds", justify="right")
+    table.add_column("second", justify="right", no_wrap=True)
+    table.add_column("rounds", justify="right", no_wrap=True)
     for fault in FAULTS:
         for case in (case for case in cases if case.fault == fault):
             table.add_row(fault, case.kind.name, *_numbers(case, _find(cases, NETLB.name, fault)))
