@@ -30,7 +30,8 @@ _COLUMNS: Sequence[tuple[str, Callable[[Outcome], float | None]]] = (
 
 def takeover_table(cases: Sequence[Case]) -> Table:
     """Return a row for every case; milliseconds, the median and the p99 over the rounds."""
-    table = Table(title="the owner of an address fails: ms, median / p99", title_justify="left", box=SIMPLE)
+    title = "the owner of an address fails: ms, median / p99"
+    table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 0, 0, 1))
     table.add_column("fault", no_wrap=True)
     table.add_column("kept by", no_wrap=True)
     for heading, _ in _COLUMNS:
@@ -126,5 +127,5 @@ def _find(cases: Sequence[Case], name: str, fault: str) -> Case:
 
 
 def _figure(value: float) -> str:
-    """Show three digits, or all of a greater whole number."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    """Show whole numbers, of small ones one more digit: the columns are many, and times below 0.1 ms are none."""
+    return f"{value:,.0f}" if value >= 10 else f"{round(value, 1):g}"
