@@ -12,6 +12,7 @@ from netlb.bgp.adapter.client import GobgpClient
 from netlb.bgp.adapter.exports import Exports
 from netlb.bgp.adapter.operations import BgpOperations, Tenancy
 from netlb.bgp.dialect import Dialect
+from netlb.bgp.events import DaemonBack
 from netlb.bgp.exports import EXPORT, GLOBAL_TABLE, audience, encode_policy, encode_sets, set_types
 from netlb.bgp.messages import message
 from netlb.bgp.model import GRACEFUL_SHUTDOWN, BgpState, LargeCommunity, Offer, Peer, Record, Restriction, Route
@@ -231,7 +232,7 @@ def test_a_gobgpd_that_is_restarted_is_told_of_policies_again(rig: Rig) -> None:
         async with world(rig) as at, kept(at.daemon.target) as one:
             await one.settle(state(only(FOUR, TO_A), SEVEN))
             await at.daemon.restart()
-            await becomes(lambda: not one.reconciler.is_settled())
+            await becomes(lambda: one.count(DaemonBack) == 2)
             await one.settled()
             async with connected(at.daemon.target) as again:
                 at.client = again
