@@ -16,7 +16,7 @@ from typing import Final
 
 from netlb.l2.bpf.maps import MapShape
 
-__all__ = ["BpfMap", "attach_tcx", "bpf", "load"]
+__all__ = ["BpfMap", "attach_tcx", "bpf", "load", "pack"]
 
 _NUMBERS: Final = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "loongarch64": 280, "ppc64le": 361}
 """bpf(2) on the little-endian machines; elsewhere the program would compare fields of frames the wrong way round."""
@@ -33,12 +33,13 @@ _LICENSE: Final = b"Apache-2.0"
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def bpf(command: int, attributes: bytes) -> int:
+def pack(format_: str, *fields: int | bytes) -> "ctypes.Array[ctypes.c_char]":
+    """Return attributes as the kernel reads them, and may write into them."""
+    return _buffer(struct.pack(format_, *fields))
+
+
+def bpf(command: int, attributes: "ctypes.Array[ctypes.c_char]") -> int:
     """Call bpf(2) and return what it returns; OSError."""
-    return _call(command, create_string_buffer(attributes, len(attributes)))
-
-
-def _call(command: int, attributes: "ctypes.Array[ctypes.c_char]") -> int:
     number = _NUMBERS.get(os.uname().machine)
     if number is None or sys.byteorder != "little":
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
@@ -58,7 +59,7 @@ class BpfMap:
         self._entry = value_size
         self._value_size = (value_size + 7) // 8 * 8 * _possible_cpus() if kind == _PERCPU_ARRAY else value_size
         attributes = (kind, key_size, value_size, entries, flags, 0, 0, name.encode())
-        self.descriptor = bpf(_MAP_CREATE, struct.pack("=IIIIIII16s", *attributes))
+        self.descriptor = bpf(_MAP_CREATE, pack("=IIIIIII16s", *attributes))
 
     def close(self) -> None:
         """Let go of it."""
@@ -66,9 +67,9 @@ class BpfMap:
 
     def lookup(self, key: bytes) -> bytes | None:
         """Return the value, of all CPUs where each has one; None if there is none."""
-        keys, value = create_string_buffer(key, len(key)), create_string_buffer(self._value_size)
+        keys, value = _buffer(key), create_string_buffer(self._value_size)
         try:
-            bpf(_MAP_LOOKUP, struct.pack("=IxxxxQQQ", self.descriptor, addressof(keys), addressof(value), 0))
+            bpf(_MAP_LOOKUP, pack("=IxxxxQQQ", self.descriptor, addressof(keys), addressof(value), 0))
         except OSError as error:
             if error.errno != errno.ENOENT:
                 raise
@@ -77,8 +78,8 @@ class BpfMap:
 
     def update(self, key: bytes, value: bytes) -> None:
         """Put a value in; OSError."""
-        keys, values = create_string_buffer(key, len(key)), create_string_buffer(value, len(value))
-        bpf(_MAP_UPDATE, struct.pack("=IxxxxQQQ", self.descriptor, addressof(keys), addressof(values), 0))
+        keys, values = _buffer(key), _buffer(value)
+        bpf(_MAP_UPDATE, pack("=IxxxxQQQ", self.descriptor, addressof(keys), addressof(values), 0))
 
     def update_many(self, keys: Sequence[bytes], value: bytes) -> int:
         """Put one value in for all keys, by one call; return for how many of them, from the first, it was possible."""
@@ -92,13 +93,11 @@ class BpfMap:
         return self._batch(_DELETE_BATCH, keys, b"", {errno.ENOENT})
 
     def _batch(self, command: int, keys: Sequence[bytes], values: bytes, ends: set[int]) -> int:
-        all_keys = b"".join(keys)
-        key_buffer, value_buffer = create_string_buffer(all_keys, len(all_keys)), create_string_buffer(values)
+        key_buffer, value_buffer = _buffer(b"".join(keys)), _buffer(values)
         fields = (0, 0, addressof(key_buffer), addressof(value_buffer), len(keys), self.descriptor, 0, 0)
-        packed = struct.pack("=QQQQIIQQ", *fields)
-        attributes = create_string_buffer(packed, len(packed))
+        attributes = pack("=QQQQIIQQ", *fields)
         try:
-            _call(command, attributes)
+            bpf(command, attributes)
         except OSError as error:
             if error.errno not in ends:
                 raise
@@ -111,9 +110,9 @@ def load(instructions: bytes, relocations: Iterable[tuple[int, str]], maps: Mapp
     for at, used in relocations:
         code[8 * at + 1] = code[8 * at + 1] & 0x0F | _PSEUDO_MAP_FD << 4
         struct.pack_into("=i", code, 8 * at + 4, maps[used].descriptor)
-    buffer, license_ = create_string_buffer(bytes(code), len(code)), create_string_buffer(_LICENSE)
+    buffer, license_ = _buffer(bytes(code)), create_string_buffer(_LICENSE)
     program = (_SCHED_CLS, len(code) // 8, addressof(buffer), addressof(license_))
-    return bpf(_PROG_LOAD, struct.pack("=IIQQIIQII16s", *program, 0, 0, 0, 0, 0, name.encode()))
+    return bpf(_PROG_LOAD, pack("=IIQQIIQII16s", *program, 0, 0, 0, 0, 0, name.encode()))
 
 
 def attach_tcx(program: int, index: int) -> int:
@@ -122,7 +121,11 @@ def attach_tcx(program: int, index: int) -> int:
     OSError, with EINVAL before Linux 6.6. The program is detached when the link closes, and the kernel closes it when
     the process ends in any way.
     """
-    return bpf(_LINK_CREATE, struct.pack("=IIIIIIQ", program, index, _TCX_INGRESS, _BEFORE, 0, 0, 0))
+    return bpf(_LINK_CREATE, pack("=IIIIIIQ", program, index, _TCX_INGRESS, _BEFORE, 0, 0, 0))
+
+
+def _buffer(octets: bytes) -> "ctypes.Array[ctypes.c_char]":
+    return create_string_buffer(octets, len(octets))
 
 
 def _possible_cpus() -> int:

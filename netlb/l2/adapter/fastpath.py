@@ -51,7 +51,7 @@ class FastPath:
                     self._maps[name] = BpfMap(name, shape)
                     undo.callback(self._maps[name].close)
             with _naming("load a BPF program"):
-                self._program = load(INSTRUCTIONS, RELOCATIONS, self._maps, "netlb_l2")
+                self._program = load(INSTRUCTIONS, RELOCATIONS, self._maps, "l2_fastpath")
             undo.callback(os.close, self._program)
             self._exit = undo.pop_all()
 
