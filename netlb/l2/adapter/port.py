@@ -4,6 +4,7 @@ import errno
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from netlb.l2 import filters
@@ -146,9 +147,9 @@ class Port:
         self._overrun += overrun(self.arp) + overrun(self.nd)
         return self._overrun
 
-    def counters(self) -> Iterator[tuple[bytes, int, int, int]]:
-        """Yield each held address with its requests, responses and gratuitous frames."""
-        for address in (*self.responder.ipv4, *self.responder.ipv6):
+    def counters(self, start: int, most: int) -> Iterator[tuple[bytes, int, int, int]]:
+        """Yield held addresses from that number on, each with its requests, responses and gratuitous frames."""
+        for address in islice(chain(self.responder.ipv4, self.responder.ipv6), start, start + most):
             counters = self.responder.counters(address)
             if counters is not None:
                 fast = self.fastpath.answered(address) if self.fastpath is not None else 0

@@ -19,7 +19,6 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import islice
 from typing import Final
 
 from netlb.l2 import control
@@ -177,8 +176,7 @@ class Worker:
             case control.AskStats(seq):
                 return self._stats(seq)
             case control.AskCounters(seq, index, start):
-                rows = islice(self._port(index).counters(), start, start + control.MOST_ADDRESSES)
-                return control.Counters(seq, tuple(rows))
+                return control.Counters(seq, tuple(self._port(index).counters(start, control.MOST_ADDRESSES)))
         raise ValueError(f"not a request: {request}")
 
     def _accelerate(self, seq: int, index: int) -> control.Accelerated:
