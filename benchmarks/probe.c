@@ -6,9 +6,9 @@
 //
 // The first form asks COUNT isolated questions, WARMUP untimed ones before them, each GAP plus up to JITTER after the
 // last answer. The second keeps WINDOW questions outstanding. The third asks RATE questions a second, whatever comes
-// back. TARGET's family chooses the protocol; MAC is whom the answers must come from and name; -b expects ARP replies to
-// the broadcast address. With -a ADDRESSES each question is for one of so many, drawn anew: IPv4 addresses from TARGET on,
-// or IPv6 addresses that count in their fifth and sixth group. Times are in microseconds.
+// back. TARGET's family chooses the protocol; MAC is whom the answers must come from and name; -b expects ARP replies
+// to the broadcast address. With -a ADDRESSES each question is for one of so many, drawn anew: IPv4 addresses from
+// TARGET on, or IPv6 addresses that count in their fifth and sixth group. Times are in microseconds.
 //
 // It never sleeps: its socket is polled until an answer is there, so what is timed does not contain the waking of the
 // asker. Every frame that claims to be an answer is compared with what it must be, to the last field. One JSON object
@@ -58,7 +58,9 @@ static uint64_t now(void) {
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static uint32_t word(const uint8_t *at) { return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3]; }
+static uint32_t word(const uint8_t *at) {
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
 
 // Where an address counts, and how long it is.
 static int counted_at(void) { return family == AF_INET ? 0 : 8; }
@@ -67,8 +69,8 @@ static int address_size(void) { return family == AF_INET ? 4 : 16; }
 // The number of an address among those that are asked for; `addresses` if it is none of them.
 static uint32_t number_of(const uint8_t *address) {
     int at = counted_at(), behind = at + 4;
-    if (memcmp(address, target, (size_t)at) || memcmp(address + behind, target + behind, (size_t)(address_size() - behind)))
-        return addresses;
+    size_t rest = (size_t)(address_size() - behind);
+    if (memcmp(address, target, (size_t)at) || memcmp(address + behind, target + behind, rest)) return addresses;
     uint32_t number = word(address + at) - word(target + at);
     return number < addresses ? number : addresses;
 }
@@ -255,9 +257,8 @@ int main(int count, char **arguments) {
         else if (option == '?' || (number[option] = atol(optarg)) < 0) usage();
     }
     family = strchr(to, ':') ? AF_INET6 : AF_INET;
-    if (!interface || !mac || number['n'] > MAX_COUNT || number['a'] < 1 || number['a'] > MAX_COUNT || inet_pton(family, from, source) != 1 ||
-        inet_pton(family, to, target) != 1)
-        usage();
+    bool few = number['n'] <= MAX_COUNT && number['a'] >= 1 && number['a'] <= MAX_COUNT;
+    if (!interface || !mac || !few || inet_pton(family, from, source) != 1 || inet_pton(family, to, target) != 1) usage();
     open_link(interface);
     srandom((unsigned)now());
     if (family == AF_INET) {
@@ -275,7 +276,8 @@ int main(int count, char **arguments) {
     if (number['W']) ask_window(number['W'], (uint64_t)number['d'] * 1000, timeout);
     else if (number['R']) ask_steadily((uint64_t)number['R'], (uint64_t)number['d'] * 1000, timeout);
     else ask_isolated(number['n'], number['w'], (uint64_t)number['g'] * 1000, (uint64_t)number['j'] * 1000, timeout);
-    printf("\"sent\":%ld,\"answered\":%ld,\"surplus\":%ld,\"wrong\":%ld,\"wrong_frame\":\"", sent, answered, surplus, wrong);
+    printf("\"sent\":%ld,\"answered\":%ld,\"surplus\":%ld,", sent, answered, surplus);
+    printf("\"wrong\":%ld,\"wrong_frame\":\"", wrong);
     for (int i = 0; i < wrong_size; i++) printf("%02x", wrong_frame[i]);
     puts("\"}");
     return 0;

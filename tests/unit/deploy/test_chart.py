@@ -119,7 +119,9 @@ def test_every_setting_has_its_effect() -> None:
     assert "auto" == told["speaker"]["l2_fastpath"]
     (volume,) = (one for one in pods(objects)["netlb-speaker"]["spec"]["volumes"] if one["name"] == "bfd-key")
     assert {"secretName": "bfd", "defaultMode": 0o400} == volume["secret"], "a key that others may read is refused"
-    assert ["NET_RAW", "SYS_NICE", "BPF", "NET_ADMIN"] == found["netlb-speaker/speaker"]["securityContext"]["capabilities"]["add"]
+    assert ["NET_RAW", "SYS_NICE", "BPF", "NET_ADMIN"] == found["netlb-speaker/speaker"]["securityContext"][
+        "capabilities"
+    ]["add"]
 
 
 def test_nothing_is_installed_without_a_registry() -> None:
