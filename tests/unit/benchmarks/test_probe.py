@@ -25,7 +25,6 @@ pytestmark = [
 
 lab = lab_fixture(nodes=1, clients=1, pods_per_node=0)
 
-SOURCES = {"ARP": "192.168.122.200", "NDP": "fd00:122::200"}
 TARGETS = {"ARP": "192.168.122.90", "NDP": "fd00:122::90"}
 ETHERTYPES = {"ARP": 0x0806, "NDP": 0x86DD}
 FREE = {"ARP": set[int](), "NDP": {15, 16, 17}}
@@ -137,14 +136,15 @@ def test_replies_to_everybody_are_right_only_where_expected(lab: Lab, program: P
 @pytest.mark.parametrize("protocol", TARGETS)
 def test_each_of_many_addresses_is_asked_for_and_known_again(lab: Lab, program: Path, protocol: str) -> None:
     node, many = lab.nodes["node-1"], 200
-    first = int(ip_address(TARGETS[protocol]))
+    target, source = {"ARP": ("10.9.0.0", "10.8.0.1"), "NDP": ("fd00:9::1", "fd00:8::1")}[protocol]
+    first = int(ip_address(target))
     step = 1 << 32 if protocol == "NDP" else 1
     held = {ip_address(first + number * step).packed for number in range(many)}
     responder = Responder(bytes.fromhex(node.mac.replace(":", "")))
     for address in held:
         responder.hold(address)
     receive = responder.receive_arp if protocol == "ARP" else responder.receive_nd
-    where = ["-i", "eth0", "-s", SOURCES[protocol], "-t", TARGETS[protocol], "-m", node.mac, "-a", str(many)]
+    where = ["-i", "eth0", "-s", source, "-t", target, "-m", node.mac, "-a", str(many)]
     with open_packet_socket(node, protocol) as answering:
         for options in (["-n", "300", "-T", "500000"], ["-W", "8", "-d", "200000"], ["-R", "1000", "-d", "200000"]):
             process = lab.clients["client-1"].popen([str(program), *where, *options], stdout=subprocess.PIPE)
