@@ -24,7 +24,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 NEEDS_lab = $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')/ensurepip:python3-venv \
 	/usr/sbin/ip:iproute2 /usr/sbin/nft:nftables
 NEEDS_demo = /usr/bin/gobgpd:gobgpd /usr/lib/frr/bfdd:frr /usr/sbin/sysctl:procps $(if $(KEEP),/usr/bin/curl:curl)
-NEEDS_test = /usr/sbin/sysctl:procps /usr/bin/cc:gcc /usr/include/stdio.h:libc6-dev \
+NEEDS_test = /usr/sbin/sysctl:procps /usr/bin/clang:clang /usr/bin/cc:gcc /usr/include/stdio.h:libc6-dev \
 	/usr/bin/gobgpd:gobgpd /usr/lib/frr/bgpd:frr /usr/sbin/bird:bird2 /usr/sbin/exabgp:exabgp /usr/bin/openssl:openssl \
 	/usr/bin/kubectl:kubernetes-client /usr/bin/systemd-analyze:systemd
 NEEDS_bench = /usr/bin/cc:gcc /usr/include/stdio.h:libc6-dev /usr/sbin/farpd:farpd /usr/sbin/ndppd:ndppd \

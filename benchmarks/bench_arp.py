@@ -23,7 +23,7 @@ from benchmarks.harness.replay import CLOCK, replay
 from benchmarks.harness.results import Results
 from netlb.testing.lab import Lab
 
-ROUNDS = int(os.environ.get("NETLB_BENCH_ROUNDS", "6"))
+ROUNDS = int(os.environ.get("NETLB_BENCH_ROUNDS", "5"))
 _SEED = 826  # RFC 826 is ARP's; the order of turns is the same in every run
 _OVER_THE_CABLE = [peer for peer in PEERS if peer in (KERNEL, NETLB, SOCKETS, OTHER)]
 

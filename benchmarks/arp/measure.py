@@ -23,6 +23,7 @@ WINDOW = 64
 """Questions outstanding while answers a second are counted."""
 FLOOD = 300_000
 """µs for which 100,000 questions a second are asked."""
+_FLOOD_TIMEOUT = 200_000
 _SETTLE = 0.2
 _MANY_EVERY = 3
 
@@ -140,7 +141,7 @@ def measure_round(case: Case, places: Mapping[Way, Place], directory: Path, cpus
         windowed = probe.ask_window(address, window=WINDOW, duration=effort.duration, timeout=effort.timeout)
         at.append(cpu_nanoseconds(processes))
         flooded = (
-            probe.ask_steadily(address, rate=effort.rate, duration=FLOOD, timeout=effort.timeout)
+            probe.ask_steadily(address, rate=effort.rate, duration=FLOOD, timeout=_FLOOD_TIMEOUT)
             if effort.rate
             else Flooded(sent=0, answered=0)
         )

@@ -70,7 +70,7 @@ class Asked:
     """For its files."""
 
 
-_FAST = Effort(questions=2000, warmup=200, jitter=50, timeout=200_000, duration=500_000)
+_FAST = Effort(questions=2000, warmup=200, jitter=50, timeout=1_000_000, duration=500_000)
 _SLOW = Effort(questions=30, warmup=2, jitter=50, timeout=1_000_000, duration=1_000_000, every=3, rate=0)
 # Its packet capture hands frames over in blocks, twice a second. Questions at a fixed time after an answer would meet
 # the same moment of a block each time; spread over a block's time they meet all of them.

@@ -34,10 +34,11 @@ _WAYS: tuple[Way, ...] = ("veth", "bridge")
 
 def round_trip_table(cases: Sequence[Case]) -> Table:
     """Return a row for every case: medians over the rounds, ratios to the kernel in the same rounds and place."""
-    table = Table(title="answering for an address", title_justify="left", box=SIMPLE, padding=(0, 1))
+    title = "answering for an address, or one of many; x: times the kernel's for one, in the same rounds"
+    table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
     for heading in ("over", "answered by"):
         table.add_column(heading, no_wrap=True)
-    headings = ("of", "p50 µs", "x kernel", "p99 µs", "x kernel", "answers/s", "x kernel", "CPU µs", "lost", "of flood")
+    headings = ("of", "p50 µs", "x", "p99 µs", "x", "answers/s", "x", "CPU µs", "lost", "of flood")
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     for case in cases:

@@ -21,6 +21,7 @@ from netlb.l2.announces import (
     AddressStats,
     Conflict,
     Event,
+    FastPathRefused,
     FrameSource,
     InterfaceAppeared,
     InterfaceVanished,
@@ -127,6 +128,10 @@ class FakeAnnouncer:
                 del self._usable[index]
                 self._close(index)
                 self._emit(InterfaceVanished(interface))
+
+    def refuse_fast_path(self, interface: str | None, problem: str) -> None:
+        """Let the kernel refuse the fast path, on an interface or on all."""
+        self._emit(FastPathRefused(interface, problem))
 
     def kill_worker(self) -> None:
         """Let the responder process die: nothing is answered until `restart_worker`."""

@@ -11,7 +11,6 @@ import struct
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from ctypes import addressof, create_string_buffer
-from pathlib import Path
 from typing import Final
 
 from netlb.l2.bpf.maps import MapShape
@@ -130,5 +129,11 @@ def _buffer(octets: bytes) -> "ctypes.Array[ctypes.c_char]":
 
 def _possible_cpus() -> int:
     """Return for how many CPUs the kernel fills a value, which may be more than there are."""
-    ranges = Path("/sys/devices/system/cpu/possible").read_text()
+    descriptor = os.open(
+        "/sys/devices/system/cpu/possible", os.O_RDONLY
+    )  # pathlib takes longer to load than this module
+    try:
+        ranges = os.read(descriptor, 4096).decode()
+    finally:
+        os.close(descriptor)
     return int(ranges.strip().replace(",", "-").rpartition("-")[2]) + 1
