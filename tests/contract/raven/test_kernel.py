@@ -1,0 +1,422 @@
+"""What keeps a data plane does the same in memory and in the kernel: what is planned is there, once, and nothing else of
+ours; what is somebody else's stays."""
+
+import asyncio
+import errno
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Any
+
+import pytest
+
+from netlb.errors import DataplaneError, TransientError
+from netlb.net import Family
+from netlb.plan.raven import plan_raven
+from netlb.raven.adapter import Change, ForeignStateError
+from netlb.raven.dataplane import DataPlane, Route, RouteKind
+from netlb.raven.model import Prefix
+from netlb.raven.node import Local
+from netlb.raven.objects import (
+    AddressKey,
+    Device,
+    DeviceKey,
+    ForwardingKey,
+    Key,
+    NeighbourKey,
+    RouteKey,
+    RuleKey,
+    TableKey,
+    Value,
+    objects,
+)
+from netlb.reasons import Foreign
+from netlb.reconcile import Reconciler
+from netlb.testing.lab import requirements
+from tests.support.kernel_rigs import NUMBERS, FakeRig, Kernel, Rig, real_rig
+from tests.support.needs import needs
+from tests.support.sites import documents, seen, snapshot
+from tests.support.waiting import becomes
+
+SITES: Mapping[str, Any] = {
+    "cloud": {"nodes": ["c1"], "endpoints": [{"nodeName": "c1", "publicIPs": ["198.51.100.11"]}]},
+    "east": {
+        "nodes": ["e1", "e2", "e3"],
+        "endpoints": [{"nodeName": "e1", "underNAT": True}, {"nodeName": "e2", "underNAT": True}],
+        "extraSourceCIDRs": ["192.168.1.0/24"],
+    },
+    "lan": {"nodes": ["l1"], "endpoints": [{"nodeName": "l1", "publicIPs": ["203.0.113.7"]}], "nodeAddresses": True},
+}
+SOURCES = ("10.2.3.1", "fd00:2:3::1")
+REMOTE = IPv4Network("10.1.1.0/24")
+
+
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.root)])
+def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    if request.param == "fake":
+        yield FakeRig()
+    else:
+        needs(requirements())
+        with real_rig() as rig:
+            yield rig
+
+
+def plane(node: str, *, dead: tuple[str, ...] = (), sources: tuple[str, ...] = ()) -> DataPlane:
+    given = snapshot(documents(SITES))
+    return plan_raven(given, seen(given, {"dead": dead})).node(
+        node, Local(addresses=tuple(map(ip_address, sources))), NUMBERS
+    )
+
+
+def wanted(node: str, *, dead: tuple[str, ...] = (), sources: tuple[str, ...] = ()) -> Mapping[Key, Value]:
+    return objects(plane(node, dead=dead, sources=sources), NUMBERS)
+
+
+async def bring(kernel: Kernel, want: Mapping[Key, Value]) -> tuple[set[Key], dict[Key, Exception]]:
+    """Bring the kernel to it as the engine does; return what was touched, and failures."""
+    have = await kernel.observe()
+    changes = {key: value for key, value in want.items() if have.get(key) != value}
+    gone = [key for key in have if key not in want]
+    failures = {**await kernel.apply(changes), **await kernel.prune(gone)}
+    return {*changes, *gone}, failures
+
+
+def in_kernel(rig: Rig, play: Callable[[Kernel], Awaitable[None]]) -> None:
+    async def scenario() -> None:
+        async with rig.kernel() as kernel:
+            await play(kernel)
+
+    rig.run(scenario)
+
+
+def add_tunnel(rig: Rig) -> None:
+    rig.add_device(NUMBERS.tunnel_device)
+
+
+@pytest.mark.parametrize("node", ["c1", "e1", "e2", "e3"])
+def test_what_is_planned_is_there(rig: Rig, node: str) -> None:
+    add_tunnel(rig)
+
+    async def play(kernel: Kernel) -> None:
+        want = wanted(node)
+        assert (set(want), {}) == await bring(kernel, want)
+        assert want == await kernel.observe()
+
+    in_kernel(rig, play)
+
+
+def test_there_is_nothing_to_do_a_second_time_also_for_another_process(rig: Rig) -> None:
+    add_tunnel(rig)
+    for source in SOURCES:
+        rig.add_address(source)
+
+    async def play(kernel: Kernel) -> None:
+        _, failures = await bring(kernel, wanted("e3", sources=SOURCES))
+        assert {} == failures
+        assert (set(), {}) == await bring(kernel, wanted("e3", sources=SOURCES))
+
+    async def once_more(kernel: Kernel) -> None:
+        assert (set(), {}) == await bring(kernel, wanted("e3", sources=SOURCES))
+
+    in_kernel(rig, play)
+    in_kernel(rig, once_more)
+
+
+def test_another_gateway_is_one_neighbour_of_each_family(rig: Rig) -> None:
+    async def play(kernel: Kernel) -> None:
+        await bring(kernel, wanted("e3"))
+        touched, failures = await bring(kernel, wanted("e3", dead=("e1",)))
+        hops = {NeighbourKey("raven0", hop) for hop in (NUMBERS.next_hop4, NUMBERS.next_hop6)}
+        assert (hops, {}) == (touched, failures)
+        assert wanted("e3", dead=("e1",)) == await kernel.observe()
+
+    in_kernel(rig, play)
+
+
+def test_a_node_becomes_the_gateway_and_goes_back(rig: Rig) -> None:
+    add_tunnel(rig)
+
+    async def play(kernel: Kernel) -> None:
+        for dead in ((), ("e1",), ()):
+            _, failures = await bring(kernel, wanted("e2", dead=dead))
+            assert {} == failures
+            assert wanted("e2", dead=dead) == await kernel.observe()
+
+    in_kernel(rig, play)
+
+
+def test_everything_of_ours_goes_and_nothing_else(rig: Rig) -> None:
+    add_tunnel(rig)
+    rig.add_device("vxlan.calico", (4096, 4789))
+    rig.add_route(ip_network("10.99.0.0/24"), NUMBERS.overlay_table)
+    rig.add_route(ip_network("fd00:99::/64"), NUMBERS.tunnel_table)
+    rig.add_rule(Family.IPV4, 99)
+    rig.add_rule(Family.IPV6, 102)
+    rig.add_table("raven-decoy")
+    decoys = rig.others()
+    assert 7 == len(decoys), decoys
+
+    async def play(kernel: Kernel) -> None:
+        _, failures = await bring(kernel, wanted("e1"))
+        assert {} == failures
+        assert decoys == rig.others()
+        assert {} == await kernel.prune(await kernel.observe())
+        assert {} == await kernel.observe()
+        assert {} == await kernel.prune(wanted("e1"))
+
+    in_kernel(rig, play)
+    assert decoys == rig.others()
+
+
+# -- somebody else has the place
+
+
+def refused(failures: Mapping[Key, Exception]) -> dict[Key, Foreign]:
+    return {key: failure.reason for key, failure in failures.items() if isinstance(failure, ForeignStateError)}
+
+
+@pytest.mark.parametrize("prefix", ["10.1.1.0/24", "fd00:1:1::/64"])
+def test_somebody_elses_route_stays(rig: Rig, prefix: str) -> None:
+    rig.add_route(ip_network(prefix), NUMBERS.overlay_table)
+
+    async def play(kernel: Kernel) -> None:
+        key = RouteKey(ip_network(prefix), NUMBERS.overlay_table, 0)
+        for _ in range(2):
+            _, failures = await bring(kernel, wanted("e3"))
+            assert {key: Foreign.ROUTE} == refused(failures)
+            assert [key] == list(failures)
+            assert f"{key}: there is one with protocol 4" in str(failures[key])
+        await kernel.prune(await kernel.observe())
+
+    in_kernel(rig, play)
+    assert {f"route {prefix} {NUMBERS.overlay_table}"} == rig.others()
+
+
+@pytest.mark.parametrize("family", list(Family))
+def test_somebody_elses_rule_stays(rig: Rig, family: Family) -> None:
+    rig.add_rule(family, NUMBERS.overlay_priority)
+
+    async def play(kernel: Kernel) -> None:
+        _, failures = await bring(kernel, wanted("e3"))
+        key = RuleKey(family, NUMBERS.overlay_priority, NUMBERS.overlay_table, "")
+        assert {key: Foreign.RULE} == refused(failures)
+        assert [key] == list(failures)
+        await kernel.prune(await kernel.observe())
+
+    in_kernel(rig, play)
+    assert {f"rule {family} {NUMBERS.overlay_priority}"} == rig.others()
+
+
+@pytest.mark.parametrize(
+    ("name", "vxlan"),
+    [("raven0", None), ("raven0", (300, 8472)), ("raven0", (200, 4472)), ("other", (200, 4472))],
+    ids=["bridge", "another-vni", "not-made-by-us", "same-vni"],
+)
+def test_somebody_elses_device_stays_and_is_not_used(rig: Rig, name: str, vxlan: tuple[int, int] | None) -> None:
+    rig.add_device(name, vxlan)
+
+    async def play(kernel: Kernel) -> None:
+        want = wanted("e3")
+        _, failures = await bring(kernel, want)
+        assert {DeviceKey("raven0"): Foreign.DEVICE} == refused(failures)
+        on_it = {
+            key
+            for key, value in want.items()
+            if isinstance(key, DeviceKey | AddressKey | ForwardingKey | NeighbourKey)
+            or (isinstance(value, Route) and value.device == "raven0" and name == "other")
+        }
+        assert on_it <= set(failures)
+        assert not {key for key in await kernel.observe() if isinstance(key, DeviceKey)}
+        await kernel.prune(await kernel.observe())
+
+    in_kernel(rig, play)
+    assert {f"device {name}"} == rig.others()
+
+
+def test_somebody_elses_table_stays_and_without_ours_there_is_no_overlay(rig: Rig) -> None:
+    rig.add_table(NUMBERS.nft_table)
+
+    async def play(kernel: Kernel) -> None:
+        _, failures = await bring(kernel, wanted("e3"))
+        assert {TableKey("raven"): Foreign.TABLE} == refused(failures)
+        assert isinstance(failures[DeviceKey("raven0")], TransientError)
+        await kernel.prune(await kernel.observe())
+
+    in_kernel(rig, play)
+    assert {"table raven"} == rig.others()
+
+
+# -- what is not there
+
+
+def test_what_needs_a_device_waits_for_it_and_nothing_leaves_meanwhile(rig: Rig) -> None:
+    async def play(kernel: Kernel) -> None:
+        want = wanted("e1")
+        _, failures = await bring(kernel, want)
+        waiting = {key for key, value in want.items() if isinstance(value, Route) and value.device == "raven-wg0"}
+        assert waiting == set(failures)
+        assert all(isinstance(failure, TransientError) and failure.retry_after for failure in failures.values())
+        unreachable = {key for key, value in want.items() if getattr(value, "kind", None) is RouteKind.UNREACHABLE}
+        assert unreachable <= set(await kernel.observe())
+        add_tunnel(rig)
+        assert (waiting, {}) == await bring(kernel, want)
+
+    in_kernel(rig, play)
+
+
+def test_what_says_unreachable_stays_when_the_tunnel_goes(rig: Rig) -> None:
+    add_tunnel(rig)
+
+    async def play(kernel: Kernel) -> None:
+        want = wanted("e1")
+        await bring(kernel, want)
+        rig.remove_device(NUMBERS.tunnel_device)
+        have = await kernel.observe()
+        gone = {key for key, value in want.items() if isinstance(value, Route) and value.device == "raven-wg0"}
+        assert gone == set(want) - set(have)
+
+    in_kernel(rig, play)
+
+
+def test_the_kernels_own_words_say_what_it_refuses(rig: Rig) -> None:
+    async def play(kernel: Kernel) -> None:
+        _, failures = await bring(kernel, wanted("e3", sources=SOURCES))
+        sourced = {k for k, value in wanted("e3", sources=SOURCES).items() if isinstance(value, Route) and value.source}
+        assert sourced
+        assert sourced == set(failures)
+        for key, failure in failures.items():
+            assert isinstance(failure, DataplaneError)
+            assert errno.EINVAL == failure.errno
+            assert str(failure).startswith(f"{key}: ")
+            assert "source" in str(failure).lower() or "prefsrc" in str(failure).lower()
+
+    in_kernel(rig, play)
+
+
+def test_a_device_that_cannot_be_is_refused_and_the_rest_is_made(rig: Rig) -> None:
+    async def play(kernel: Kernel) -> None:
+        want = dict(wanted("e3"))
+        device = want[DeviceKey("raven0")]
+        assert isinstance(device, Device)
+        want[DeviceKey("raven0")] = replace(device, mtu=60)
+        _, failures = await bring(kernel, want)
+        assert isinstance(failures[DeviceKey("raven0")], DataplaneError)
+        assert TableKey("raven") in await kernel.observe()
+
+    in_kernel(rig, play)
+
+
+# -- drift
+
+DRIFTS: Mapping[str, Callable[[Rig], None]] = {
+    "routes-flushed": lambda rig: rig.lose_routes(NUMBERS.tunnel_table),
+    "routes-to-members-flushed": lambda rig: rig.lose_routes(NUMBERS.overlay_table),
+    "overlay-removed": lambda rig: rig.remove_device(NUMBERS.overlay_device),
+    "overlay-changed": lambda rig: rig.change_mtu(1300),
+    "table-removed": lambda rig: rig.lose_table(),
+    "table-changed": lambda rig: rig.change_table(),
+}
+
+
+class Spied:
+    """A kernel, and what was made in it."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self.observe, self.prune = kernel.observe, kernel.prune
+        self.made: set[Key] = set()
+
+    async def apply(self, changes: Mapping[Key, Value]) -> Mapping[Key, Exception]:
+        self.made |= set(changes)
+        return await self._kernel.apply(changes)
+
+
+@asynccontextmanager
+async def kept(kernel: Kernel, spied: Spied) -> AsyncIterator[Reconciler[Key, Value]]:
+    """Keep the kernel as it is wanted, as a daemon does."""
+    bugs: list[Exception] = []
+    reconciler: Reconciler[Key, Value] = Reconciler(
+        "kernel", spied, on_bug=lambda _, error: bugs.append(error), jitter=lambda: 0.0
+    )
+
+    async def listen() -> None:
+        async for changes in kernel.changes():
+            if Change.OBJECTS in changes:
+                reconciler.refresh()
+
+    tasks = [asyncio.create_task(reconciler.run()), asyncio.create_task(listen())]
+    try:
+        yield reconciler
+    finally:
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+    assert [] == bugs
+
+
+@pytest.mark.parametrize("drift", DRIFTS)
+def test_what_somebody_breaks_is_mended_at_once(rig: Rig, drift: str) -> None:
+    add_tunnel(rig)
+
+    async def play(kernel: Kernel) -> None:
+        spied, want = Spied(kernel), wanted("e1")
+        async with rig.kernel() as looking, kept(kernel, spied) as reconciler:
+            reconciler.want(want)
+            await reconciler.settled()
+            spied.made.clear()
+            DRIFTS[drift](rig)
+
+            async def mended() -> bool:
+                return bool(spied.made) and want == await looking.observe()
+
+            await becomes(mended)
+
+    in_kernel(rig, play)
+
+
+def test_ten_thousand_routes(rig: Rig) -> None:
+    add_tunnel(rig)
+    four, six = int(ip_address("10.0.0.0")), int(ip_address("fd00::"))
+    prefixes: list[Prefix] = [IPv4Network((four + (at << 8), 24)) for at in range(5000)]
+    prefixes += [IPv6Network((six + (at << 64), 64)) for at in range(5000)]
+    want: dict[Key, Value] = {
+        RouteKey(prefix, 9028, 0): Route(prefix=prefix, table=9028, device=NUMBERS.tunnel_device, mtu=1420)
+        for prefix in prefixes
+    }
+
+    async def play(kernel: Kernel) -> None:
+        assert {} == await kernel.apply(want)
+        assert want == await kernel.observe()
+        narrower = {key: replace(value, mtu=1400) for key, value in want.items() if isinstance(value, Route)}
+        assert {} == await kernel.apply(narrower)
+        assert narrower == await kernel.observe()
+        assert {} == await kernel.prune(want)
+        assert {} == await kernel.observe()
+
+    in_kernel(rig, play)
+
+
+def test_what_the_node_knows_of_itself(rig: Rig) -> None:
+    for source in SOURCES:
+        rig.add_address(source)
+
+    async def play(kernel: Kernel) -> None:
+        await bring(kernel, wanted("e3"))
+        watched = (ip_address("198.51.100.1"),)
+        local = await kernel.local(ip_address("10.2.3.1"), watched)
+        assert Local(underlay_mtu=1500, addresses=tuple(map(ip_address, SOURCES)), watched=watched) == local
+
+    in_kernel(rig, play)
+
+
+def test_a_new_address_of_the_node_is_told(rig: Rig) -> None:
+    async def play(kernel: Kernel) -> None:
+        changes = kernel.changes()
+        rig.add_address("10.2.3.1")
+        async with asyncio.timeout(30):
+            while Change.LOCAL not in await anext(changes):
+                pass
+
+    in_kernel(rig, play)
