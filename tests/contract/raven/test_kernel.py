@@ -3,19 +3,16 @@ ours; what is somebody else's stays."""
 
 import asyncio
 import errno
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Any
 
 import pytest
 
 from netlb.errors import DataplaneError, TransientError
 from netlb.net import Family
-from netlb.plan.raven import plan_raven
 from netlb.raven.adapter import Change, ForeignStateError
-from netlb.raven.dataplane import DataPlane, Route, RouteKind
+from netlb.raven.dataplane import Route, RouteKind
 from netlb.raven.model import Prefix
 from netlb.raven.node import Local
 from netlb.raven.objects import (
@@ -29,69 +26,12 @@ from netlb.raven.objects import (
     RuleKey,
     TableKey,
     Value,
-    objects,
 )
 from netlb.reasons import Foreign
-from netlb.reconcile import Reconciler
-from netlb.testing.lab import requirements
-from tests.support.kernel_rigs import NUMBERS, FakeRig, Kernel, Rig, real_rig
-from tests.support.needs import needs
-from tests.support.sites import documents, seen, snapshot
-from tests.support.waiting import becomes
+from tests.support.kernel_plans import SOURCES, add_tunnel, bring, in_kernel, rig_fixture, wanted
+from tests.support.kernel_rigs import NUMBERS, Kernel, Rig
 
-SITES: Mapping[str, Any] = {
-    "cloud": {"nodes": ["c1"], "endpoints": [{"nodeName": "c1", "publicIPs": ["198.51.100.11"]}]},
-    "east": {
-        "nodes": ["e1", "e2", "e3"],
-        "endpoints": [{"nodeName": "e1", "underNAT": True}, {"nodeName": "e2", "underNAT": True}],
-        "extraSourceCIDRs": ["192.168.1.0/24"],
-    },
-    "lan": {"nodes": ["l1"], "endpoints": [{"nodeName": "l1", "publicIPs": ["203.0.113.7"]}], "nodeAddresses": True},
-}
-SOURCES = ("10.2.3.1", "fd00:2:3::1")
-REMOTE = IPv4Network("10.1.1.0/24")
-
-
-@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.root)])
-def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
-    if request.param == "fake":
-        yield FakeRig()
-    else:
-        needs(requirements())
-        with real_rig() as rig:
-            yield rig
-
-
-def plane(node: str, *, dead: tuple[str, ...] = (), sources: tuple[str, ...] = ()) -> DataPlane:
-    given = snapshot(documents(SITES))
-    return plan_raven(given, seen(given, {"dead": dead})).node(
-        node, Local(addresses=tuple(map(ip_address, sources))), NUMBERS
-    )
-
-
-def wanted(node: str, *, dead: tuple[str, ...] = (), sources: tuple[str, ...] = ()) -> Mapping[Key, Value]:
-    return objects(plane(node, dead=dead, sources=sources), NUMBERS)
-
-
-async def bring(kernel: Kernel, want: Mapping[Key, Value]) -> tuple[set[Key], dict[Key, Exception]]:
-    """Bring the kernel to it as the engine does; return what was touched, and failures."""
-    have = await kernel.observe()
-    changes = {key: value for key, value in want.items() if have.get(key) != value}
-    gone = [key for key in have if key not in want]
-    failures = {**await kernel.apply(changes), **await kernel.prune(gone)}
-    return {*changes, *gone}, failures
-
-
-def in_kernel(rig: Rig, play: Callable[[Kernel], Awaitable[None]]) -> None:
-    async def scenario() -> None:
-        async with rig.kernel() as kernel:
-            await play(kernel)
-
-    rig.run(scenario)
-
-
-def add_tunnel(rig: Rig) -> None:
-    rig.add_device(NUMBERS.tunnel_device)
+rig = rig_fixture()
 
 
 @pytest.mark.parametrize("node", ["c1", "e1", "e2", "e3"])
@@ -303,75 +243,6 @@ def test_a_device_that_cannot_be_is_refused_and_the_rest_is_made(rig: Rig) -> No
         _, failures = await bring(kernel, want)
         assert isinstance(failures[DeviceKey("raven0")], DataplaneError)
         assert TableKey("raven") in await kernel.observe()
-
-    in_kernel(rig, play)
-
-
-# -- drift
-
-DRIFTS: Mapping[str, Callable[[Rig], None]] = {
-    "routes-flushed": lambda rig: rig.lose_routes(NUMBERS.tunnel_table),
-    "routes-to-members-flushed": lambda rig: rig.lose_routes(NUMBERS.overlay_table),
-    "overlay-removed": lambda rig: rig.remove_device(NUMBERS.overlay_device),
-    "overlay-changed": lambda rig: rig.change_mtu(1300),
-    "table-removed": lambda rig: rig.lose_table(),
-    "table-changed": lambda rig: rig.change_table(),
-}
-
-
-class Spied:
-    """A kernel, and what was made in it."""
-
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
-        self.observe, self.prune = kernel.observe, kernel.prune
-        self.made: set[Key] = set()
-
-    async def apply(self, changes: Mapping[Key, Value]) -> Mapping[Key, Exception]:
-        self.made |= set(changes)
-        return await self._kernel.apply(changes)
-
-
-@asynccontextmanager
-async def kept(kernel: Kernel, spied: Spied) -> AsyncIterator[Reconciler[Key, Value]]:
-    """Keep the kernel as it is wanted, as a daemon does."""
-    bugs: list[Exception] = []
-    reconciler: Reconciler[Key, Value] = Reconciler(
-        "kernel", spied, on_bug=lambda _, error: bugs.append(error), jitter=lambda: 0.0
-    )
-
-    async def listen() -> None:
-        async for changes in kernel.changes():
-            if Change.OBJECTS in changes:
-                reconciler.refresh()
-
-    tasks = [asyncio.create_task(reconciler.run()), asyncio.create_task(listen())]
-    try:
-        yield reconciler
-    finally:
-        for task in tasks:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-    assert [] == bugs
-
-
-@pytest.mark.parametrize("drift", DRIFTS)
-def test_what_somebody_breaks_is_mended_at_once(rig: Rig, drift: str) -> None:
-    add_tunnel(rig)
-
-    async def play(kernel: Kernel) -> None:
-        spied, want = Spied(kernel), wanted("e1")
-        async with rig.kernel() as looking, kept(kernel, spied) as reconciler:
-            reconciler.want(want)
-            await reconciler.settled()
-            spied.made.clear()
-            DRIFTS[drift](rig)
-
-            async def mended() -> bool:
-                return bool(spied.made) and want == await looking.observe()
-
-            await becomes(mended)
 
     in_kernel(rig, play)
 
