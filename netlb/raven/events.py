@@ -41,15 +41,13 @@ class Ears:
     """Hears what concerns one data plane."""
 
     numbers: Numbers
-    ports: frozenset[int] = frozenset()
-    """Our own sockets: what was done through them is no news."""
     overlay: int = 0
     """The index of the overlay's device; 0: it is not there."""
 
     def route(self, data: bytes) -> set[Change]:
         """Return what messages of rtnetlink mean, as the kernel sends them."""
         found: set[Change] = set()
-        for kind, _, _, body in messages(data, but_from=self.ports):
+        for kind, _, _, body in messages(data):
             if (change := self._change(kind, body)) is not None:
                 found.add(change)
         return found

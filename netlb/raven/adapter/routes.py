@@ -17,8 +17,8 @@ __all__ = ["Routes"]
 _ORDER: Final = {RouteKind.THROW: 0, RouteKind.UNREACHABLE: 1, RouteKind.UNICAST: 2}
 """What keeps packets from going wrong comes before what sends them, and goes after it."""
 _UNICAST: Final = 1
-_MAKE: Final = Flag.CREATE | Flag.EXCLUSIVE
-_CHANGE: Final = Flag.CREATE | Flag.REPLACE
+_MAKE: Final = int(Flag.CREATE | Flag.EXCLUSIVE)
+_CHANGE: Final = int(Flag.CREATE | Flag.REPLACE)
 
 
 class Routes:
@@ -95,7 +95,7 @@ class Routes:
         }
 
     async def _make(
-        self, items: list[tuple[RouteKey, Route]], indices: Mapping[str, int], flags: Flag
+        self, items: list[tuple[RouteKey, Route]], indices: Mapping[str, int], flags: int
     ) -> dict[RouteKey, Refusal]:
         refusals = await self._exchange.batch(
             [partial(self._new, route, indices.get(route.device, 0), flags) for _, route in items]
@@ -119,7 +119,7 @@ class Routes:
                 self._ours[entry.key] = (*self._ours.get(entry.key, ()), entry.type)
         return entries
 
-    def _new(self, route: Route, index: int, more: Flag, flags: Flag, sequence: int) -> bytes:
+    def _new(self, route: Route, index: int, more: int, flags: int, sequence: int) -> bytes:
         return new_route(route, self._protocol, index, flags | more, sequence)
 
     def _name_of(self, index: int) -> str:

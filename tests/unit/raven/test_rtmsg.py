@@ -206,8 +206,3 @@ def test_an_attribute_of_no_length_does_not_hang() -> None:
     body = packed()[:12] + struct.pack("=HH", 0, 1) * 4
     with pytest.raises(ValueError, match="cut off"):
         decode(body, NAMES.__getitem__)
-
-
-def test_messages_from_certain_ports_are_left_out() -> None:
-    data = b"".join(HEADER.pack(16, 24, 0, 0, port) for port in (7, 8, 7))
-    assert 2 == len(list(messages(data, but_from={8})))
