@@ -233,7 +233,8 @@ def real_rig() -> Iterator[RealRig]:
     name = f"raven-{os.getpid()}-{next(_SERIAL)}"
     batch([f"netns add {name}"])
     try:
-        batch(["link set lo up", f"link add {_PODS} type bridge", f"link set {_PODS} up"], name)
+        pods = [f"link add {_PODS} type bridge", f"link set {_PODS} addrgenmode none", f"link set {_PODS} up"]
+        batch(["link set lo up", *pods], name)
         yield RealRig(name)
     finally:
         batch([f"netns delete {name}"])

@@ -52,18 +52,21 @@ class Routes:
         it is changed.
         """
         failures: dict[Key, Exception] = {}
-        ready: list[tuple[RouteKey, Route]] = []
+        fresh: list[tuple[RouteKey, Route]] = []
+        known: list[tuple[RouteKey, Route]] = []
         for key, route in sorted(changes.items(), key=lambda item: _ORDER[item[1].kind]):
             if route.device and route.device not in indices:
                 failures[key] = missing(key, route.device)
             else:
-                ready.append((key, route))
-        fresh = [item for item in ready if item[0] not in self._ours]
+                (known if key in self._ours else fresh).append((key, route))
         refusals = await self._make(fresh, indices, _MAKE)
-        taken = {key for key, (number, _) in refusals.items() if number == EEXIST}
-        known = [item for item in ready if item[0] in self._ours or item[0] in taken]
-        failures |= {key: refused(key, refusal) for key, refusal in refusals.items() if key not in taken}
-        self._ours |= {key: () for key, _ in fresh if key not in refusals}
+        self._ours.update((key, ()) for key, _ in fresh)
+        for key, refusal in refusals.items():
+            del self._ours[key]
+            if refusal[0] == EEXIST:
+                known.append((key, changes[key]))
+            else:
+                failures[key] = refused(key, refusal)
         if known:
             foreign = {entry.key: entry for entry in self._entries() if entry.protocol != self._protocol}
             failures |= {key: _foreign(key, foreign[key]) for key, _ in known if key in foreign}
