@@ -1,0 +1,1 @@
+"""The one door of the room: devices of tunnels, wireguard-go, strongSwan, and files of keys."""
