@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import Any, Final
 from vici import Session
 from vici.exception import CommandException, DeserializationException, SessionException
 
-from netlb.errors import NetlbError, TransientError
+from netlb.errors import DataplaneError, NetlbError, TransientError
 from netlb.raven import ipsec
 from netlb.raven.adapter.links import NetLink
 from netlb.raven.backend import DEVICE, Device, Part, PeerState, Remote
@@ -197,7 +198,13 @@ class Strongswan:
         if link is None and self._libipsec:
             raise TransientError(f"{self.device}: strongSwan has not made it; give it its plugin kernel-libipsec")
         if link is None:
-            await self._link.add_link("xfrm", xfrm_if_id=_IF_ID)
+            try:
+                await self._link.add_link("xfrm", xfrm_if_id=_IF_ID)
+            except DataplaneError as error:
+                if error.errno != errno.EOPNOTSUPP:
+                    raise
+                remedy = "load xfrm_interface, or give strongSwan its plugin kernel-libipsec"
+                raise NetlbError(f"{self.device}: this kernel has no xfrm interfaces; {remedy}") from error
             link = await self._link.link()
         elif not self._libipsec and not link.ours:
             raise NetlbError(f"{self.device}: another program has made it; remove it, or name another device")

@@ -1,14 +1,16 @@
 """IPsec with real packets, through a strongSwan in each of two namespaces."""
 
 import asyncio
+import errno
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from netlb.errors import NetlbError, SettingError, TransientError
+from netlb.errors import DataplaneError, NetlbError, SettingError, TransientError
 from netlb.raven.adapter.choice import choose
-from netlb.raven.adapter.strongswan import LIBIPSEC_DEVICE, Strongswan
+from netlb.raven.adapter.links import NetLink
+from netlb.raven.adapter.strongswan import LIBIPSEC_DEVICE, Strongswan, Vici
 from netlb.raven.backend import DEVICE, Choice, Remote
 from netlb.reconcile import Reconciler
 from tests.support.strongswan import Charon
@@ -143,3 +145,16 @@ def test_it_is_chosen_by_what_strongswan_has(ipsec: Made) -> None:
     charons[0].kill()
     with pytest.raises(SettingError, match=r"--backend: strongSwan does not answer at .*; or choose another"):
         world.a.do(choose(Choice.IPSEC, "raven-wg0", setting="--backend", vici=charons[0].vici))
+
+
+def test_a_kernel_without_xfrm_interfaces_is_a_clear_error(ipsec: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    world, charons = ipsec
+
+    async def refuse(_: NetLink, kind: str, **__: object) -> None:
+        raise DataplaneError(f"make it ({kind})", errno.EOPNOTSUPP)
+
+    monkeypatch.setattr(NetLink, "add_link", refuse)
+    backend = Strongswan("raven-wg0", Vici(charons[0].vici), libipsec=False)
+    backend.use(world.a.keys)
+    with pytest.raises(NetlbError, match="raven-wg0: this kernel has no xfrm interfaces; load xfrm_interface, or give"):
+        world.a.do(backend.apply(world.a.wanted(world.b)))
