@@ -12,7 +12,7 @@ from netlb.findings import Finding, ObjectRef
 from netlb.l2.election import owner
 from netlb.net import Address
 from netlb.plan.places import Places
-from netlb.plan.segment import Watched, segment_peers
+from netlb.plan.segment import Watched, plan_segment
 from netlb.plan.validate import advertises, validate
 from netlb.reasons import Silence
 
@@ -46,7 +46,9 @@ class NodePlan:
     silent: Mapping[ObjectRef, Mapping[Address, SilentAddress]]
     findings: tuple[Finding, ...]
     peers: Mapping[str, Watched] = field(default_factory=lambda: MappingProxyType({}))
-    """The other nodes that may own what this node may own, and how they are watched: whose life matters here."""
+    """The other nodes whose life this node watches, and how: those that may own what it may own, or some of them."""
+    watchers: Mapping[str, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
+    """Where they are too many for each to watch all: who watches whom."""
 
 
 def plan_node(
@@ -65,14 +67,12 @@ def plan_node(
                 holders.setdefault(address, []).append(ref)
     announced: dict[Address, AnnouncedAddress] = {}
     silent: dict[ObjectRef, dict[Address, SilentAddress]] = {}
-    rivals: dict[str, set[str]] = {}
+    groups: set[tuple[str, frozenset[str]]] = set()
     for address, refs in holders.items():
         verdicts = {ref: planner.judge(ref, address) for ref in refs}
         willing = {ref: verdict for ref, verdict in verdicts.items() if not isinstance(verdict, SilentAddress)}
         elected = _owner(address, willing, dead - {node})
-        for one in willing.values():
-            if node in one.nodes:
-                rivals.setdefault(one.profile, set()).update(one.nodes)
+        groups.update((one.profile, one.nodes) for one in willing.values())
         for ref, verdict in verdicts.items():
             if isinstance(verdict, SilentAddress):
                 silent.setdefault(ref, {})[address] = verdict
@@ -86,7 +86,7 @@ def plan_node(
         announced,
         {ref: silent[ref] for ref in sorted(silent)},
         validate(snapshot),
-        segment_peers(snapshot, node, rivals),
+        *plan_segment(snapshot, node, groups),
     )
 
 
