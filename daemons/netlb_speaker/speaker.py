@@ -1,11 +1,10 @@
 """What the speaker knows between two events, and the services that act on it."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import Metric
 
@@ -15,7 +14,6 @@ from netlb.errors import NetlbError, TransientError
 from netlb.findings import Finding
 from netlb.l2.adapter.operations import L2Operations, Where
 from netlb.l2.announces import (
-    Announces,
     Conflict,
     Event,
     FastPathRefused,
@@ -37,6 +35,7 @@ from netlb.runtime.log import get_logger
 from netlb.runtime.metrics import counter, gauge, reconciler_metrics
 from netlb.source.protocol import Sink, Source
 from netlb.source.status import node_data, service_bgp_statuses, service_l2_statuses
+from netlb_speaker.announcing import AnnouncerFactory
 from netlb_speaker.gobgp import GobgpSettings
 from netlb_speaker.keyring import Keyring
 from netlb_speaker.liveness import Liveness
@@ -48,7 +47,7 @@ from netlb_speaker.report_bgp import Heard, bgp_report, standings
 if TYPE_CHECKING:
     from netlb_speaker.routers import Routers
 
-__all__ = ["NAME", "AnnouncerFactory", "Speaker"]
+__all__ = ["NAME", "Speaker"]
 
 NAME = "netlb-speaker"
 
@@ -65,28 +64,6 @@ class _Dispute:
     times: int = 0
     mac: str = ""
     told: float = float("-inf")
-
-
-class OpenAnnouncer(Announces, Protocol):
-    """An announcer that works between entering and leaving it."""
-
-    async def __aenter__(self) -> object:
-        """Start answering."""
-        ...
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> bool | None:
-        """Be silent."""
-        ...
-
-
-class AnnouncerFactory(Protocol):
-    """Makes an announcer; `netlb.l2.adapter.announcer.Announcer` is one."""
-
-    def __call__(self, *, interfaces: Collection[str], on_event: Callable[[Event], None]) -> OpenAnnouncer:
-        """Return an announcer that is not started yet."""
-        ...
 
 
 class Speaker:

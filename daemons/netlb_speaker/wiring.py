@@ -14,10 +14,11 @@ from netlb.runtime.config import CommonSettings
 from netlb.runtime.log import get_logger
 from netlb.runtime.metrics import StateCollector, new_registry
 from netlb.source.reflector import DEFAULT_PACE, Pace
+from netlb_speaker.announcing import AnnouncerFactory
 from netlb_speaker.gobgp import GobgpSettings
 from netlb_speaker.keyring import KEY_OPTION, Keyring
 from netlb_speaker.liveness import GRACE
-from netlb_speaker.speaker import NAME, AnnouncerFactory, Speaker
+from netlb_speaker.speaker import NAME, Speaker
 from netlb_speaker.surroundings import Surroundings, on_directory
 
 __all__ = [

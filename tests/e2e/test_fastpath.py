@@ -1,7 +1,6 @@
 """A speaker with a fast path, as a whole: who answers, what the metrics say, and that it falls silent with its process."""
 
 import re
-import signal
 from ipaddress import ip_address
 
 import pytest
@@ -40,6 +39,7 @@ def test_the_fast_path_of_a_speaker_answers_is_counted_and_dies_with_it(cluster:
 
     eventually(lambda: answered("tcx") >= 50, "they are counted")
     assert answered("socket") == 0
-    assert "notes" not in cluster.status.node("node-1")
-    speaker.process.send_signal(signal.SIGKILL)
-    eventually(lambda: [] == cluster.answerers(ADDRESS), "it is silent")
+    assert not cluster.status.node("node-1").get("notes")
+    speaker.kill()
+    eventually(lambda: not cluster.responders("node-1"), "the responder has ended")
+    assert [] == cluster.answerers(ADDRESS)

@@ -14,8 +14,8 @@ from netlb.source.reflector import Pace
 from netlb.testing.apiserver import ApiServer
 from netlb_controller.settings import ControllerSettings
 from netlb_controller.wiring import build as build_controller
+from netlb_speaker.announcing import AnnouncerFactory
 from netlb_speaker.gobgp import GobgpSettings
-from netlb_speaker.speaker import AnnouncerFactory
 from netlb_speaker.wiring import LivenessMode, SpeakerSettings
 from netlb_speaker.wiring import build as build_speaker
 
