@@ -43,3 +43,5 @@ def test_the_fast_path_of_a_speaker_answers_is_counted_and_dies_with_it(cluster:
     speaker.kill()
     eventually(lambda: not cluster.responders("node-1"), "the responder has ended")
     assert [] == cluster.answerers(ADDRESS)
+    cluster.await_ready(cluster.speaker("node-1", "--l2-fastpath", "off"))
+    eventually(lambda: [cluster.lab.nodes["node-1"].mac] == cluster.answerers(ADDRESS), "its sockets answer")
