@@ -152,7 +152,7 @@ class _Cluster:
             held=partial(self._intended, journal),
             beside=(departed.run,),
         )
-        statuses.drifted = controller.status.refresh
+        statuses.drifted = source.on_rewound = controller.status.refresh
         statuses.overtaken = self.terms.restart
         return controller
 

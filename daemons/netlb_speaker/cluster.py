@@ -1,7 +1,7 @@
 """What a speaker of a cluster runs in: the API server, and what is kept of what it said."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -71,11 +71,15 @@ def on_cluster(
             return f"in force is what was heard before {when} and kept: {why}"
         return None if source.synced else why
 
+    def on_rewound(call: Callable[[], None]) -> None:
+        source.on_rewound = call
+
     return Surroundings(
         source=source,
         sink=NodeReports(client, source.find, recorder, node=node, kept_since=lambda: source.kept_since),
         services={"client": connect, "events": recorder.run},
         metrics=metrics,
+        on_rewound=on_rewound,
         why_blind=why_blind,
     )
 

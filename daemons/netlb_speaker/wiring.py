@@ -139,6 +139,7 @@ def build(
         gobgp=settings.gobgp,
         ready_only=settings.withdraw_not_ready,
     )
+    surroundings.on_rewound(speaker.status.refresh)
     registry = new_registry(NAME)
     registry.register(StateCollector(speaker.metrics))
     registry.register(StateCollector(surroundings.metrics))

@@ -90,6 +90,9 @@ class KubeSource:
         self._worth_keeping = asyncio.Event()
         self.on_services: Callable[[Mapping[ObjectRef, ServiceSeen | None]], None] = lambda _: None
         """Called with the Services that changed, before a snapshot that has them; None: gone."""
+        self.on_rewound: Callable[[], None] = lambda: None
+        """Called when the server turns out to have another history: what was written may not be there any more."""
+        self._rewound = 0
         self.touched: frozenset[ObjectRef] | None = None
         """The Services in which the last snapshot may differ from the one before; None: any."""
         self.kept_since: int | None = None
@@ -198,6 +201,10 @@ class KubeSource:
             self.missing_since = None
         elif self.missing_since is None:
             self.missing_since = time.time_ns() // 10**9
+        rewound = sum(follower.reflector.rewound for follower in self._followers.values())
+        if rewound != self._rewound:
+            self._rewound = rewound
+            self.on_rewound()
         self._changed.set()
 
     def _take(self) -> list[Work]:
