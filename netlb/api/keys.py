@@ -16,8 +16,10 @@ __all__ = [
     "OPENELB_ADDRESS",
     "OPENELB_MARK",
     "POOL",
+    "PREFIXES",
     "PURELB_CLASSES",
     "RACK_LABEL",
+    "SERVICE_ANNOTATIONS",
     "SERVICE_NAME_LABEL",
     "SHARE_KEY",
     "annotation",
@@ -66,6 +68,16 @@ ALLOCATED_FROM = (
     "purelb.io/allocated-from",
 )
 """Result: the pool that the Service's addresses came from. We write the first; the others tell what was held before."""
+
+SERVICE_ANNOTATIONS = frozenset({*ADDRESSES, *POOL, *SHARE_KEY, *ALLOCATED_FROM, OPENELB_MARK})
+"""All that is read of a Service's annotations."""
+
+PREFIXES: Mapping[str, tuple[str, ...]] = {
+    "metallb": ("metallb.io/", "metallb.universe.tf/"),
+    "openelb": ("lb.kubesphere.io/", "eip.openelb.kubesphere.io/"),
+    "purelb": ("purelb.io/",),
+}
+"""By system: how the names of its annotations begin."""
 
 ALLOCATED = "netlb.io/AddressAllocated"
 """Type of the condition on a Service that says whether it has the addresses that it asks for."""

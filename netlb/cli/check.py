@@ -4,11 +4,11 @@ import sys
 
 import click
 
-from netlb.api.dialects import Compatibility
 from netlb.cli.files import read_files
 from netlb.findings import Severity
 from netlb.plan import plan_cluster
-from netlb.runtime.config import compatibility_options
+from netlb.runtime.app import reporting
+from netlb.runtime.config import compatibility_options, parse_compatibility
 
 __all__ = ["check"]
 
@@ -17,13 +17,15 @@ __all__ = ["check"]
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @compatibility_options
 @click.option("--strict", is_flag=True, help="Fail on warnings too.")
-def check(files: tuple[str, ...], *, strict: bool, **namespaces: str) -> None:
+def check(files: tuple[str, ...], *, strict: bool, **compatibility: str) -> None:
     """Check manifests together, as one cluster would see them.
 
     FILE is a manifest, a directory of manifests, or - for standard input. Findings go to standard error, one
     a line. Exit status: 0 if nothing is wrong, 1 otherwise.
     """
-    intake = read_files(files, Compatibility(**namespaces))
+    with reporting("netlb check"):
+        understood = parse_compatibility(**compatibility)
+    intake = read_files(files, understood)
     findings = plan_cluster(intake.snapshot({})).findings
     for finding in findings:
         click.echo(str(finding), err=True)

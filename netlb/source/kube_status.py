@@ -69,8 +69,10 @@ class ServiceSeen:
     """The part of it that is read."""
     status: ServiceStatus | None
     """What netlb said of it; None: nothing."""
+    ours: bool
+    """Whether its ingress was written by netlb, or taken over."""
     marked: bool
-    """Whether its ingress was written by netlb, or by a system whose results are taken over."""
+    """Whether it was, or was written by a system whose results are taken over."""
     ingress: tuple[str, ...]
     """What the ingress says, whoever wrote it; entries that netlb would not write are told apart."""
     transitions: Mapping[str, str]
@@ -126,7 +128,7 @@ def see(body: Mapping[str, Any], content: bytes) -> ServiceSeen:
     elif condition is not None:
         told = ServiceStatus(condition, ingress if ours else ())
     held = read_holding(body) if marked else None
-    return ServiceSeen(content, told, marked, ingress, transitions, held[1] if held else None)
+    return ServiceSeen(content, told, ours, marked, ingress, transitions, held[1] if held else None)
 
 
 def service_body(
