@@ -22,6 +22,7 @@ from netlb.l2.announces import (
     InterfaceRefused,
     InterfaceVanished,
     Stats,
+    Stranger,
     WorkerDied,
     WorkerRestarted,
 )
@@ -100,6 +101,7 @@ class Speaker:
         announcer: AnnouncerFactory,
         sink: Sink,
         detects_conflicts: bool,
+        yields: bool,
         timings: ProbeTimings,
         watches: bool,
         keyring: Keyring | None,
@@ -138,7 +140,7 @@ class Speaker:
         self._bfd: Bfd | None = None
         self.routers: Routers | None = None
         self.bgp: BgpPlan | None = None
-        self.prober = Prober(self._announcer, timings, self._log, self._announce_what_may_be)
+        self.prober = Prober(self._announcer, timings, self._log, self._announce_what_may_be, yields=yields)
         self.status: Reconciler[str, Any] = Reconciler("status", sink, on_bug=self._bug)
 
     # Services
@@ -308,6 +310,8 @@ class Speaker:
                 if now >= dispute.told + _CONFLICT_SECONDS:  # a station that forges its address must not fill the log
                     dispute.told = now
                     self._log.warning("address conflict", address=str(address), mac=mac, interface=interface)
+                if self.plan is not None and (announced := self.plan.l2.get(address)):
+                    self.prober.claimed(address, Stranger(mac, interface), announced.interfaces)
             case InterfaceAppeared(interface):
                 self._log.info("interface in use", interface=interface.name, mac=format_mac(interface.mac))
             case InterfaceVanished(interface):
