@@ -121,7 +121,9 @@ def see(body: Mapping[str, Any], content: bytes) -> ServiceSeen:
     ingress = tuple(map(_entry, entries))
     condition, transitions = read_condition(status, keys.ALLOCATED)
     ours = _MARK in annotations or (condition is not None and condition.status == "True")
-    marked = ours or keys.annotation(annotations, keys.ALLOCATED_FROM) is not None
+    # OpenELB writes no such annotation beside what it gives: there the Service's own mark says whose it is.
+    theirs = annotations.get(keys.OPENELB_MARK) == "openelb"
+    marked = ours or theirs or keys.annotation(annotations, keys.ALLOCATED_FROM) is not None
     told = None
     if _MARK in annotations:
         told = ServiceStatus(condition, ingress, annotations[_MARK])

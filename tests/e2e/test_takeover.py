@@ -33,6 +33,7 @@ ADDRESSES = {
     "seven": "fd00:122::95",
 }
 POOLS = {"four": "192.168.122.90-192.168.122.94", "six": "fd00:122::90-fd00:122::95"}
+COMPAT, YIELD = ("--compat", "metallb"), ("--conflict-detection", "yield")
 OLD = "node-3"
 """Where MetalLB's stand-in announces everything."""
 BURST = 5 * 1.1
@@ -157,9 +158,12 @@ def serve(lab: Lab) -> None:
     )
 
 
-def ends(kube: KubeCluster, daemons: list[Daemon]) -> None:
-    for daemon in daemons:
+def replace(kube: KubeCluster, speakers: dict[str, Daemon], *arguments: str) -> None:
+    """Start every speaker anew, one after the other, as a DaemonSet does."""
+    for name, daemon in speakers.items():
         assert 0 == daemon.stop()
+        speakers[name] = kube.keeping_speaker(name, *COMPAT, *arguments)
+        kube.await_ready(speakers[name])
 
 
 def answered_by(kube: KubeCluster, node_of: Callable[[str], str]) -> Callable[[], bool]:
@@ -189,9 +193,9 @@ def test_addresses_go_from_metallb_to_netlb_and_back(kube: KubeCluster, api: Kub
         eventually(answered_by(kube, lambda _: OLD), "MetalLB announces")
         with used(client) as use:
             use.more()
-            # 1. netlb beside MetalLB: its controller takes the Services over, its speakers wait.
-            controller = kube.controller("--compat", "metallb")
-            speakers = kube.speakers("--compat", "metallb", "--conflict-detection", "yield")
+            # netlb beside MetalLB: its controller takes the Services over, its speakers wait.
+            controller = kube.controller(*COMPAT)
+            speakers = kube.speakers(*COMPAT, *YIELD)
             eventually(lambda: all(api.allocated(name)[0] == "True" for name in ADDRESSES), "all are taken over")
             theirs.send_signal(10)  # a Service has changed
             waiting = ("False", "AddressConflict")
@@ -205,7 +209,7 @@ def test_addresses_go_from_metallb_to_netlb_and_back(kube: KubeCluster, api: Kub
             use.more()
             assert {old} == {claim.mac for claim in wire.claims() if claim.address in ADDRESSES.values()}
 
-            # 2. MetalLB's speakers go.
+            # MetalLB's speakers go.
             theirs.terminate()
             theirs.wait()
             eventually(answered_by(kube, lambda address: owner(address, lab)), "netlb announces")
@@ -215,11 +219,20 @@ def test_addresses_go_from_metallb_to_netlb_and_back(kube: KubeCluster, api: Kub
             assert before == statuses(api)
             assert [] == use.failures
 
-            # 3. And back: MetalLB's speakers come, and netlb gives way to them; then it goes.
+            # netlb's speakers yield to nobody any more; and then they do, for the way back.
+            for arguments in ((), YIELD):
+                replace(kube, speakers, *arguments)
+                eventually(answered_by(kube, lambda address: owner(address, lab)), "netlb announces")
+            use.more()
+            assert [] == use.failures
+
+            # MetalLB's speakers come, and netlb gives way to them; then it goes.
+            assert 0 == controller.stop()
             with watching(client) as back, metallb(lab):
                 eventually(answered_by(kube, lambda _: OLD), "MetalLB announces again")
                 use.more()
-                ends(kube, [controller, *speakers.values()])
+                for daemon in speakers.values():
+                    assert 0 == daemon.stop()
                 use.more()
                 assert answered_by(kube, lambda _: OLD)()
                 assert [] == use.failures
