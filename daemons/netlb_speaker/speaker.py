@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -37,6 +36,7 @@ from netlb.runtime.log import get_logger
 from netlb.runtime.metrics import counter, gauge, reconciler_metrics
 from netlb.source.protocol import Sink, Source
 from netlb.source.status import node_path, node_status, service_bgp_statuses, service_l2_statuses
+from netlb_speaker.disputes import Disputes
 from netlb_speaker.gobgp import GobgpSettings
 from netlb_speaker.keyring import Keyring
 from netlb_speaker.liveness import Liveness
@@ -53,18 +53,8 @@ __all__ = ["NAME", "AnnouncerFactory", "Speaker"]
 NAME = "netlb-speaker"
 
 _REPORT_SECONDS = 0.02
-_CONFLICT_SECONDS = 10.0
 _FINISH_SECONDS = 3.0
 _COUNT_SECONDS = 10.0  # between two readings of the responder's counters; Prometheus scrapes no oftener
-
-
-@dataclass(slots=True)
-class _Dispute:
-    """Claims of other stations to one address on one interface: how many, the last one's MAC, when it was logged."""
-
-    times: int = 0
-    mac: str = ""
-    told: float = float("-inf")
 
 
 class OpenAnnouncer(Announces, Protocol):
@@ -120,7 +110,7 @@ class Speaker:
         self._news = asyncio.Event()
         self._answering = False
         self._stopping = False
-        self._conflicts: dict[tuple[Address, str], _Dispute] = {}
+        self._disputes = Disputes()
         self._stats: Stats | None = None
         self.plan: NodePlan | None = None
         self.l2: Reconciler[Address, Where] = Reconciler(
@@ -128,9 +118,10 @@ class Speaker:
         )
         self._snapshot: Snapshot | None = None
         self._settled_once = not watches
+        self._began = False
         self._returned = asyncio.Event()
         self.liveness = (
-            Liveness(self._log, self._plan, self._returned.set, self._news.set, keyring=keyring, grace=grace)
+            Liveness(node, self._log, self._plan, self._returned.set, self._news.set, keyring=keyring, grace=grace)
             if watches
             else None
         )
@@ -164,7 +155,7 @@ class Speaker:
         self._tell(plan)
         self.plan = plan
         if self.liveness:
-            self.liveness.watch(plan.peers)
+            self.liveness.watch(plan.peers, plan.watchers)
         if self._detects_conflicts:
             held = {address for holding in self._snapshot.holdings.values() for address in holding.addresses}
             self.prober.planned(held, plan)
@@ -290,7 +281,7 @@ class Speaker:
             "netlb_layer2_conflicts_total",
             "Times that another station claimed an address held here.",
             ("ip", "interface"),
-            {(str(address), name): float(dispute.times) for (address, name), dispute in self._conflicts.items()},
+            self._disputes.counts(),
         )
         if self._stats is not None:
             yield from l2_metrics(self._stats)
@@ -303,12 +294,7 @@ class Speaker:
     def _happened(self, event: Event) -> None:
         match event:
             case Conflict(address, mac, interface):
-                dispute = self._conflicts.setdefault((address, interface), _Dispute())
-                dispute.times += 1
-                dispute.mac = mac
-                now = asyncio.get_running_loop().time()
-                if now >= dispute.told + _CONFLICT_SECONDS:  # a station that forges its address must not fill the log
-                    dispute.told = now
+                if self._disputes.add(event, asyncio.get_running_loop().time()):
                     self._log.warning("address conflict", address=str(address), mac=mac, interface=interface)
                 if self.plan is not None and (announced := self.plan.l2.get(address)):
                     self.prober.claimed(address, Stranger(mac, interface), announced.interfaces)
@@ -322,10 +308,18 @@ class Speaker:
                 self._log.error("responder died", problem=problem)
             case WorkerRestarted(pid):
                 self._log.info("responder restarted", pid=pid)
+        self._say_if_ready()
         self._news.set()
 
     def _settled(self, _: Mapping[Address, Status]) -> None:
         self._news.set()
+        self._say_if_ready()
+
+    def _say_if_ready(self) -> None:
+        """Let others keep what they announce until all that is this node's was tried once, and while it cannot be."""
+        if self.liveness:
+            self._began = self._began or (self._settled_once and self.l2.counts().pending == 0)
+            self.liveness.be_ready(self._began and bool(self._announcer.interfaces()))
 
     def _announce_what_may_be(self) -> None:
         """Want all that is planned but for what is withheld; nothing before it is known which nodes are alive."""
@@ -335,6 +329,7 @@ class Speaker:
             self.l2.want(
                 {address: each.interfaces for address, each in self.plan.l2.items() if address not in withheld}
             )
+            self._say_if_ready()
             self._news.set()
 
     def _report(self, plan: NodePlan) -> dict[str, str]:
@@ -357,11 +352,7 @@ class Speaker:
             notes=[
                 *(f"no interface {name} that is up; create it, or correct --interface" for name in self._missing()),
                 *(self.liveness.notes() if self.liveness else ()),
-                *(
-                    f"{dispute.mac} on {interface} claims {address}, which is announced here"
-                    for (address, interface), dispute in self._conflicts.items()
-                    if address in plan.l2
-                ),
+                *self._disputes.notes(plan.l2),
             ],
         )
         return {

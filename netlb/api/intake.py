@@ -15,12 +15,10 @@ from copy import copy
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-import msgspec
-
 from netlb.api import keys
 from netlb.api.admission import Candidate, admit_pools
 from netlb.api.calico import BlockAffinity
-from netlb.api.core import EndpointSlice, Namespace, Node, Secret, Service
+from netlb.api.core import EndpointSlice, Namespace, Node, Secret, Service, without_annotations
 from netlb.api.decode import decode, identify
 from netlb.api.dialects import DEFAULT, DIALECTS, FOREIGN, KINDS, KINDS_OF, Compatibility, Foreign
 from netlb.api.documents import Document
@@ -170,15 +168,8 @@ class Intake:
     def _decode(self, document: Document) -> _Declared:
         """Decode a document; of a Service only the annotations that are understood."""
         declared = _decode(document)
-        service = declared.record
-        if isinstance(service, Service) and not self._foreign_annotations.isdisjoint(service.metadata.annotations):
-            understood = {
-                name: value
-                for name, value in service.metadata.annotations.items()
-                if name not in self._foreign_annotations
-            }
-            metadata = msgspec.structs.replace(service.metadata, annotations=understood)
-            return replace(declared, record=msgspec.structs.replace(service, metadata=metadata))
+        if isinstance(declared.record, Service) and self._foreign_annotations:
+            return replace(declared, record=without_annotations(declared.record, self._foreign_annotations))
         return declared
 
     @property

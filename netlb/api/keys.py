@@ -10,6 +10,7 @@ __all__ = [
     "BEFORE_LOAD_BALANCER_IP",
     "EXCLUDE_NODE_LABEL",
     "GATEWAY_LABEL",
+    "GROUP",
     "JOINS_ONLY",
     "LOAD_BALANCER_CLASS",
     "NODE_POOL_LABEL",
@@ -69,7 +70,10 @@ ALLOCATED_FROM = (
 )
 """Result: the pool that the Service's addresses came from. We write the first; the others tell what was held before."""
 
-SERVICE_ANNOTATIONS = frozenset({*ADDRESSES, *POOL, *SHARE_KEY, *ALLOCATED_FROM, OPENELB_MARK})
+GROUP = "netlb.io/group"
+"""On a Service: all addresses of the Services of its namespace with the same value are announced by one node."""
+
+SERVICE_ANNOTATIONS = frozenset({*ADDRESSES, *POOL, *SHARE_KEY, *ALLOCATED_FROM, OPENELB_MARK, GROUP})
 """All that is read of a Service's annotations."""
 
 PREFIXES: Mapping[str, tuple[str, ...]] = {

@@ -82,6 +82,7 @@ def test_annotations_of_other_systems_are_kept_where_these_are_understood(system
     prefixes = ("netlb.io/", *keys.PREFIXES.get(system, ()))
     expected = {name for name in noted if name.startswith(prefixes)}
     assert expected == set(msgspec.json.decode(content)["metadata"]["annotations"])
+    assert {"netlb.io/addresses", "netlb.io/pool", "netlb.io/share-key", "netlb.io/group"} <= expected
 
 
 def test_nobody_follows_what_no_plan_of_theirs_is_made_from() -> None:
