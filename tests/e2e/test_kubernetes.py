@@ -1,31 +1,13 @@
 """Whole processes on a cluster whose API server is the double: both daemons, and the network that they announce to."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from netlb.testing.lab import Lab
-from tests.e2e.conftest import ended
 from tests.support.kube_cluster import KubeCluster
-from tests.support.kubernetes import Kubernetes, endpoints, kubernetes, service
+from tests.support.kubernetes import Kubernetes, endpoints, service
 from tests.support.waiting import eventually
 
 ADDRESS = "192.0.2.1"
 NODES = ("node-1", "node-2")
-
-
-@pytest.fixture
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]:
-    with kubernetes(tmp_path_factory.mktemp("api")) as api:
-        yield api
-
-
-@pytest.fixture
-def kube(lab: Lab, api: Kubernetes, tmp_path: Path) -> Iterator[KubeCluster]:
-    made = KubeCluster(tmp_path, lab, api, NODES)
-    with ended(made):
-        yield made
 
 
 def apply(api: Kubernetes, name: str) -> None:
@@ -34,7 +16,7 @@ def apply(api: Kubernetes, name: str) -> None:
 
 def test_a_service_gets_an_address_and_the_network_learns_it(kube: KubeCluster, api: Kubernetes) -> None:
     controller = kube.controller()
-    speakers = kube.speakers()
+    speakers = kube.keeping_speakers(*NODES)
     apply(api, "web")
     eventually(lambda: api.ingress("web") == [ADDRESS], "it has an address")
     owner = kube.await_announced("web")
@@ -56,7 +38,7 @@ def test_without_the_api_server_addresses_are_answered_for_and_speakers_start(
     kube: KubeCluster, api: Kubernetes, compacted: bool
 ) -> None:
     kube.await_ready(kube.controller("--leader-election", "off"))
-    speakers = kube.speakers()
+    speakers = kube.keeping_speakers(*NODES)
     apply(api, "web")
     owner = kube.await_announced("web")
     kube.await_answered(ADDRESS, owner)
@@ -65,7 +47,7 @@ def test_without_the_api_server_addresses_are_answered_for_and_speakers_start(
     assert [] == kube.answerers(ADDRESS)
 
     api.server.go_away()
-    again = kube.speakers()
+    again = kube.keeping_speakers(*NODES)
     kube.await_answered(ADDRESS, owner)
     page = eventually(lambda: again[owner].get("/readyz"), "it serves HTTP")
     assert 503 == page.status

@@ -14,7 +14,6 @@ import pytest
 import yaml
 
 from netlb.testing.lab import Host, Lab, LabError, ServiceRule
-from tests.e2e.conftest import ended
 from tests.manifests import metallb_object, node
 from tests.support.claims import overlap, watching
 from tests.support.daemons import Daemon
@@ -97,13 +96,6 @@ def api(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernet
         for name in ADDRESSES:
             api.server.put(metallbs(name), endpoints(name, *lab.nodes))
         yield api
-
-
-@pytest.fixture
-def kube(lab: Lab, api: Kubernetes, tmp_path: Path) -> Iterator[KubeCluster]:
-    made = KubeCluster(tmp_path, lab, api, lab.nodes)
-    with ended(made):
-        yield made
 
 
 def definition(plural: str, kind: str) -> dict[str, Any]:
@@ -203,7 +195,7 @@ def test_addresses_go_from_metallb_to_netlb_and_back(kube: KubeCluster, api: Kub
             use.more()
             # netlb beside MetalLB: its controller takes the Services over, its speakers wait.
             controller = kube.controller(*COMPAT)
-            speakers = kube.speakers(*COMPAT, *YIELD)
+            speakers = {name: kube.keeping_speaker(name, *COMPAT, *YIELD) for name in lab.nodes}
             eventually(lambda: all(api.allocated(name)[0] == "True" for name in ADDRESSES), "all are taken over")
             theirs.send_signal(10)  # a Service has changed
             waiting = ("False", "AddressConflict")
