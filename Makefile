@@ -31,7 +31,7 @@ NEEDS_test = /usr/sbin/sysctl:procps /usr/bin/cc:gcc /usr/include/stdio.h:libc6-
 	/usr/sbin/charon-systemd:charon-systemd /usr/lib/ipsec/plugins/libstrongswan-gcm.so:libstrongswan-standard-plugins \
 	/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so:libcharon-extra-plugins
 NEEDS_bench = /usr/bin/cc:gcc /usr/include/stdio.h:libc6-dev /usr/sbin/farpd:farpd /usr/sbin/ndppd:ndppd \
-	/usr/sbin/keepalived:keepalived /usr/bin/gobgpd:gobgpd /usr/lib/frr/bgpd:frr /usr/sbin/bird:bird2
+	/usr/bin/iperf3:iperf3 /usr/sbin/keepalived:keepalived /usr/bin/gobgpd:gobgpd /usr/lib/frr/bgpd:frr /usr/sbin/bird:bird2
 
 # pytest keeps the temporary directories of three runs in /tmp; here they go when it ends.
 PYTEST = tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; PYTEST_DEBUG_TEMPROOT="$$tmp" $(BIN)/python -m pytest

@@ -18,6 +18,7 @@ from netlb.l2.announces import (
     Announces,
     Conflict,
     Event,
+    FastPathRefused,
     InterfaceAppeared,
     InterfaceRefused,
     InterfaceVanished,
@@ -119,6 +120,7 @@ class Speaker:
         self._answering = False
         self._stopping = False
         self._conflicts: dict[tuple[Address, str], _Dispute] = {}
+        self._slow: dict[str | None, str] = {}
         self._stats: Stats | None = None
         self.plan: NodePlan | None = None
         self.l2: Reconciler[Address, Where] = Reconciler(
@@ -312,10 +314,15 @@ class Speaker:
             case InterfaceAppeared(interface):
                 self._log.info("interface in use", interface=interface.name, mac=format_mac(interface.mac))
             case InterfaceVanished(interface):
+                self._slow.pop(interface.name, None)
                 self._log.warning("interface gone", interface=interface.name)
             case InterfaceRefused(interface, problem):
                 self._log.error("interface refused", interface=interface.name, problem=problem)
+            case FastPathRefused(name, problem):
+                self._slow[name] = problem
+                self._log.warning("no fast path, the responder answers alone", problem=problem)
             case WorkerDied(problem):
+                self._slow.clear()
                 self._log.error("responder died", problem=problem)
             case WorkerRestarted(pid):
                 self._log.info("responder restarted", pid=pid)
@@ -362,6 +369,7 @@ class Speaker:
             bgp=bgp_report(bgp, heard, told),
             notes=[
                 *(f"no interface {name} that is up; create it, or correct --interface" for name in self._missing()),
+                *(f"no fast path, the responder answers alone: {problem}" for problem in self._slow.values()),
                 *(self.liveness.notes() if self.liveness else ()),
                 *(
                     f"{dispute.mac} on {interface} claims {address}, which is announced here"

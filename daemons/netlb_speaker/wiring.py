@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from netlb.errors import SettingError
 from netlb.l2.adapter.announcer import Announcer
+from netlb.l2.announces import FastPath
 from netlb.l2.probe import RFC_TIMINGS, ProbeTimings
 from netlb.runtime.app import App
 from netlb.runtime.config import CommonSettings
@@ -70,6 +72,7 @@ class SpeakerSettings:
     interfaces: tuple[str, ...] = ()
     """Names; none: every suitable interface."""
     conflict_detection: ConflictDetection = ConflictDetection.OFF
+    fastpath: FastPath = FastPath.AUTO
     liveness: LivenessMode = LivenessMode.BFD
     bfd_key_file: Path | None = None
     """None: whoever speaks from a node's address is believed."""
@@ -109,7 +112,7 @@ def parse_gobgp(where: str, tenancy: str, directory: str) -> GobgpSettings | Non
 
 def build(
     settings: SpeakerSettings,
-    announcer: AnnouncerFactory = Announcer,
+    announcer: AnnouncerFactory | None = None,
     timings: ProbeTimings = RFC_TIMINGS,
     grace: float = GRACE,
     *,
@@ -129,7 +132,7 @@ def build(
         node=settings.node,
         interfaces=settings.interfaces,
         source=surroundings.source,
-        announcer=announcer,
+        announcer=announcer or partial(Announcer, fastpath=settings.fastpath),
         sink=surroundings.sink,
         detects_conflicts=settings.conflict_detection is ConflictDetection.PROBE,
         timings=timings,

@@ -9,7 +9,6 @@ run against both. Its time stands still until `FakeSegment.advance`, and every l
         assert await segment.who_has("192.0.2.1") == ["02:00:00:00:00:01"]
 """
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from ipaddress import ip_address
 from itertools import count
@@ -22,6 +21,7 @@ from netlb.l2.announces import (
     AddressStats,
     Conflict,
     Event,
+    FrameSource,
     InterfaceAppeared,
     InterfaceVanished,
     Stats,
@@ -209,11 +209,11 @@ class FakeAnnouncer:
     async def stats(self) -> Stats:
         """See Announces."""
         self._require_worker()
-        verdicts: Counter[FrameVerdict] = Counter()
+        frames: dict[FrameSource, Mapping[FrameVerdict, int]] = {}
         addresses: dict[Address, AddressStats] = {}
         for port in self._ports.values():
             responder = port.responder
-            verdicts.update(responder.counts)
+            frames[FrameSource(port.interface.name, "socket")] = dict(responder.counts)
             for packed in (*responder.ipv4, *responder.ipv6):
                 counters = responder.counters(packed)
                 if counters is not None:
@@ -221,7 +221,7 @@ class FakeAnnouncer:
                     addresses[address] = addresses.get(address, AddressStats()).plus(
                         counters.requests, counters.responses, counters.gratuitous
                     )
-        return Stats(verdicts, 0, 0, addresses)
+        return Stats(frames, 0, 0, addresses)
 
     # What its segments and ports ask of it
 

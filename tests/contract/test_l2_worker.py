@@ -45,11 +45,11 @@ def rig() -> Iterator[VethRig]:
         yield rig
 
 
-@pytest.fixture(scope="module")
-def replies() -> dict[str, list[bytes]]:
+@pytest.fixture(scope="module", params=["veth", "bridge"])
+def replies(request: pytest.FixtureRequest) -> dict[str, list[bytes]]:
     """What came back for each crafted frame from a node that holds both addresses."""
     needs(requirements())
-    with veth_rig() as rig:
+    with veth_rig(bridged=request.param == "bridge") as rig:
         return ask_all(rig)
 
 

@@ -89,6 +89,16 @@ class ResponderProcess:
         """Open an interface, with nothing held on it."""
         await self._carry_out(control.SetInterface(next(self._numbers), index, mac), f"open interface {index}")
 
+    async def accelerate(self, index: int) -> str:
+        """Open the fast path of an open interface; return how it is attached. DataplaneError where it is refused.
+
+        Of interface 0: only find out whether this process may load it.
+        """
+        reply = await self._ask(control.Accelerate(next(self._numbers), index), control.Accelerated)
+        if reply.errno:
+            raise DataplaneError(reply.how, reply.errno)
+        return reply.how
+
     async def remove_interface(self, index: int) -> None:
         """Close an interface with all that is held on it."""
         await self._carry_out(control.RemoveInterface(next(self._numbers), index), f"close interface {index}")
@@ -177,7 +187,7 @@ class ResponderProcess:
                 self._on_event(event)
             case control.Crashed(text):
                 self._crash = text
-            case control.Ack() | control.Stats() | control.Counters() as reply:
+            case control.Ack() | control.Accelerated() | control.Stats() | control.Counters() as reply:
                 answer = self._answers.get(reply.seq)
                 if answer is not None and not answer.done():
                     answer.set_result(reply)

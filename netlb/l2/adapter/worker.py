@@ -19,18 +19,20 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import islice
 from typing import Final
 
 from netlb.l2 import control
 from netlb.l2.adapter.port import Port
 from netlb.l2.burst import GratuitousBurst
 from netlb.l2.conflicts import ConflictReports
+from netlb.l2.ethernet import MAC_LENGTH
 from netlb.l2.probe import Probing
 
 __all__ = ["main"]
 
 _MOST_UNSENT_EVENTS: Final = 64
+_RENEWAL: Final = 0.125
+"""Seconds between two renewals of the fast paths' leases, of which each is four times as long."""
 _UNSENT_PROBE: Final = 1.0
 """Seconds until a probe that could not be sent begins anew: what was not asked tells nothing."""
 
@@ -47,6 +49,7 @@ class Worker:
         self._burst = GratuitousBurst()
         self._probing = Probing(_lot)
         self._conflicts = ConflictReports()
+        self._renewal: float | None = None
         self._outbox: deque[bytes] = deque()
         self._listening = True
         self._register(channel, self._read_request)
@@ -63,11 +66,13 @@ class Worker:
                 handler = self._handlers.get(descriptor)
                 if handler is not None:
                     handler()
+            self._renew_leases()
             self._announce()
             self._probe(listened_until)
 
     def _timeout(self) -> float | None:
-        wakeups = [at for at in (self._burst.next_wakeup(), self._probing.next_wakeup()) if at is not None]
+        due = (self._burst.next_wakeup(), self._probing.next_wakeup(), self._renewal)
+        wakeups = [at for at in due if at is not None]
         return max(0.0, min(wakeups) - time.monotonic()) if wakeups else None
 
     def _register(self, sock: socket.socket, handler: Callable[[], None]) -> None:
@@ -107,6 +112,17 @@ class Worker:
             for batch in control.batches(found):
                 self._tell(control.Probed(index, batch))
 
+    def _renew_leases(self) -> None:
+        """Let the fast paths go on: this loop turns, so that addresses would be withdrawn if that were asked for."""
+        leased = [path for port in self._ports.values() if (path := port.fastpath) is not None and not path.idle]
+        now = time.monotonic()
+        if not leased:
+            self._renewal = None
+        elif self._renewal is None or self._renewal <= now:
+            for path in leased:
+                path.renew()
+            self._renewal = now + _RENEWAL
+
     # Requests
 
     def _read_request(self) -> None:
@@ -130,6 +146,8 @@ class Worker:
             case control.SetInterface(seq, index, mac):
                 self._set_interface(index, mac)
                 return control.Ack(seq, 0, ())
+            case control.Accelerate(seq, index):
+                return self._accelerate(seq, index)
             case control.RemoveInterface(seq, index):
                 self._remove_interface(index)
                 return control.Ack(seq, 0, ())
@@ -158,9 +176,27 @@ class Worker:
             case control.AskStats(seq):
                 return self._stats(seq)
             case control.AskCounters(seq, index, start):
-                rows = islice(self._port(index).counters(), start, start + control.MOST_ADDRESSES)
-                return control.Counters(seq, tuple(rows))
+                return control.Counters(seq, tuple(self._port(index).counters(start, control.MOST_ADDRESSES)))
         raise ValueError(f"not a request: {request}")
+
+    def _accelerate(self, seq: int, index: int) -> control.Accelerated:
+        from netlb.l2.adapter.fastpath import FastPath  # noqa: PLC0415 - ctypes is for those who need it
+
+        try:
+            if not index:
+                FastPath(index, bytes(MAC_LENGTH)).close()
+                return control.Accelerated(seq, 0, "")
+            port = self._port(index)
+            path = FastPath(index, port.mac)
+            try:
+                path.attach()
+            except OSError:
+                path.close()
+                raise
+        except OSError as error:
+            return control.Accelerated(seq, error.errno or errno.EIO, str(error.strerror))
+        port.accelerate(path)
+        return control.Accelerated(seq, 0, path.hook)
 
     def _port(self, index: int) -> Port:
         port = self._ports.get(index)
@@ -201,7 +237,9 @@ class Worker:
             for index, port in self._ports.items()
         }
         ports = self._ports.values()
-        return control.Stats(seq, verdicts, sum(port.overrun() for port in ports), sum(port.unsent for port in ports))
+        fast = {port.index: (path.hook, path.total()) for port in ports if (path := port.fastpath) is not None}
+        overrun, unsent = sum(port.overrun() for port in ports), sum(port.unsent for port in ports)
+        return control.Stats(seq, verdicts, fast, overrun, unsent)
 
     # Messages to the parent: never waited for, since a parent that hangs must not stop the answers
 

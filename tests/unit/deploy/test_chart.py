@@ -81,6 +81,7 @@ def test_every_setting_has_its_effect() -> None:
         },
         "speaker": {
             "env": [{"name": "NETLB_INTERFACE", "value": "eth0"}],
+            "l2Fastpath": "auto",
             "realtime": True,
             "bfdKeySecret": "bfd",
             "nodeSelector": {"c": "d"},
@@ -115,9 +116,12 @@ def test_every_setting_has_its_effect() -> None:
     told = {daemon: values for daemon, _, values in settings(objects)}
     assert ("ignore", "debug") == (told["controller"]["classless"], told["controller"]["log_level"])
     assert (("eth0",), "/etc/netlb-bfd/key") == (told["speaker"]["interfaces"], told["speaker"]["bfd_key_file"])
+    assert "auto" == told["speaker"]["l2_fastpath"]
     (volume,) = (one for one in pods(objects)["netlb-speaker"]["spec"]["volumes"] if one["name"] == "bfd-key")
     assert {"secretName": "bfd", "defaultMode": 0o400} == volume["secret"], "a key that others may read is refused"
-    assert ["NET_RAW", "SYS_NICE"] == found["netlb-speaker/speaker"]["securityContext"]["capabilities"]["add"]
+    assert ["NET_RAW", "SYS_NICE", "BPF", "NET_ADMIN"] == found["netlb-speaker/speaker"]["securityContext"][
+        "capabilities"
+    ]["add"]
 
 
 def test_nothing_is_installed_without_a_registry() -> None:
