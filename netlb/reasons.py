@@ -141,7 +141,7 @@ class Silence(StrEnum):
     PENDING = "Pending"
     """This node owns the address and is about to announce it, or probes first whether another station has it."""
     ADDRESS_CONFLICT = "AddressConflict"
-    """Another station has the address (RFC 5227 section 2.1, RFC 4862 section 5.4); it is probed again every minute."""
+    """Another station has the address (RFC 5227 section 2.1, RFC 4862 section 5.4); it is probed again."""
     ANNOUNCE_FAILED = "AnnounceFailed"
     """This node owns the address and could not be made to answer for it; it is tried again."""
 

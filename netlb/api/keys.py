@@ -17,8 +17,10 @@ __all__ = [
     "OPENELB_ADDRESS",
     "OPENELB_MARK",
     "POOL",
+    "PREFIXES",
     "PURELB_CLASSES",
     "RACK_LABEL",
+    "SERVICE_ANNOTATIONS",
     "SERVICE_NAME_LABEL",
     "SHARE_KEY",
     "annotation",
@@ -54,8 +56,6 @@ SHARE_KEY = (
     "purelb.io/allow-shared-ip",
 )
 """Services with the same key may share an address."""
-GROUP = "netlb.io/group"
-"""On a Service: all addresses of the Services of its namespace with the same value are announced by one node."""
 JOINS_ONLY = frozenset({"purelb.io/allow-shared-ip"})
 """Keys whose system gives no second address to a key that has one."""
 
@@ -69,6 +69,19 @@ ALLOCATED_FROM = (
     "purelb.io/allocated-from",
 )
 """Result: the pool that the Service's addresses came from. We write the first; the others tell what was held before."""
+
+GROUP = "netlb.io/group"
+"""On a Service: all addresses of the Services of its namespace with the same value are announced by one node."""
+
+SERVICE_ANNOTATIONS = frozenset({*ADDRESSES, *POOL, *SHARE_KEY, *ALLOCATED_FROM, OPENELB_MARK, GROUP})
+"""All that is read of a Service's annotations."""
+
+PREFIXES: Mapping[str, tuple[str, ...]] = {
+    "metallb": ("metallb.io/", "metallb.universe.tf/"),
+    "openelb": ("lb.kubesphere.io/", "eip.openelb.kubesphere.io/"),
+    "purelb": ("purelb.io/",),
+}
+"""By system: how the names of its annotations begin."""
 
 ALLOCATED = "netlb.io/AddressAllocated"
 """Type of the condition on a Service that says whether it has the addresses that it asks for."""

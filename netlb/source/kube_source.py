@@ -53,6 +53,7 @@ class KubeSource:
         *,
         secrets_in: Callable[[], Sequence[str]] = tuple,
         leaves_others: bool = False,
+        takes_over: bool = True,
         keeper: Keeper | None = None,
         on_trouble: Callable[[str], None] = lambda _: None,
         pace: Pace = DEFAULT_PACE,
@@ -64,14 +65,16 @@ class KubeSource:
         """Nothing is asked before `snapshots` runs. `kinds` as of `kube_kinds.watched`, or some of them.
 
         Secrets that BGPPeers name are followed in these namespaces, of which the first is netlb's own. With
-        `leaves_others`, Services that another load balancer serves are not in the snapshots. `on_trouble` is
-        called with what is the matter with the file that is kept. After `patience` seconds without the API server what
-        is kept counts.
+        `leaves_others`, Services that another load balancer serves are not in the snapshots. What a Service got from
+        a system whose results can be taken over counts as held at once, or, without `takes_over`, once netlb's
+        controller has taken it over. `on_trouble` is called with what is the matter with the file that is kept. After
+        `patience` seconds without the API server what is kept counts.
         """
         self._client = client
         self._intake = intake
         self._secrets_in = secrets_in
         self._leaves_others = leaves_others
+        self._takes_over = takes_over
         self._keeper = keeper
         self._on_trouble = on_trouble
         self._pace = pace
@@ -238,7 +241,7 @@ class KubeSource:
             self._ours.pop(origin, None)
         elif seen.marked:
             self._ours[origin] = frozenset(seen.ingress)
-            if seen.holding is not None:
+            if seen.holding is not None and (seen.ours or self._takes_over):
                 self._holdings[origin] = ref, seen.holding
 
     def _is_others(self, origin: str, seen: ServiceSeen) -> bool:
