@@ -190,7 +190,9 @@ class Crashed(NamedTuple):
     error: str
 
 
-Request = SetInterface | Accelerate | RemoveInterface | Hold | Release | Announce | Probe | AskStats | AskCounters | Beat
+Request = (
+    SetInterface | Accelerate | RemoveInterface | Hold | Release | Announce | Probe | AskStats | AskCounters | Beat
+)
 Reply = Ack | Accelerated | Stats | Counters
 Event = Ready | ClaimSeen | Probed | Crashed
 Message = Request | Reply | Event

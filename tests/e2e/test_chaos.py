@@ -85,9 +85,7 @@ def owned(world: World, names: list[str]) -> Seen:
 def reports(world: World) -> Mapping[str, Any]:
     """Return what the speakers say that they do."""
     keys = ("announcing", "silent", "nodes", "interfaces")
-    return {
-        name: {key: world.cluster.status.node(name).get(key) for key in keys} for name in world.cluster.lab.nodes
-    }
+    return {name: {key: world.cluster.status.node(name).get(key) for key in keys} for name in world.cluster.lab.nodes}
 
 
 def reach(world: World, addresses: list[str]) -> float:
@@ -129,8 +127,15 @@ def test_exactly_one_answers_whatever_happens(world: World, capsys: pytest.Captu
             took[f"{fault}, mended"].append(explore(calls, mended, everybody, f"{what}, mended", PATIENCE))
             took[f"{fault}, mended, client"].append(reach(world, used))
             with capsys.disabled():
-                print(f"{turn:4} {fault:20} {name} " + " ".join(f"{values[-1]:6.2f}" for what, values in took.items() if what.startswith(fault)), flush=True)
-    eventually(lambda: not any(r["nodes"] is None or set(r["nodes"].values()) != {"alive"} for r in reports(world).values()), "all hear each other")
+                print(
+                    f"{turn:4} {fault:20} {name} "
+                    + " ".join(f"{values[-1]:6.2f}" for what, values in took.items() if what.startswith(fault)),
+                    flush=True,
+                )
+    eventually(
+        lambda: not any(r["nodes"] is None or set(r["nodes"].values()) != {"alive"} for r in reports(world).values()),
+        "all hear each other",
+    )
     before = reports(world)
     for name in nodes:
         world.speakers[name].stop()
@@ -151,5 +156,6 @@ def explore(calls, begun, want, what, patience):
     except AssertionError as e:
         looks = calls.since(begun)
         import sys
-        print(what, str(e)[:600], file=open("/tmp/explore.log","a"))
+
+        print(what, str(e)[:600], file=open("/tmp/explore.log", "a"))
         return 99.0
