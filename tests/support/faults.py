@@ -47,6 +47,13 @@ class World:
         [found] = [pid for pid in self.cluster.responders(name) if wanted in Path(f"/proc/{pid}/cmdline").read_text()]
         return found
 
+    def has(self, name: str, room: str) -> bool:
+        """Whether there is such a process."""
+        try:
+            return self.process(name, room) > 0
+        except (ValueError, FileNotFoundError):
+            return False
+
     def everything(self, name: str) -> list[int]:
         """Return all processes of a node's speaker."""
         return [self.speakers[name].process.pid, self.process(name, "l2"), self.process(name, "bfd")]
@@ -147,7 +154,9 @@ def hesitating_speaker(world: World, name: str) -> Iterator[bool]:
 def _befalls(room: str, number: signal.Signals) -> Fault:
     @contextmanager
     def fault(world: World, name: str) -> Iterator[bool]:
-        _send([world.process(name, room)], number)
+        pid = world.process(name, room)
+        _send([pid], number)
+        eventually(lambda: not Path(f"/proc/{pid}").exists() and world.has(name, room), "another is in its place")
         yield False
 
     return fault
@@ -197,7 +206,7 @@ def impersonated(world: World, name: str) -> Iterator[bool]:
         process = world.stranger.popen(command, stdout=log, stderr=log, env={"TMPDIR": str(world.cluster.temporary)})
     impostor = world.cluster.enrol("impostor", process)
     try:
-        eventually(lambda: impostor.lines("never heard") or impostor.lines("not this node"), "it has looked around")
+        eventually(lambda: impostor.lines("this is not node"), "it is told apart")
         yield False
     finally:
         assert 0 == impostor.stop()

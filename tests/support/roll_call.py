@@ -14,7 +14,7 @@ from netlb.testing.lab.capture import open_packet_socket
 from netlb.testing.lab.question import ETH_P_ARP, ETH_P_IPV6, arp_request, neighbor_solicitation
 from tests.support.waiting import eventually
 
-__all__ = ["Look", "RollCall", "Seen"]
+__all__ = ["Look", "RollCall", "Seen", "Settled"]
 
 Seen = Mapping[str, frozenset[str]]
 """By address, the MAC addresses of those who answered."""
@@ -33,6 +33,15 @@ class Look(NamedTuple):
     asked: float
     """time.monotonic() just before the questions were sent."""
     seen: Seen
+
+
+class Settled(NamedTuple):
+    """What was seen until all was as expected, in seconds."""
+
+    disorder: float
+    """For how long there was an address for which nobody, or more than one, answered."""
+    right: float
+    """Until those answered who are expected to, for good."""
 
 
 class RollCall:
@@ -63,8 +72,8 @@ class RollCall:
             at -= 1
         return looks[at:]
 
-    def settles(self, begun: float, expected: Seen, what: str, within: float) -> float:
-        """Wait until each address has the answers expected, time and again; return the seconds from `begun` to then."""
+    def settles(self, begun: float, expected: Seen, what: str, within: float) -> Settled:
+        """Wait until each address has the answers expected, time and again; tell what was seen from `begun` on."""
 
         def wrong() -> dict[str, frozenset[str]]:
             last = self.since(begun)[-1:]
@@ -79,9 +88,8 @@ class RollCall:
         except AssertionError as error:
             raise AssertionError(f"{error}: {wrong()}") from None
         looks = self.since(begun)
-        bad = [number for number, look in enumerate(looks) if look.seen != expected]
-        first = looks[bad[-1] + 1] if bad else looks[0]
-        return first.asked - begun if bad else 0.0
+        bad = [look.asked for look in looks if look.seen != expected]
+        return Settled(_disorder(looks), bad[-1] - begun if bad else 0.0)
 
     def _run(self) -> None:
         frames = [
@@ -125,3 +133,11 @@ class RollCall:
             told = len(frame) >= 86 and frame[54] == 136 and frame[38:54] == self._asker.ipv6.packed
             address, mac = frame[62:78], frame[80:86]
         return (self._addresses[address], mac.hex(":")) if told and address in self._addresses else None
+
+
+def _disorder(looks: list[Look]) -> float:
+    """Return for how long not exactly one answered for each address; each look counts until the next."""
+    pairs = zip(looks, looks[1:], strict=False)
+    return sum(
+        (after.asked - look.asked for look, after in pairs if any(len(macs) != 1 for macs in look.seen.values())), 0.0
+    )

@@ -1,4 +1,4 @@
-"""The program's side of the process that keeps its sessions: start it, ask it, hear of its end, and end it when it hangs.
+"""The program's side of the process that keeps its sessions: start it, ask it, hear of its end, end it if it hangs.
 
 Asking waits, for fractions of a millisecond: the process has nothing else to do, and a program that adds a session
 wants to know at once whether the kernel refuses. No OSError leaves.

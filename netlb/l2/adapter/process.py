@@ -36,8 +36,8 @@ _START_TIMEOUT: Final = 10.0
 _STOP_TIMEOUT: Final = 2.0
 _BEAT: Final = 0.25
 _MOST_UNANSWERED_BEATS: Final = 4
-"""How many a process may leave unanswered in a row: it hangs, and its successor is there in a fraction of a second. They
-are counted, and not seconds, so that a machine that was asleep finds nobody guilty."""
+"""How many a process may leave unanswered in a row: it hangs, and its successor is there in a fraction of a second.
+They are counted, and not seconds, so that a machine that was asleep finds nobody guilty."""
 _MOST_UNANSWERED: Final = 8
 """Requests under way at once: few enough that neither end's socket buffer fills."""
 
