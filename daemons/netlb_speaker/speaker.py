@@ -30,6 +30,7 @@ from netlb.net import Address
 from netlb.plan import NodePlan, plan_node
 from netlb.plan.bgp import BgpPlan, plan_bgp
 from netlb.plan.render import service_name
+from netlb.plan.segment import addresses_of
 from netlb.reconcile import Reconciler, Status
 from netlb.runtime.log import get_logger
 from netlb.runtime.metrics import counter, gauge, reconciler_metrics
@@ -134,7 +135,8 @@ class Speaker:
         self._tell(plan)
         self.plan = plan
         if self.liveness:
-            self.liveness.watch(plan.peers, plan.watchers)
+            own = addresses_of(self._snapshot.nodes.get(self._node))
+            self.liveness.watch(plan.peers, plan.watchers, own.values())
         if self._detects_conflicts:
             held = {address for holding in self._snapshot.holdings.values() for address in holding.addresses}
             self.prober.planned(held, plan)
@@ -237,8 +239,8 @@ class Speaker:
             return f"no interface {', '.join(sorted(missing))} that is up"
         if not self._announcer.interfaces():
             return "no interface to answer on"
-        if not self._settled_once:
-            return "not known yet which nodes are alive"
+        if self.liveness and not self._settled_once:
+            return self.liveness.why_not_settled()
         if not self.l2.is_settled():
             return "not all addresses are answered for"
         return self.routers.why_not_ready() if self.routers else None

@@ -22,6 +22,7 @@ __all__ = [
     "Announce",
     "AskCounters",
     "AskStats",
+    "Beat",
     "ClaimSeen",
     "Counters",
     "Crashed",
@@ -120,6 +121,12 @@ class AskCounters(NamedTuple):
     start: int
 
 
+class Beat(NamedTuple):
+    """The program's event loop turns; the answer tells that the process's does, too."""
+
+    seq: int
+
+
 class Ready(NamedTuple):
     """The process runs; `errno` says why it cannot open packet sockets, or is 0."""
 
@@ -183,7 +190,9 @@ class Crashed(NamedTuple):
     error: str
 
 
-Request = SetInterface | Accelerate | RemoveInterface | Hold | Release | Announce | Probe | AskStats | AskCounters
+Request = (
+    SetInterface | Accelerate | RemoveInterface | Hold | Release | Announce | Probe | AskStats | AskCounters | Beat
+)
 Reply = Ack | Accelerated | Stats | Counters
 Event = Ready | ClaimSeen | Probed | Crashed
 Message = Request | Reply | Event
@@ -229,6 +238,7 @@ _READERS: dict[type[Message], tuple[Callable[[Any], Any], ...]] = {
     Probe: (int, int, _addresses, _timings),
     AskStats: (int,),
     AskCounters: (int, int, int),
+    Beat: (int,),
     Ready: (int,),
     Ack: (int, int, _refused),
     Accelerated: (int, int, str),

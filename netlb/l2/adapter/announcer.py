@@ -36,7 +36,10 @@ from netlb.l2.probe import RFC_TIMINGS, ProbeTimings
 from netlb.net import Address
 from netlb.reasons import FrameVerdict
 
-__all__ = ["Announcer"]
+__all__ = ["PATIENCE", "Announcer"]
+
+PATIENCE: Final = 10.0
+"""Seconds for which an event loop may stand still: as long as with BFD, which tells the others at the same time."""
 
 _BATCH_IPV6: Final = 32
 """IPv6 addresses in one message: joining their groups takes the responder some 10 µs each."""
@@ -60,15 +63,18 @@ class Announcer:
         interfaces: Collection[str] = (),
         exclude: Sequence[str] = DEFAULT_EXCLUDE,
         fastpath: FastPath = FastPath.AUTO,
+        patience: float = PATIENCE,
         on_event: Callable[[Event], None] | None = None,
     ) -> None:
         """Take part on the named interfaces alone, or on all but those that match an expression in `exclude`.
 
+        When the event loop has stood still for `patience` seconds, every address is silent until it goes on.
         `on_event` is called from the event loop and must neither wait nor raise.
         """
         self.restarts = 0
         self._selection = Selection(interfaces, exclude)
         self._fastpath = fastpath
+        self._patience = patience
         self._slow: FastPathRefused | None = None
         self._emit: Callable[[Event], None] = on_event or (lambda _: None)
         self._holdings = Holdings()
@@ -197,7 +203,7 @@ class Announcer:
         return process
 
     async def _start(self) -> None:
-        self._process = await ResponderProcess.start(self._told)
+        self._process = await ResponderProcess.start(self._told, self._patience)
         self._slow = None
         try:
             await self._accelerate(0, None)
