@@ -1,0 +1,45 @@
+"""JSON as the API server writes it, and kept: of ten thousand objects that are listed, few have changed since."""
+
+import json
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from netlb.testing.apiserver.store import Body, Name
+
+__all__ = ["Texts", "page_of", "to_json"]
+
+
+def to_json(body: Any) -> bytes:
+    """Return JSON as Go writes it: a text may have line ends other than LF in it, such as U+0085."""
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    return text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").encode()
+
+
+class Texts:
+    """The JSON of objects in lists, by their resource's name, version, and their own name."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str, Name], tuple[Body, bytes]] = {}
+
+    def of(self, resource: str, version: str, name: Name, body: Body, form: Callable[[Body], Body]) -> bytes:
+        """Return the JSON of the form that a stored object has; bodies are not changed once they are stored."""
+        known = self._known.get((resource, version, name))
+        if known is None or known[0] is not body:
+            self._known[resource, version, name] = known = (body, to_json(form(body)))
+        return known[1]
+
+    @staticmethod
+    def listed(head: Body, items: Iterable[bytes]) -> bytes:
+        """Return the JSON of a list; `head` is all of it but its items."""
+        return to_json(head)[:-1] + b',"items":[' + b",".join(items) + b"]}"
+
+
+def page_of(
+    objects: Mapping[Name, Body], selects: Callable[[Name, Body], bool], start: Name, limit: int
+) -> tuple[dict[Name, Body], int]:
+    """Return the objects that follow a name in order, at most so many (0: all), and how many more there are."""
+    names = sorted(objects)
+    rest = [name for name in names[bisect_right(names, start) :] if selects(name, objects[name])]
+    kept = rest[:limit] if limit else rest
+    return {name: objects[name] for name in kept}, len(rest) - len(kept)
