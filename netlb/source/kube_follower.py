@@ -2,25 +2,32 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from netlb.findings import Finding
 from netlb.source.collection import Change, Key
 from netlb.source.kube import KubeClient
 from netlb.source.kube_errors import NOT_FOUND, RequestError
 from netlb.source.kube_kinds import Resource, Watched, narrowing
+from netlb.source.kube_lean import DOORS, Lean
 from netlb.source.reflector import Failure, List, Pace, Page, Reflector, Wait, Watch
 
 __all__ = ["Follower", "Work"]
 
 
+Known = bytes | Lean
+"""The JSON of what is read of an object, or the record that it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What changed, by origin: the JSON of an object, None for one that is gone, or why it cannot be read."""
+    """What changed, by origin: what is kept of an object, None for one that is gone, or why it cannot be read."""
 
-    declared: Mapping[str, bytes | None]
+    declared: Mapping[str, Known | None]
     unreadable: Mapping[str, Finding]
 
 
@@ -45,13 +52,21 @@ class Follower:
             narrowing(resource, record, watched.origin)
             for resource, record in zip(watched.resources, watched.records, strict=True)
         ]
-        self.reflector: Reflector[bytes] = Reflector(self._decode, jitter=jitter, pace=pace, optional=watched.optional)
+        self._door = DOORS[watched.records[0]]() if watched.lean else None
+        self.reflector: Reflector[Known] = Reflector(
+            self._decode, jitter=jitter, pace=pace, optional=watched.optional, versions=not watched.lean
+        )
         self._poked = asyncio.Event()
 
     @property
     def resource(self) -> Resource:
         """The version in which it is read."""
         return self.watched.resources[self._served]
+
+    @property
+    def _form(self) -> Any:
+        """The type by which objects are decoded, if they are."""
+        return Any if self._door is None else self._door.form
 
     @property
     def trouble(self) -> str:
@@ -61,9 +76,11 @@ class Follower:
             return ""
         return reflector.trouble or "not read yet"
 
-    def contents(self) -> dict[str, bytes]:
-        """Return the JSON of every object, by origin."""
-        return {self.watched.origin(*key): entry.value for key, entry in self.reflector.entries.items()}
+    def contents(self) -> Iterator[tuple[str, Known]]:
+        """Return every object of now, by origin; later changes are not in it."""
+        origin = self.watched.origin
+        entries = list(self.reflector.entries.items())
+        return ((origin(*key), entry.value) for key, entry in entries)
 
     def take(self) -> Work:
         """Return what changed since the last time."""
@@ -102,7 +119,16 @@ class Follower:
                     await self._try(action, self._watch(action))
             self._changed()
 
-    def _decode(self, body: Mapping[str, Any]) -> bytes:
+    def _decode(self, body: Any) -> Known:
+        door = self._door
+        if door is not None:
+            if isinstance(body, dict):  # something else on its page is odd
+                with contextlib.suppress(msgspec.ValidationError):
+                    body = msgspec.json.decode(msgspec.json.encode(body), type=door.form)
+            if isinstance(body, door.form):
+                if (lean := door.lean(body)) is not None:
+                    return lean
+                body = msgspec.json.decode(msgspec.json.encode(body))
         return self._narrow[self._served](body)
 
     async def _try(self, action: List | Watch, doing: Coroutine[None, None, None]) -> None:
@@ -134,7 +160,12 @@ class Follower:
     async def _page(self, action: List) -> Page:
         watched = self.watched
         return await self._client.list_page(
-            self.resource, action, namespace=watched.namespace, labels=watched.labels, fields=watched.fields
+            self.resource,
+            action,
+            namespace=watched.namespace,
+            labels=watched.labels,
+            fields=watched.fields,
+            form=self._form,
         )
 
     async def _watch(self, action: Watch) -> None:
@@ -142,7 +173,12 @@ class Follower:
         async with (
             asyncio.timeout_at(reflector.next_wakeup) as timer,
             self._client.watch(
-                self.resource, action, namespace=watched.namespace, labels=watched.labels, fields=watched.fields
+                self.resource,
+                action,
+                namespace=watched.namespace,
+                labels=watched.labels,
+                fields=watched.fields,
+                form=self._form,
             ) as batches,
         ):
             reflector.opened(action, now())

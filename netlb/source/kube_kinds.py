@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
@@ -86,6 +86,8 @@ class Watched:
     fields: str = ""
     optional: bool = False
     """Whether it is all right if the kind is not served."""
+    lean: bool = False
+    """Whether only that is kept which says who announces what (`kube_lean`)."""
 
     def __str__(self) -> str:
         return str(self.resources[0])
@@ -120,6 +122,8 @@ REPORTS: Mapping[str, Resource] = {
 }
 """What speakers write about Services, by kind."""
 
+_MANY = (Service, EndpointSlice)
+"""Kinds of which there are thousands."""
 _CORE: tuple[Watched, ...] = (
     Watched(resources=(SERVICES,), records=(Service,)),
     Watched(
@@ -183,7 +187,8 @@ def watched(compatibility: Compatibility = DEFAULT, reader: Reader = Reader.EVER
             theirs.append(Watched(resources=resources, records=records, namespace=namespace, fields=fields))
         else:
             theirs.append(Watched(resources=resources, records=records, optional=True))
-    return tuple(one for one in (*_CORE, *ours, *theirs) if one.resources[0].kind not in reader.value)
+    core = (replace(one, lean=reader is Reader.ANNOUNCEMENTS and one.records[0] in _MANY) for one in _CORE)
+    return tuple(one for one in (*core, *ours, *theirs) if one.resources[0].kind not in reader.value)
 
 
 def password(namespace: str, name: str) -> Watched:

@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from random import SystemRandom
 from typing import Any
 
@@ -18,8 +20,9 @@ from netlb.findings import ObjectRef
 from netlb.source.collection import Entry, Key
 from netlb.source.keeper import Keeper, Kept
 from netlb.source.kube import KubeClient
-from netlb.source.kube_follower import Follower, Work
-from netlb.source.kube_kinds import ADDRESSING, SERVICES, Resource, Watched, password
+from netlb.source.kube_follower import Follower, Known, Work
+from netlb.source.kube_kinds import ADDRESSING, ENDPOINT_SLICES, SERVICES, Resource, Watched, password
+from netlb.source.kube_lean import Lean, body_of, said_of
 from netlb.source.kube_status import ServiceSeen, see
 from netlb.source.reflector import DEFAULT_PACE, Pace
 
@@ -30,7 +33,11 @@ _DISCOVERY_SECONDS = 60.0
 _KEEP_SECONDS = 5.0
 """From a change until it is on disk: many at once are written once."""
 _LOTS = SystemRandom()
-_SERVICE = f"{SERVICES}/"
+_BREATH = 0.001
+"""Seconds between two pieces of what is kept."""
+_FEW = 100
+"""Objects that are taken in at once; more of them while everything else goes on."""
+_MANY = {f"{resource}/": resource.kind for resource in (SERVICES, ENDPOINT_SLICES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,8 @@ class _Read:
     snapshot: Snapshot
     services: Mapping[ObjectRef, ServiceSeen | None]
     """Those that were concerned; None: gone."""
+    touched: frozenset[ObjectRef] | None
+    """The Services of which something may be different, their endpoints too; None: any."""
 
 
 class KubeSource:
@@ -85,7 +94,10 @@ class KubeSource:
         self._borrowed: set[str] = set()
         self._changed = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._holdings: dict[str, tuple[ObjectRef, Holding]] = {}
+        self._holdings: dict[ObjectRef, Holding] = {}
+        self._held: Mapping[ObjectRef, Holding] = {}
+        """The same, as it was in the last snapshot."""
+        self._held_anew = False
         self._ours: dict[str, frozenset[str]] = {}
         self._worth_keeping = asyncio.Event()
         self.on_services: Callable[[Mapping[ObjectRef, ServiceSeen | None]], None] = lambda _: None
@@ -112,7 +124,8 @@ class KubeSource:
         self.require()
         last: Snapshot | None = None
         held_back = False
-        touched: set[ObjectRef] = set()
+        touched: frozenset[ObjectRef] | None = frozenset()
+        taken = float("-inf")
         kept = await asyncio.to_thread(self._load)
         since = asyncio.get_running_loop().time()
         for name, follower in self._followers.items():
@@ -123,7 +136,8 @@ class KubeSource:
         try:
             while True:
                 await self._woken(None if kept is None else since + self._patience)
-                await asyncio.sleep(self._pace.settle)
+                # The first change is taken in at once, and those that follow it together.
+                await asyncio.sleep(taken + self._pace.settle - asyncio.get_running_loop().time())
                 self._changed.clear()
                 came_back = self.synced and self.kept_since is not None
                 if self.synced:
@@ -137,15 +151,19 @@ class KubeSource:
                 news = any(one.declared or one.unreadable for one in work)
                 if last is not None and not (news or held_back or came_back):
                     continue
-                read = await asyncio.to_thread(self._read, work)
+                taken = asyncio.get_running_loop().time()
+                if sum(len(one.declared) for one in work) > _FEW:
+                    read = await asyncio.to_thread(self._read, work)
+                else:
+                    read = self._read(work)
                 self.on_services(read.services)
-                touched |= read.services.keys()
+                touched = None if touched is None or read.touched is None else touched | read.touched
                 if held_back := self._attend(read.snapshot):
                     continue  # a peer must not be without its password for a moment
                 self._worth_keeping.set()
-                if read.snapshot != last or came_back:
-                    self.touched = frozenset(touched) if last is not None else None
-                    touched = set()
+                if (read.snapshot is not last and read.snapshot != last) or came_back:
+                    self.touched = touched if last is not None else None
+                    touched = frozenset()
                     yield read.snapshot
                 last = read.snapshot
         finally:
@@ -169,7 +187,7 @@ class KubeSource:
         every = {**self._followers, **self._secrets}
         return {name: trouble for name, follower in every.items() if (trouble := follower.trouble)}
 
-    def find(self, resource: Resource, namespace: str, name: str) -> Entry[bytes] | None:
+    def find(self, resource: Resource, namespace: str, name: str) -> Entry[Known] | None:
         """Return what is known of one object: its uid and resourceVersion, to write to it."""
         follower = self._followers.get(str(resource))
         return follower.reflector.entries.get(Key(namespace, name)) if follower else None
@@ -209,30 +227,39 @@ class KubeSource:
         services: dict[ObjectRef, ServiceSeen | None] = {}
         for one in work:
             for origin, content in one.declared.items():
-                body: Mapping[str, Any] | None = None if content is None else msgspec.json.decode(content)
+                ref = _named(origin)
+                body = _said(content)
                 seen = None
-                if origin.startswith(_SERVICE):
-                    name, _, namespace = origin.removeprefix(_SERVICE).partition(" -n ")
-                    ref = ObjectRef("Service", namespace, name)
+                if ref is not None and ref.kind == SERVICES.kind:
                     services[ref] = seen = None if body is None or content is None else see(body, content)
                     self._hold(origin, ref, seen)
                 if body is None or (seen is not None and self._is_others(origin, seen)):
                     self._intake.withdraw(origin)
+                    if ref is not None:
+                        self._intake.dismiss(ref)
+                elif isinstance(content, Lean):
+                    self._intake.adopt(origin, content.record)
                 else:
                     self._intake.declare(origin, (Document(origin, body),))
             for origin, finding in one.unreadable.items():
                 self._intake.unreadable(origin, finding)
-        return _Read(self._complete(self._intake.snapshot(dict(self._holdings.values()))), services)
+        if self._held_anew:
+            self._held, self._held_anew = dict(self._holdings), False
+        snapshot = self._complete(self._intake.snapshot(self._held))
+        touched = self._intake.touched
+        return _Read(snapshot, services, None if touched is None else touched | services.keys())
 
     def _hold(self, origin: str, ref: ObjectRef, seen: ServiceSeen | None) -> None:
         """Note what a Service holds, if a load balancer whose results we take over says so."""
-        self._holdings.pop(origin, None)
+        before = self._holdings.pop(ref, None)
         if seen is None:
             self._ours.pop(origin, None)
         elif seen.marked:
-            self._ours[origin] = frozenset(seen.ingress)
+            if self._leaves_others:
+                self._ours[origin] = frozenset(seen.ingress)
             if seen.holding is not None:
-                self._holdings[origin] = ref, seen.holding
+                self._holdings[ref] = seen.holding
+        self._held_anew |= self._holdings.get(ref) != before
 
     def _is_others(self, origin: str, seen: ServiceSeen) -> bool:
         """Say whether another load balancer serves a Service.
@@ -315,17 +342,39 @@ class KubeSource:
                 await asyncio.sleep(self._keep_interval)
                 if self.synced:
                     self._worth_keeping.clear()
-                    await asyncio.to_thread(self._save, keeper, self._contents())
+                    for _ in self._save(keeper):
+                        await asyncio.sleep(_BREATH)  # a change must not wait for thousands of objects
         finally:
             if self._worth_keeping.is_set() and self.synced:
-                self._save(keeper, self._contents())
+                deque(self._save(keeper), 0)
 
-    def _contents(self) -> dict[str, bytes]:
-        every = (*self._followers.values(), *self._secrets.values())
-        return {origin: content for follower in every for origin, content in follower.contents().items()}
-
-    def _save(self, keeper: Keeper, objects: Mapping[str, bytes]) -> None:
+    def _save(self, keeper: Keeper) -> Iterator[None]:
+        """Write what there is now; yields now and then."""
+        every = [follower.contents() for follower in (*self._followers.values(), *self._secrets.values())]
+        objects = (
+            (origin, msgspec.json.encode(body_of(content)) if isinstance(content, Lean) else content)
+            for origin, content in chain.from_iterable(every)
+        )
         try:
-            keeper.save(objects, time.time_ns() // 10**9)
+            yield from keeper.save(objects, time.time_ns() // 10**9)
         except TransientError as error:
             self._on_trouble(str(error))
+
+
+def _named(origin: str) -> ObjectRef | None:
+    """Return the Service or EndpointSlice that an origin is."""
+    for prefix, kind in _MANY.items():
+        if origin.startswith(prefix):
+            name, _, namespace = origin.removeprefix(prefix).partition(" -n ")
+            return ObjectRef(kind, namespace or "default", name)
+    return None
+
+
+def _said(content: Known | None) -> Mapping[str, Any] | None:
+    """Return an object as a mapping; of a record what it does not have itself."""
+    if content is None:
+        return None
+    if isinstance(content, Lean):
+        return said_of(content)
+    body: Mapping[str, Any] = msgspec.json.decode(content)
+    return body

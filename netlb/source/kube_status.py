@@ -65,7 +65,7 @@ class ServiceStatus:
 class ServiceSeen:
     """A Service as it was when a plan was made from it."""
 
-    content: bytes
+    content: object
     """The part of it that is read."""
     status: ServiceStatus | None
     """What netlb said of it; None: nothing."""
@@ -111,7 +111,7 @@ def service_status(ref: ObjectRef, result: Result) -> ServiceStatus:
     return ServiceStatus(condition, tuple(map(str, allocation.addresses)), allocation.pool)
 
 
-def see(body: Mapping[str, Any], content: bytes) -> ServiceSeen:
+def see(body: Mapping[str, Any], content: object) -> ServiceSeen:
     """Return what is to be known of a Service to write to it; `content` is the JSON that `body` is."""
     annotations = body["metadata"].get("annotations") or {}
     status = body.get("status") or {}

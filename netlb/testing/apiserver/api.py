@@ -28,6 +28,7 @@ class Api:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._texts = Texts()
+        self._names: dict[str, tuple[int, list[Name]]] = {}
         self._defined: dict[int, tuple[Body, list[Resource]]] = {}
         for name in _NAMESPACES:
             body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
@@ -93,7 +94,7 @@ class Api:
         return lambda name, body: request.namespace in ("", name.namespace) and matches(body)
 
     def _selected(self, request: Request, objects: Mapping[Name, Body]) -> dict[Name, Body]:
-        return page_of(objects, self._selects(request), Name("", ""), 0)[0]
+        return page_of(objects, sorted(objects), self._selects(request), Name("", ""), 0)[0]
 
     def _revision(self, request: Request) -> int:
         text = request.query.get("resourceVersion", "") or "0"
@@ -123,10 +124,15 @@ class Api:
             said = "The provided continue parameter is too old to display a consistent list result."
             fresh = base64.urlsafe_b64encode(json.dumps([store.revision, *start]).encode()).decode()
             raise Refused(410, "Expired", said, continue_token=fresh) from refused
-        items, remaining = page_of(objects, self._selects(request), start, int(request.query.get("limit") or 0))
+        if self._names.get(resource.name, (None,))[0] != revision:
+            self._names[resource.name] = (revision, sorted(objects))
+        names = self._names[resource.name][1]
+        limit = int(request.query.get("limit") or 0)
+        items, remaining = page_of(objects, names, self._selects(request), start, limit)
         metadata: Body = {"resourceVersion": str(revision)}
         if remaining:
-            metadata["remainingItemCount"] = remaining
+            if not request.query.keys() & {"labelSelector", "fieldSelector"} and not request.namespace:
+                metadata["remainingItemCount"] = remaining
             token = json.dumps([revision, *list(items)[-1]])
             metadata["continue"] = base64.urlsafe_b64encode(token.encode()).decode()
         head = {"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": metadata}

@@ -2,7 +2,7 @@
 
 import json
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from netlb.testing.apiserver.store import Body, Name
@@ -36,10 +36,17 @@ class Texts:
 
 
 def page_of(
-    objects: Mapping[Name, Body], selects: Callable[[Name, Body], bool], start: Name, limit: int
+    objects: Mapping[Name, Body],
+    names: Sequence[Name],
+    selects: Callable[[Name, Body], bool],
+    start: Name,
+    limit: int,
 ) -> tuple[dict[Name, Body], int]:
-    """Return the objects that follow a name in order, at most so many (0: all), and how many more there are."""
-    names = sorted(objects)
-    rest = [name for name in names[bisect_right(names, start) :] if selects(name, objects[name])]
-    kept = rest[:limit] if limit else rest
-    return {name: objects[name] for name in kept}, len(rest) - len(kept)
+    """Return the objects that follow a name, at most so many (0: all), and how many names are left; `names` in order."""
+    page: dict[Name, Body] = {}
+    for at in range(bisect_right(names, start), len(names)):
+        if limit and len(page) == limit:
+            return page, len(names) - at
+        if selects(names[at], objects[names[at]]):
+            page[names[at]] = objects[names[at]]
+    return page, 0
