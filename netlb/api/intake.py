@@ -96,8 +96,9 @@ class Intake:
         """Services and EndpointSlices that came as records, each from an origin of its own."""
         self._before: dict[ObjectRef, Record] = {}
         """What was adopted in place of those that changed since the last snapshot."""
-        self.touched: frozenset[ObjectRef] | None = None
-        """The Services that the last snapshot says something else of than the one before; None: any, and more."""
+        self._touched: set[ObjectRef] = set()
+        self.touched: frozenset[ObjectRef] = frozenset()
+        """The Services that were declared anew, or had EndpointSlices that were, before the last snapshot."""
         self._last: Snapshot | None = None
         self._changed: dict[ObjectRef, Record | None] | None = None
         """Services and EndpointSlices that changed since the last snapshot, if nothing else did; None: all may have."""
@@ -133,6 +134,7 @@ class Intake:
             self.withdraw(origin)
         self._dismiss(ref)
         self._adopted[ref] = record
+        self._touch(record)
         if self._changed is not None:
             self._changed[ref] = record
 
@@ -145,7 +147,14 @@ class Intake:
         before = self._adopted.pop(ref, None)
         if before is not None:
             self._before.setdefault(ref, before)
+            self._touch(before)
         return before
+
+    def _touch(self, record: Record | None) -> None:
+        if isinstance(record, Service):
+            self._touched.add(record.ref)
+        elif isinstance(record, EndpointSlice) and (service := _service_of(record)):
+            self._touched.add(service)
 
     def unreadable(self, origin: str, finding: Finding) -> None:
         """Note that an origin cannot be read; what it declared before stays."""
@@ -172,6 +181,8 @@ class Intake:
         repeated = any(self._declarations[ref] > 1 for ref in refs)
         self._declarations.subtract(one.ref for one in before if one.ref)
         self._declarations.update(one.ref for one in after if one.ref)
+        for one in (*before, *after):
+            self._touch(one.record)
         declared = {one.ref for one in after}
         elsewhere = any(self._declarations[ref] != (ref in declared) for ref in refs)
         for ref in refs - declared:
@@ -213,14 +224,13 @@ class Intake:
         """Return what is in force now; `holdings` says which Service holds which addresses."""
         if self._last is None or self._changed is None:
             self._last = self._whole_snapshot(holdings)
-            self.touched = None
         elif self._changed:
             self._last = self._next_snapshot(self._last, self._changed, holdings)
         else:
             self._last = self._last if holdings is self._last.holdings else replace(self._last, holdings=holdings)
-            self.touched = frozenset()
         self._changed = {}
         self._before = {}
+        self.touched, self._touched = frozenset(self._touched), set()
         return self._last
 
     def _next_snapshot(
@@ -247,7 +257,6 @@ class Intake:
         for service, members in slices.items():
             if not members:
                 grouped.pop(service, None)
-        self.touched = frozenset((*slices, *(ref for ref in changed if ref.kind == Service.kind())))
         return replace(last, services=services, endpoint_slices=grouped, holdings=holdings)
 
     def _whole_snapshot(self, holdings: Mapping[ObjectRef, Holding]) -> Snapshot:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from netlb.findings import Finding
+from netlb.findings import Finding, ObjectRef
 from netlb.source.collection import Change, Key
 from netlb.source.kube import KubeClient
 from netlb.source.kube_errors import NOT_FOUND, RequestError
@@ -25,10 +25,16 @@ Known = bytes | Lean
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What changed, by origin: what is kept of an object, None for one that is gone, or why it cannot be read."""
+    """What changed: what is kept of an object, None for one that is gone; or, by origin, why it cannot be read."""
 
-    declared: Mapping[str, Known | None]
+    declared: Mapping[Key, Known | None]
     unreadable: Mapping[str, Finding]
+    watched: Watched
+
+    def changes(self) -> Iterator[tuple[str, ObjectRef, Known | None]]:
+        """Yield origin, name and what is kept of each; of thousands, the texts are made one by one."""
+        for key, known in self.declared.items():
+            yield self.watched.origin(*key), ObjectRef(self.watched.records[0].kind(), *key), known
 
 
 class Follower:
@@ -87,16 +93,16 @@ class Follower:
         reflector, origin = self.reflector, self.watched.origin
         entries = reflector.entries
         declared = {
-            origin(*key): None if change is Change.DELETED else entries[key].value
+            key: None if change is Change.DELETED else entries[key].value
             for key, change in reflector.take_changes().items()
         }
         findings = dict(reflector.findings)
         unreadable = {origin(*key): finding for key, finding in findings.items() if self._told.get(key) != finding}
         for key in self._told.keys() - findings.keys():  # it can be read again, as it was, or is gone
             entry = entries.get(key)
-            declared.setdefault(origin(*key), entry.value if entry else None)
+            declared.setdefault(key, entry.value if entry else None)
         self._told = findings
-        return Work(declared, unreadable)
+        return Work(declared, unreadable, self.watched)
 
     def poke(self) -> None:
         """Say that the kind is served now."""

@@ -21,7 +21,7 @@ from netlb.source.collection import Entry, Key
 from netlb.source.keeper import Keeper, Kept
 from netlb.source.kube import KubeClient
 from netlb.source.kube_follower import Follower, Known, Work
-from netlb.source.kube_kinds import ADDRESSING, ENDPOINT_SLICES, SERVICES, Resource, Watched, password
+from netlb.source.kube_kinds import ADDRESSING, SECRETS, SERVICES, Resource, Watched, password
 from netlb.source.kube_lean import Lean, body_of, said_of
 from netlb.source.kube_status import ServiceSeen, see
 from netlb.source.reflector import DEFAULT_PACE, Pace
@@ -33,11 +33,8 @@ _DISCOVERY_SECONDS = 60.0
 _KEEP_SECONDS = 5.0
 """From a change until it is on disk: many at once are written once."""
 _LOTS = SystemRandom()
-_BREATH = 0.001
-"""Seconds between two pieces of what is kept."""
 _FEW = 100
 """Objects that are taken in at once; more of them while everything else goes on."""
-_MANY = {f"{resource}/": resource.kind for resource in (SERVICES, ENDPOINT_SLICES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +44,8 @@ class _Read:
     snapshot: Snapshot
     services: Mapping[ObjectRef, ServiceSeen | None]
     """Those that were concerned; None: gone."""
-    touched: frozenset[ObjectRef] | None
-    """The Services of which something may be different, their endpoints too; None: any."""
+    touched: frozenset[ObjectRef]
+    """The Services of which something may be different, their endpoints too."""
 
 
 class KubeSource:
@@ -124,7 +121,7 @@ class KubeSource:
         self.require()
         last: Snapshot | None = None
         held_back = False
-        touched: frozenset[ObjectRef] | None = frozenset()
+        touched = frozenset[ObjectRef]()
         taken = float("-inf")
         kept = await asyncio.to_thread(self._load)
         since = asyncio.get_running_loop().time()
@@ -143,7 +140,7 @@ class KubeSource:
                 if self.synced:
                     work, kept = self._take(), None
                 elif kept is not None and asyncio.get_running_loop().time() >= since + self._patience:
-                    work = [Work(kept.objects, {})]
+                    work = self._from_disk(kept.objects)
                     self._borrowed = set(kept.objects)
                     self.kept_since, kept = kept.saved, None
                 else:
@@ -157,7 +154,7 @@ class KubeSource:
                 else:
                     read = self._read(work)
                 self.on_services(read.services)
-                touched = None if touched is None or read.touched is None else touched | read.touched
+                touched |= read.touched
                 if held_back := self._attend(read.snapshot):
                     continue  # a peer must not be without its password for a moment
                 self._worth_keeping.set()
@@ -166,6 +163,7 @@ class KubeSource:
                     touched = frozenset()
                     yield read.snapshot
                 last = read.snapshot
+                del work, read  # of thousands of Services, what is not needed any more is many megabytes
         finally:
             for task in self._tasks.values():
                 task.cancel()
@@ -216,27 +214,39 @@ class KubeSource:
         self.kept_since = None
         work = [follower.take() for follower in (*self._followers.values(), *self._secrets.values())]
         unread = {origin for origin, follower in self._secrets.items() if not follower.reflector.synced}
-        self._borrowed.difference_update(*((*one.declared, *one.unreadable) for one in work))
+        if self._borrowed:
+            self._borrowed.difference_update(
+                *((*(origin for origin, _, _ in one.changes()), *one.unreadable) for one in work)
+            )
         gone = (self._borrowed - unread) | self._released
         self._borrowed &= unread
         self._released = set()
-        return [Work(dict.fromkeys(gone), {}), *work]
+        return [*self._from_disk(dict.fromkeys(gone)), *work]
+
+    def _from_disk(self, objects: Mapping[str, bytes | None]) -> list[Work]:
+        """Return the work that is in what was kept, by origin; None: gone."""
+        every = self._followers.values()
+        kinds = {str(SECRETS): password("", ""), **{str(each.watched): each.watched for each in every}}
+        found: dict[str, dict[Key, Known | None]] = {}
+        for origin, content in objects.items():
+            kind, _, rest = origin.partition("/")
+            name, _, namespace = rest.partition(" -n ")
+            found.setdefault(kind, {})[Key(namespace, name)] = content
+        return [Work(declared, {}, kinds[kind]) for kind, declared in found.items() if kind in kinds]
 
     def _read(self, work: Iterable[Work]) -> _Read:
         """Let the intake know what changed, and return everything that is in force."""
         services: dict[ObjectRef, ServiceSeen | None] = {}
         for one in work:
-            for origin, content in one.declared.items():
-                ref = _named(origin)
+            for origin, ref, content in one.changes():
                 body = _said(content)
                 seen = None
-                if ref is not None and ref.kind == SERVICES.kind:
+                if ref.kind == SERVICES.kind:
                     services[ref] = seen = None if body is None or content is None else see(body, content)
                     self._hold(origin, ref, seen)
                 if body is None or (seen is not None and self._is_others(origin, seen)):
                     self._intake.withdraw(origin)
-                    if ref is not None:
-                        self._intake.dismiss(ref)
+                    self._intake.dismiss(ref)
                 elif isinstance(content, Lean):
                     self._intake.adopt(origin, content.record)
                 else:
@@ -246,8 +256,7 @@ class KubeSource:
         if self._held_anew:
             self._held, self._held_anew = dict(self._holdings), False
         snapshot = self._complete(self._intake.snapshot(self._held))
-        touched = self._intake.touched
-        return _Read(snapshot, services, None if touched is None else touched | services.keys())
+        return _Read(snapshot, services, self._intake.touched | services.keys())
 
     def _hold(self, origin: str, ref: ObjectRef, seen: ServiceSeen | None) -> None:
         """Note what a Service holds, if a load balancer whose results we take over says so."""
@@ -342,11 +351,22 @@ class KubeSource:
                 await asyncio.sleep(self._keep_interval)
                 if self.synced:
                     self._worth_keeping.clear()
-                    for _ in self._save(keeper):
-                        await asyncio.sleep(_BREATH)  # a change must not wait for thousands of objects
+                    await self._in_pieces(self._save(keeper))
         finally:
             if self._worth_keeping.is_set() and self.synced:
                 deque(self._save(keeper), 0)
+
+    @staticmethod
+    async def _in_pieces(work: Iterator[None]) -> None:
+        """Do it in threads, piece by piece: no change waits for thousands of objects, or for a disk."""
+        done = False
+        while not done:
+            piece = asyncio.create_task(asyncio.to_thread(next, work, True))
+            try:
+                done = bool(await asyncio.shield(piece))
+            finally:
+                if not piece.done():
+                    await piece  # a thread cannot be cancelled, and the next one writes to the same file
 
     def _save(self, keeper: Keeper) -> Iterator[None]:
         """Write what there is now; yields now and then."""
@@ -359,15 +379,6 @@ class KubeSource:
             yield from keeper.save(objects, time.time_ns() // 10**9)
         except TransientError as error:
             self._on_trouble(str(error))
-
-
-def _named(origin: str) -> ObjectRef | None:
-    """Return the Service or EndpointSlice that an origin is."""
-    for prefix, kind in _MANY.items():
-        if origin.startswith(prefix):
-            name, _, namespace = origin.removeprefix(prefix).partition(" -n ")
-            return ObjectRef(kind, namespace or "default", name)
-    return None
 
 
 def _said(content: Known | None) -> Mapping[str, Any] | None:
