@@ -1,7 +1,9 @@
 """Snapshot to NodePlan: what one node announces, and why it does not announce the rest."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from operator import is_
 from types import MappingProxyType
 
 from netlb.api.core import Service
@@ -9,14 +11,15 @@ from netlb.api.meta import selects
 from netlb.api.snapshot import Snapshot
 from netlb.api.v1alpha1 import AddressPool, L2Advertisement
 from netlb.findings import Finding, ObjectRef
-from netlb.l2.election import owner
+from netlb.l2.election import owns
 from netlb.net import Address
 from netlb.plan.places import Places
 from netlb.plan.segment import Watched, segment_peers
+from netlb.plan.silent import Outcome, Silences, SilentAddress
 from netlb.plan.validate import advertises, validate
 from netlb.reasons import Silence
 
-__all__ = ["AnnouncedAddress", "NodePlan", "SilentAddress", "plan_node"]
+__all__ = ["AnnouncedAddress", "NodePlan", "NodePlanner", "SilentAddress", "plan_node"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +29,6 @@ class AnnouncedAddress:
     services: tuple[ObjectRef, ...]
     interfaces: frozenset[str] | None
     """Names of the interfaces to answer on; None: every interface that the speaker uses."""
-
-
-@dataclass(frozen=True, slots=True)
-class SilentAddress:
-    """An address that a Service holds and this node does not answer for."""
-
-    reason: Silence
-    owner: str | None = None
-    """The node that does, if any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,43 +50,142 @@ def plan_node(
 
     `ready_only`: nodes that are not ready announce nothing (see `netlb.topology.eligible_nodes`).
     """
-    planner = _Planner(snapshot, node, ready_only)
-    holders: dict[Address, list[ObjectRef]] = {}
-    for ref in sorted(snapshot.holdings):
-        service = snapshot.services.get(ref)
-        if service and service.spec.type == "LoadBalancer":
-            for address in snapshot.holdings[ref].addresses:
-                holders.setdefault(address, []).append(ref)
-    announced: dict[Address, AnnouncedAddress] = {}
-    silent: dict[ObjectRef, dict[Address, SilentAddress]] = {}
-    rivals: dict[str, set[str]] = {}
-    for address, refs in holders.items():
-        verdicts = {ref: planner.judge(ref, address) for ref in refs}
-        willing = {ref: verdict for ref, verdict in verdicts.items() if not isinstance(verdict, SilentAddress)}
-        elected = _owner(address, willing, dead - {node})
-        for one in willing.values():
-            if node in one.nodes:
-                rivals.setdefault(one.profile, set()).update(one.nodes)
+    return NodePlanner(node, ready_only=ready_only).plan(snapshot, dead)
+
+
+class NodePlanner:
+    """Plans snapshot after snapshot, and works out again only what Services and their endpoints have changed.
+
+    Planning in steps gives what planning at once gives.
+    """
+
+    def __init__(self, node: str, *, ready_only: bool = False) -> None:
+        self._node = node
+        self._ready_only = ready_only
+        self._last: Snapshot | None = None
+        self._dead = frozenset[str]()
+        self._judge = _Judge(Snapshot(), node, ready_only)
+        self._held: dict[ObjectRef, tuple[Address, ...]] = {}
+        self._holders: dict[Address, tuple[ObjectRef, ...]] = {}
+        self._l2: dict[Address, AnnouncedAddress] = {}
+        self._outcomes: dict[ObjectRef, tuple[tuple[Address, Outcome], ...]] = {}
+        self._rivals: Counter[_Willing] = Counter()
+        """Who may announce what this node may, and how many addresses."""
+        self._mine: dict[Address, tuple[_Willing, ...]] = {}
+        """By address, what it adds to that."""
+        self._peers: Mapping[str, Watched] = {}
+        self._findings: tuple[Finding, ...] = ()
+
+    def plan(
+        self,
+        snapshot: Snapshot,
+        dead: frozenset[str] = frozenset(),
+        touched: Collection[ObjectRef] | None = None,
+    ) -> NodePlan:
+        """Plan the node as of this snapshot, with these nodes dead.
+
+        `touched` names the Services in which it differs from the snapshot before, where the caller knows.
+        """
+        last, self._last = self._last, snapshot
+        known = set(self._rivals)
+        if last is None or dead - {self._node} != self._dead or not _same_ground(last, snapshot):
+            self._begin(snapshot, dead - {self._node})
+            touched = snapshot.holdings.keys()
+            known = None
+        elif touched is None:
+            touched = _differing(last, snapshot)
+        self._judge.follow(snapshot)
+        self._step(snapshot, touched)
+        if known is None or known != self._rivals.keys():
+            self._peers = segment_peers(snapshot, self._node, self._rivals_by_profile())
+        return NodePlan(self._node, dict(self._l2), Silences(dict(self._outcomes)), self._findings, self._peers)
+
+    def _begin(self, snapshot: Snapshot, dead: frozenset[str]) -> None:
+        """Know nothing but what does not depend on single Services."""
+        self._dead = dead
+        self._judge = _Judge(snapshot, self._node, self._ready_only)
+        self._findings = validate(snapshot)
+        for known in (self._held, self._holders, self._l2, self._outcomes, self._rivals, self._mine):
+            known.clear()
+
+    def _step(self, snapshot: Snapshot, touched: Iterable[ObjectRef]) -> None:
+        """Work out again what these Services hold, or held."""
+        concerned: dict[Address, None] = {}
+        for ref in sorted(touched):
+            service = snapshot.services.get(ref)
+            held: tuple[Address, ...] = ()
+            if service and service.spec.type == "LoadBalancer" and ref in snapshot.holdings:
+                held = snapshot.holdings[ref].addresses
+            before = self._held.pop(ref, ())
+            if held:
+                self._held[ref] = held
+            concerned.update(dict.fromkeys((*before, *held)))
+            for address in before:
+                if address not in held:
+                    self._drop_holder(address, ref)
+            for address in held:
+                holders = self._holders.get(address, ())
+                if ref not in holders:
+                    self._holders[address] = tuple(sorted((*holders, ref))) if holders else (ref,)
+            self._outcomes.pop(ref, None)
+        for address in concerned:
+            self._decide(address)
+
+    def _drop_holder(self, address: Address, ref: ObjectRef) -> None:
+        left = tuple(holder for holder in self._holders[address] if holder != ref)
+        if left:
+            self._holders[address] = left
+        else:
+            del self._holders[address]
+
+    def _decide(self, address: Address) -> None:
+        """Work out who announces an address, and why this node does not."""
+        refs = self._holders.get(address, ())
+        verdicts = {ref: self._judge.judge(ref, address) for ref in refs}
+        willing = {ref: verdict for ref, verdict in verdicts.items() if isinstance(verdict, _Willing)}
+        candidates = self._living(willing.values())
+        elected = self._node in candidates and owns(self._node, str(address), candidates)
+        self._note_rivals(address, tuple(one for one in willing.values() if self._node in one.nodes))
         for ref, verdict in verdicts.items():
+            others = tuple(entry for entry in self._outcomes.pop(ref, ()) if entry[0] != address)
             if isinstance(verdict, SilentAddress):
-                silent.setdefault(ref, {})[address] = verdict
-            elif elected != node:
-                reason = Silence.NOT_OWNER if elected else Silence.NO_CANDIDATE
-                silent.setdefault(ref, {})[address] = SilentAddress(reason, elected)
-        if willing and elected == node:
-            announced[address] = AnnouncedAddress(tuple(willing), planner.interfaces(willing.values()))
-    return NodePlan(
-        node,
-        announced,
-        {ref: silent[ref] for ref in sorted(silent)},
-        validate(snapshot),
-        segment_peers(snapshot, node, rivals),
-    )
+                others += ((address, verdict),)
+            elif not elected:
+                others += ((address, candidates or _NOBODY),)
+            if others:
+                self._outcomes[ref] = others
+        if elected:
+            self._l2[address] = AnnouncedAddress(tuple(willing), self._judge.interfaces(willing.values()))
+        else:
+            self._l2.pop(address, None)
+
+    def _living(self, willing: Iterable["_Willing"]) -> frozenset[str]:
+        """Return the living nodes of whom one is elected for all: those that will do for each of them, if any will."""
+        sets = [one.nodes - self._dead if self._dead else one.nodes for one in willing]
+        if len(sets) < 2:
+            return sets[0] if sets else frozenset()
+        return frozenset.intersection(*sets) or frozenset.union(*sets)
+
+    def _note_rivals(self, address: Address, mine: tuple["_Willing", ...]) -> None:
+        before = self._mine.pop(address, ())
+        if mine:
+            self._mine[address] = mine
+        self._rivals.update(mine)
+        for one in before:
+            self._rivals[one] -= 1
+            if not self._rivals[one]:
+                del self._rivals[one]
+
+    def _rivals_by_profile(self) -> dict[str, set[str]]:
+        rivals: dict[str, set[str]] = {}
+        for one in self._rivals:
+            rivals.setdefault(one.profile, set()).update(one.nodes)
+        return rivals
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Willing:
-    """The nodes that may announce an address for one Service, and the advertisements that say so."""
+    """The nodes that may announce an address for one Service, and the advertisements that say so; one of each kind."""
 
     nodes: frozenset[str]
     advertisements: tuple[L2Advertisement, ...]
@@ -100,13 +193,7 @@ class _Willing:
     """The BFDProfile that the pool names, or nothing."""
 
 
-def _owner(address: Address, willing: Mapping[ObjectRef, _Willing], dead: frozenset[str]) -> str | None:
-    """Elect one living node for all Services that share an address: one that will do for each of them, if any will."""
-    sets = [one.nodes - dead for one in willing.values()]
-    return owner(str(address), frozenset.intersection(*sets) or frozenset.union(*sets)) if sets else None
-
-
-class _Planner:
+class _Judge:
     """Answers for one node; what is the same for many addresses is worked out once."""
 
     def __init__(self, snapshot: Snapshot, node: str, ready_only: bool) -> None:
@@ -114,18 +201,30 @@ class _Planner:
         self._node = node
         self._places = Places(snapshot, ready_only=ready_only)
         self._covered: dict[str, frozenset[str]] = {}
+        self._advertised: dict[str, tuple[L2Advertisement, ...]] = {}
+        self._willing: dict[tuple[str, tuple[str, ...], frozenset[str]], _Willing | SilentAddress] = {}
+
+    def follow(self, snapshot: Snapshot) -> None:
+        """Answer for a snapshot that differs in Services, endpoints and holdings alone."""
+        self._snapshot = snapshot
+        self._places.follow(snapshot)
+        if len(self._willing) > _MOST_WILLING:
+            self._willing.clear()
 
     def judge(self, ref: ObjectRef, address: Address) -> _Willing | SilentAddress:
         """Return the nodes that may announce an address for a Service, or why none may."""
         service, pool = self._snapshot.services[ref], self._places.pool_of(address)
         advertisements = self._advertisements(service, pool) if pool else ()
         if not pool or not advertisements:
-            return SilentAddress(Silence.NO_ADVERTISEMENT)
+            return _UNADVERTISED
         nodes = self._places.nodes(service, pool)
         if isinstance(nodes, Silence):
-            return SilentAddress(nodes)
-        nodes &= frozenset().union(*(self._nodes(record) for record in advertisements))
-        return _Willing(nodes, advertisements, pool.spec.bfd_profile) if nodes else SilentAddress(Silence.NO_CANDIDATE)
+            return _SILENT[nodes]
+        key = (pool.metadata.name, tuple(record.metadata.name for record in advertisements), nodes)
+        if key not in self._willing:
+            covered = nodes & frozenset().union(*(self._nodes(record) for record in advertisements))
+            self._willing[key] = _Willing(covered, advertisements, pool.spec.bfd_profile) if covered else _NOBODY
+        return self._willing[key]
 
     def interfaces(self, willing: Iterable[_Willing]) -> frozenset[str] | None:
         """Return the interfaces on which this node announces an address; None: all."""
@@ -135,11 +234,14 @@ class _Planner:
         return frozenset(name for record in mine for name in record.spec.interfaces)
 
     def _advertisements(self, service: Service, pool: AddressPool) -> tuple[L2Advertisement, ...]:
-        return tuple(
-            record
-            for record in self._snapshot.l2_advertisements.values()
-            if advertises(record, pool) and selects(record.spec.service_selectors, service.metadata.labels)
-        )
+        name = pool.metadata.name
+        if name not in self._advertised:
+            every = self._snapshot.l2_advertisements.values()
+            self._advertised[name] = tuple(record for record in every if advertises(record, pool))
+        found = self._advertised[name]
+        if not any(record.spec.service_selectors for record in found):
+            return found
+        return tuple(record for record in found if selects(record.spec.service_selectors, service.metadata.labels))
 
     def _nodes(self, advertisement: L2Advertisement) -> frozenset[str]:
         """Return the nodes that an advertisement selects."""
@@ -151,3 +253,34 @@ class _Planner:
                 if selects(advertisement.spec.node_selectors, record.metadata.labels)
             )
         return self._covered[name]
+
+
+def _same_ground(one: Snapshot, other: Snapshot) -> bool:
+    """Say whether two snapshots differ in Services, endpoints and holdings at most; passwords have no part in this."""
+    return all(getattr(one, name) is getattr(other, name) for name in _GROUND)
+
+
+def _differing(one: Snapshot, other: Snapshot) -> set[ObjectRef]:
+    """Return the Services of which something is not the very same in both."""
+    found: set[ObjectRef] = set()
+    for before, after in (
+        (one.services, other.services),
+        (one.endpoint_slices, other.endpoint_slices),
+        (one.holdings, other.holdings),
+    ):
+        if before is not after:
+            found.update(_differing_in(before, after))
+    return found
+
+
+def _differing_in(one: Mapping[ObjectRef, object], other: Mapping[ObjectRef, object]) -> Iterable[ObjectRef]:
+    yield from one.keys() - other.keys()
+    same = map(is_, map(one.get, other), other.values())
+    yield from (ref for ref, unchanged in zip(other, same, strict=True) if not unchanged)
+
+
+_GROUND = {each.name for each in fields(Snapshot)} - {"services", "endpoint_slices", "holdings", "passwords"}
+_MOST_WILLING = 1 << 16
+_UNADVERTISED = SilentAddress(Silence.NO_ADVERTISEMENT)
+_NOBODY = SilentAddress(Silence.NO_CANDIDATE)
+_SILENT = {reason: SilentAddress(reason) for reason in Silence}
