@@ -14,7 +14,7 @@ from netlb.findings import Finding, ObjectRef
 from netlb.l2.election import owns
 from netlb.net import Address
 from netlb.plan.places import Places
-from netlb.plan.segment import Watched, segment_peers
+from netlb.plan.segment import Segment, Watched, plan_segment
 from netlb.plan.silent import Outcome, Silences, SilentAddress
 from netlb.plan.validate import advertises, validate
 from netlb.reasons import Silence
@@ -40,7 +40,9 @@ class NodePlan:
     silent: Mapping[ObjectRef, Mapping[Address, SilentAddress]]
     findings: tuple[Finding, ...]
     peers: Mapping[str, Watched] = field(default_factory=lambda: MappingProxyType({}))
-    """The other nodes that may own what this node may own, and how they are watched: whose life matters here."""
+    """The other nodes whose life this node watches, and how: those that may own what it may own, or some of them."""
+    watchers: Mapping[str, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
+    """Where they are too many for each to watch all: who watches whom."""
 
 
 def plan_node(
@@ -69,11 +71,12 @@ class NodePlanner:
         self._holders: dict[Address, tuple[ObjectRef, ...]] = {}
         self._l2: dict[Address, AnnouncedAddress] = {}
         self._outcomes: dict[ObjectRef, tuple[tuple[Address, Outcome], ...]] = {}
-        self._rivals: Counter[_Willing] = Counter()
-        """Who may announce what this node may, and how many addresses."""
-        self._mine: dict[Address, tuple[_Willing, ...]] = {}
+        self._groups: Counter[_Group] = Counter()
+        """Who may announce the same, and how many addresses."""
+        self._counted: dict[Address, tuple[_Group, ...]] = {}
         """By address, what it adds to that."""
-        self._peers: Mapping[str, Watched] = {}
+        self._regrouped = True
+        self._segment = Segment({}, {})
         self._findings: tuple[Finding, ...] = ()
 
     def plan(
@@ -87,25 +90,24 @@ class NodePlanner:
         `touched` names the Services in which it differs from the snapshot before, where the caller knows.
         """
         last, self._last = self._last, snapshot
-        known = set(self._rivals)
         if last is None or dead - {self._node} != self._dead or not _same_ground(last, snapshot):
             self._begin(snapshot, dead - {self._node})
             touched = snapshot.holdings.keys()
-            known = None
         elif touched is None:
             touched = _differing(last, snapshot)
         self._judge.follow(snapshot)
         self._step(snapshot, touched)
-        if known is None or known != self._rivals.keys():
-            self._peers = segment_peers(snapshot, self._node, self._rivals_by_profile())
-        return NodePlan(self._node, dict(self._l2), Silences(dict(self._outcomes)), self._findings, self._peers)
+        if self._regrouped:
+            self._segment, self._regrouped = plan_segment(snapshot, self._node, self._groups), False
+        return NodePlan(self._node, dict(self._l2), Silences(dict(self._outcomes)), self._findings, *self._segment)
 
     def _begin(self, snapshot: Snapshot, dead: frozenset[str]) -> None:
         """Know nothing but what does not depend on single Services."""
         self._dead = dead
         self._judge = _Judge(snapshot, self._node, self._ready_only)
         self._findings = validate(snapshot)
-        for known in (self._held, self._holders, self._l2, self._outcomes, self._rivals, self._mine):
+        self._regrouped = True
+        for known in (self._held, self._holders, self._l2, self._outcomes, self._groups, self._counted):
             known.clear()
 
     def _step(self, snapshot: Snapshot, touched: Iterable[ObjectRef]) -> None:
@@ -145,7 +147,7 @@ class NodePlanner:
         willing = {ref: verdict for ref, verdict in verdicts.items() if isinstance(verdict, _Willing)}
         candidates = self._living(willing.values())
         elected = self._node in candidates and owns(self._node, str(address), candidates)
-        self._note_rivals(address, tuple(one for one in willing.values() if self._node in one.nodes))
+        self._count(address, tuple(one.group for one in willing.values()))
         for ref, verdict in verdicts.items():
             others = tuple(entry for entry in self._outcomes.pop(ref, ()) if entry[0] != address)
             if isinstance(verdict, SilentAddress):
@@ -166,31 +168,35 @@ class NodePlanner:
             return sets[0] if sets else frozenset()
         return frozenset.intersection(*sets) or frozenset.union(*sets)
 
-    def _note_rivals(self, address: Address, mine: tuple["_Willing", ...]) -> None:
-        before = self._mine.pop(address, ())
-        if mine:
-            self._mine[address] = mine
-        self._rivals.update(mine)
-        for one in before:
-            self._rivals[one] -= 1
-            if not self._rivals[one]:
-                del self._rivals[one]
+    def _count(self, address: Address, groups: tuple["_Group", ...]) -> None:
+        before = self._counted.pop(address, ())
+        if before != groups:
+            self._regrouped |= not self._groups.keys() >= set(groups)
+            self._groups.update(groups)
+            for group in before:
+                self._groups[group] -= 1
+                if not self._groups[group]:
+                    del self._groups[group]
+                    self._regrouped = True
+        if groups:
+            self._counted[address] = groups
 
-    def _rivals_by_profile(self) -> dict[str, set[str]]:
-        rivals: dict[str, set[str]] = {}
-        for one in self._rivals:
-            rivals.setdefault(one.profile, set()).update(one.nodes)
-        return rivals
+
+_Group = tuple[str, frozenset[str]]
+"""The BFDProfile that a pool names, or nothing, and nodes that may announce the same."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Willing:
-    """The nodes that may announce an address for one Service, and the advertisements that say so; one of each kind."""
+    """The nodes that may announce an address for one Service, and the advertisements that say so."""
 
-    nodes: frozenset[str]
+    group: _Group
     advertisements: tuple[L2Advertisement, ...]
-    profile: str
-    """The BFDProfile that the pool names, or nothing."""
+
+    @property
+    def nodes(self) -> frozenset[str]:
+        """The nodes."""
+        return self.group[1]
 
 
 class _Judge:
@@ -223,7 +229,8 @@ class _Judge:
         key = (pool.metadata.name, tuple(record.metadata.name for record in advertisements), nodes)
         if key not in self._willing:
             covered = nodes & frozenset().union(*(self._nodes(record) for record in advertisements))
-            self._willing[key] = _Willing(covered, advertisements, pool.spec.bfd_profile) if covered else _NOBODY
+            group = (pool.spec.bfd_profile, covered)
+            self._willing[key] = _Willing(group, advertisements) if covered else _NOBODY
         return self._willing[key]
 
     def interfaces(self, willing: Iterable[_Willing]) -> frozenset[str] | None:
