@@ -94,6 +94,11 @@ class NodeReports:
             doubt.cancel()
         self.is_open = False
 
+    @property
+    def keeps_whole(self) -> bool:
+        """What grows with the Services is said beside them."""
+        return False
+
     def forms(self, node: Mapping[str, Any], services: Mapping[str, str]) -> Mapping[str, Report]:
         """Return the objects that these documents are."""
         said = _canonical(speaker_status(node, self._kept_since()))
