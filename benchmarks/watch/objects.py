@@ -17,6 +17,13 @@ LOCAL: Final = 10
 """One Service in so many is the measured node's alone."""
 _NAMESPACES: Final = 50
 _ENDPOINTS: Final = 4
+_ALLOCATED: Final = {
+    "type": "netlb.io/AddressAllocated",
+    "status": "True",
+    "reason": "IPAllocated",
+    "message": "",
+    "lastTransitionTime": "2026-01-01T00:00:00Z",
+}
 _FIELDS: Final = {
     "f:metadata": {"f:labels": {".": {}, "f:app": {}, "f:team": {}}},
     "f:spec": {"f:ports": {".": {}, 'k:{"port":80,"protocol":"TCP"}': {".": {}, "f:port": {}, "f:targetPort": {}}}},
@@ -39,7 +46,8 @@ def service(number: int, *, held: bool = True, mark: str = "") -> Body:
     annotations = {"example.org/description": "A Service of a cluster with many of them, " + "as there are such."}
     if held:
         annotations["netlb.io/allocated-from"] = "bench"
-    said = {"loadBalancer": {"ingress": [{"ip": address(number), "ipMode": "VIP"}]}} if held else {"loadBalancer": {}}
+    ingress = {"loadBalancer": {"ingress": [{"ip": address(number), "ipMode": "VIP"}]}}
+    said = {**ingress, "conditions": [_ALLOCATED]} if held else {"loadBalancer": {}}
     return {
         "apiVersion": "v1",
         "kind": "Service",

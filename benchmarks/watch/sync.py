@@ -6,6 +6,7 @@ Run in a process of its own: PEER KUBECONFIG. Prints one line of JSON. What has 
 import asyncio
 import gc
 import json
+import os
 import resource
 import sys
 import time
@@ -113,11 +114,7 @@ async def main(peer: str, kubeconfig: str) -> None:
         "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
     print(json.dumps(said), flush=True)
-    # What the libraries keep open is theirs to close, and takes time that nobody measures.
-    sys.stdout.close()
-    import os  # noqa: PLC0415
-
-    os._exit(0)
+    os._exit(0)  # what the libraries keep open takes time to close, which nobody measures
 
 
 if __name__ == "__main__":
