@@ -78,9 +78,7 @@ def found(reports: list[RenderableType]) -> Found:
                 for peer in random.sample(list(PEERS), len(PEERS)):
                     syncs[peer].append(read_once(lab.nodes["node-1"], server, peer))
             rounds = ROUNDS * _CHANGES
-            speaker, changes = measure_speaker(
-                lab.nodes["node-1"], Path(temporary), server, SERVICES, rounds, random
-            )
+            speaker, changes = measure_speaker(lab.nodes["node-1"], Path(temporary), server, SERVICES, rounds, random)
             changes.created = measure_creation(lab, Path(temporary), server, SERVICES, rounds)
     results = Results(
         name="watch",

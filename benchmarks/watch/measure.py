@@ -17,7 +17,17 @@ from benchmarks.harness.watchers import WatcherError, watching
 from benchmarks.watch.objects import LOCAL, NODE, address, endpoints, service
 from netlb.testing.lab import Host, Lab
 
-__all__ = ["KINDS", "Changes", "Server", "Speaker", "Sync", "followed", "measure_creation", "measure_speaker", "read_once"]
+__all__ = [
+    "KINDS",
+    "Changes",
+    "Server",
+    "Speaker",
+    "Sync",
+    "followed",
+    "measure_creation",
+    "measure_speaker",
+    "read_once",
+]
 
 _PROGRAMS: Final = Path(__file__).parent
 _PATIENCE: Final = 120.0  # seconds
@@ -166,7 +176,7 @@ def measure_creation(lab: Lab, directory: Path, server: Server, first: int, roun
                 raise WatcherError("nobody asks")
             for number in range(first, first + rounds * LOCAL, LOCAL):
                 created = service(number, held=False)
-                created["metadata"]["annotations"]["netlb.io/addresses"] = address(number)
+                created["metadata"]["annotations"] = {"netlb.io/addresses": address(number)}
                 del created["status"]
                 asker_process.stdin.write(json.dumps([created, endpoints(number), address(number)]) + "\n")
                 asker_process.stdin.flush()

@@ -43,9 +43,10 @@ def ours(number: int) -> bool:
 def service(number: int, *, held: bool = True, mark: str = "") -> Body:
     """Return a Service as an API server shows it; `mark` is a text that passes on the wire with this version of it."""
     cluster_ip = f"10.{96 + (number >> 16)}.{number >> 8 & 255}.{number & 255}"
-    annotations = {"example.org/description": "A Service of a cluster with many of them, " + "as there are such."}
-    if held:
-        annotations["netlb.io/allocated-from"] = "bench"
+    annotations = {
+        "example.org/description": "A Service of a cluster with many of them, as there are such.",
+        "netlb.io/allocated-from": "bench",
+    }
     ingress = {"loadBalancer": {"ingress": [{"ip": address(number), "ipMode": "VIP"}]}}
     said = {**ingress, "conditions": [_ALLOCATED]} if held else {"loadBalancer": {}}
     return {

@@ -68,7 +68,9 @@ def changes_table(changes: Changes) -> Table:
         summary = Summary.of(values)
         shown = (summary.p50, summary.p90, summary.p99, summary.maximum)
         table.add_row(name, *(f"{value:,.1f}" for value in shown), f"{summary.count:,}")
-    table.add_row(f"first event to last frame of these {len(changes.burst):,}", "", "", "", f"{changes.burst_all_ms:,.0f}", "")
+    table.add_row(
+        f"first event to last frame of these {len(changes.burst):,}", "", "", "", f"{changes.burst_all_ms:,.0f}", ""
+    )
     table.add_row("of which the API server took to send them", "", "", "", f"{changes.burst_events_ms:,.0f}", "")
     return table
 

@@ -1,6 +1,7 @@
 """What the speaker knows between two events, and the services that act on it."""
 
 import asyncio
+import gc
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -150,8 +151,10 @@ class Speaker:
         self._source.require()
         self._sink.open()
         async for snapshot in self._source.snapshots():
-            self._snapshot = snapshot
+            first, self._snapshot = self._snapshot is None, snapshot
             self._plan(self._source.touched)
+            if first:
+                gc.freeze()  # what is there stays, for the most part: looking through it for cycles takes long
             if self._gobgp is not None and not self._stopping:
                 self._plan_bgp(snapshot, self._gobgp)
 

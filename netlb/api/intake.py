@@ -176,13 +176,13 @@ class Intake:
         self._origins[origin] = after
         refs = {one.ref for one in (*before, *after) if one.ref}
         for ref in refs:
-            if (adopted := self._dismiss(ref)) is not None:
-                self._in_force[ref] = adopted  # the last good version, whatever is declared now
+            if self._dismiss(ref) is not None:
+                self._in_force.setdefault(ref, self._before[ref])  # the last good version, whatever is declared now
         repeated = any(self._declarations[ref] > 1 for ref in refs)
         self._declarations.subtract(one.ref for one in before if one.ref)
         self._declarations.update(one.ref for one in after if one.ref)
         for one in (*before, *after):
-            self._touch(one.record)
+            self._touch(one.record or (one.ref and self._in_force.get(one.ref)))
         declared = {one.ref for one in after}
         elsewhere = any(self._declarations[ref] != (ref in declared) for ref in refs)
         for ref in refs - declared:

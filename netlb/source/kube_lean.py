@@ -51,7 +51,7 @@ class _LoadBalancer(msgspec.Struct, frozen=True):
 
 
 class _ServiceStatus(msgspec.Struct, frozen=True, rename="camel"):
-    load_balancer: _LoadBalancer = _LoadBalancer()
+    load_balancer: _LoadBalancer | None = None
     conditions: tuple[_Condition, ...] = ()
 
 
@@ -109,8 +109,8 @@ class ServiceDoor(Door):
         about = ObjectMeta(name=ref.name, namespace=self._share(ref.namespace), labels=metadata.labels or _NONE)
         marks = {name: text for name, text in metadata.annotations.items() if name in _MARKS}
         said: dict[str, Any] = {"metadata": {"annotations": marks}} if marks else {}
-        if bytes(body.status.load_balancer.ingress):
-            said["status"] = {"loadBalancer": {"ingress": body.status.load_balancer.ingress}}
+        if (balancer := body.status.load_balancer) is not None:
+            said["status"] = {"loadBalancer": {"ingress": balancer.ingress} if bytes(balancer.ingress) else {}}
         ours = [one for one in body.status.conditions if one.type == keys.ALLOCATED]
         if ours:
             said.setdefault("status", {})["conditions"] = ours
@@ -152,7 +152,13 @@ def body_of(lean: Lean) -> dict[str, Any]:
     """Return the object of the API that says the same."""
     said, record = said_of(lean), msgspec.to_builtins(lean.record)
     kind = {"apiVersion": "v1" if isinstance(lean.record, Service) else "discovery.k8s.io/v1"}
-    return {**kind, "kind": lean.record.kind(), **record, **said, "metadata": {**record["metadata"], **said["metadata"]}}
+    return {
+        **kind,
+        "kind": lean.record.kind(),
+        **record,
+        **said,
+        "metadata": {**record["metadata"], **said["metadata"]},
+    }
 
 
 _NONE: Final[dict[str, str]] = {}
