@@ -71,15 +71,15 @@ def found(reports: list[RenderableType]) -> Found:
     with (
         TemporaryDirectory(prefix="netlb-bench-") as temporary,
         Lab(nodes=1, clients=2, pods_per_node=0, name="bench") as lab,
+        followed(lab.clients["client-1"], Path(temporary), SERVICES) as server,
     ):
-        with followed(lab.clients["client-1"], Path(temporary), SERVICES) as server:
-            read_once(lab.nodes["node-1"], server, "netlb")  # the double remembers the JSON of what it was asked for
-            for _ in range(ROUNDS):
-                for peer in random.sample(list(PEERS), len(PEERS)):
-                    syncs[peer].append(read_once(lab.nodes["node-1"], server, peer))
-            rounds = ROUNDS * _CHANGES
-            speaker, changes = measure_speaker(lab.nodes["node-1"], Path(temporary), server, SERVICES, rounds, random)
-            changes.created = measure_creation(lab, Path(temporary), server, SERVICES, rounds)
+        node, directory, rounds = lab.nodes["node-1"], Path(temporary), ROUNDS * _CHANGES
+        read_once(node, server, "netlb")  # the double remembers the JSON of what it was asked for
+        for _ in range(ROUNDS):
+            for peer in random.sample(list(PEERS), len(PEERS)):
+                syncs[peer].append(read_once(node, server, peer))
+        speaker, changes = measure_speaker(node, directory, server, SERVICES, rounds=rounds, random=random)
+        changes.created = measure_creation(lab, directory, server, SERVICES, rounds)
     results = Results(
         name="watch",
         machine=machine_facts_after(before),

@@ -1,6 +1,6 @@
 """Create Services one after the other, and ask the segment by ARP for the address of each until it is answered.
 
-Run with `python -I -S` inside a client: INTERFACE MAC SOURCE SERVER PORT TOKEN. Prints "ready". Every line of its input
+Run with `python -I -S` inside a client: INTERFACE MAC SOURCE HOST:PORT TOKEN. Prints "ready". Every line of its input
 is [service, endpoints, address]; for each it prints one line: the time from before the Service is sent to the API
 server until the kernel received the first answer, in ns, or null if there was none.
 """
@@ -23,10 +23,10 @@ _INTERVAL = 0.001  # seconds between two questions
 _PATIENCE = 10.0
 
 
-def main(interface: str, mac: str, source: str, server: str, port: str, token: str) -> None:
+def main(interface: str, mac: str, source: str, server: str, token: str) -> None:
     """Do so until the input ends."""
     station = bytes.fromhex(mac.replace(":", ""))
-    api = http.client.HTTPConnection(server, int(port), timeout=_PATIENCE)
+    api = http.client.HTTPConnection(server, timeout=_PATIENCE)
     api.connect()
     api.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 

@@ -105,7 +105,14 @@ class Server:
 @contextlib.contextmanager
 def followed(host: Host, directory: Path, services: int) -> Iterator[Server]:
     """Run the double with a whole cluster in it."""
-    command = [sys.executable, "-m", "benchmarks.watch.server", directory, str(host.ipv4), str(services)]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "benchmarks.watch.server",
+        directory,
+        str(host.ipv4),
+        str(services),
+    ]
     with ended(host.popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)) as process:
         assert process.stdout is not None
         if process.stdout.readline() != "ready\n":
@@ -115,12 +122,12 @@ def followed(host: Host, directory: Path, services: int) -> Iterator[Server]:
 
 def read_once(host: Host, server: Server, peer: str) -> Sync:
     """Let one program read all Services and EndpointSlices, in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.watch.sync", peer, server.kubeconfig]
+    command: list[str | Path] = [sys.executable, "-m", "benchmarks.watch.sync", peer, server.kubeconfig]
     return Sync(**json.loads(host.run(command, timeout=_PATIENCE).stdout))
 
 
 def measure_speaker(
-    node: Host, directory: Path, server: Server, services: int, rounds: int, random: Random
+    node: Host, directory: Path, server: Server, services: int, *, rounds: int, random: Random
 ) -> tuple[Speaker, Changes]:
     """Start a speaker, leave it alone, change one Service after the other, and then all that are its own at once."""
     found, changes = Speaker(), Changes()
@@ -160,8 +167,8 @@ def measure_creation(lab: Lab, directory: Path, server: Server, first: int, roun
     asker = lab.clients["client-2"]
     controller = [str(Path(sys.executable).with_name("netlb-controller")), "--source", f"kube:{server.kubeconfig}"]
     controller += ["--namespace", "netlb-system", "--leader-election", "off", "--log-level", "warning"]
-    asking = [sys.executable, "-I", "-S", _PROGRAMS / "create.py", "eth0", asker.mac, str(asker.ipv4)]
-    asking += [str(server.host.ipv4), str(server.port), "bench"]
+    asking: list[str | Path] = [sys.executable, "-I", "-S", _PROGRAMS / "create.py", "eth0", asker.mac, str(asker.ipv4)]
+    asking += [f"{server.host.ipv4}:{server.port}", "bench"]
     found: list[float] = []
     with (
         speaking(lab.nodes[NODE], directory, server, Speaker()),

@@ -62,7 +62,7 @@ class NodeReports:
     def __init__(
         self,
         client: KubeClient,
-        find: Callable[[Resource, str, str], Entry[bytes] | None],
+        find: Callable[[Resource, str, str], Entry[Any] | None],
         recorder: EventRecorder,
         *,
         node: str,

@@ -33,7 +33,7 @@ from netlb.source.reflector import List
 
 __all__ = ["ClusterStatuses"]
 
-Find = Callable[[Resource, str, str], Entry[bytes] | None]
+Find = Callable[[Resource, str, str], Entry[Any] | None]
 
 _PAGE = 500
 _QUIET = 60.0

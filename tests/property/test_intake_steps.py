@@ -87,7 +87,8 @@ def test_what_is_adopted_is_what_would_be_declared(steps: list[tuple[str, bool, 
         origin = str(record.ref)
         odd = Document(origin, {**document.body, "spec": {"type": "Nothing"}, "endpoints": "none"})
         if what == "odd":  # the last good version is one that was in force
-            assert declaring.snapshot(HELD) == (before := by_turns.snapshot(HELD))
+            before = by_turns.snapshot(HELD)
+            assert declaring.snapshot(HELD) == before
         match what:
             case "adopt":
                 by_turns.adopt(origin, record)

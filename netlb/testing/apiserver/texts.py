@@ -42,7 +42,7 @@ def page_of(
     start: Name,
     limit: int,
 ) -> tuple[dict[Name, Body], int]:
-    """Return the objects that follow a name, at most so many (0: all), and how many names are left; `names` in order."""
+    """Return the objects that follow a name, at most so many (0: all), and how many names are left (in order)."""
     page: dict[Name, Body] = {}
     for at in range(bisect_right(names, start), len(names)):
         if limit and len(page) == limit:
