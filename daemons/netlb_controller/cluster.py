@@ -13,7 +13,7 @@ from netlb.errors import NetlbError
 from netlb.findings import ObjectRef
 from netlb.runtime.app import App, Callback
 from netlb.runtime.log import get_logger
-from netlb.runtime.metrics import StateCollector, counter, gauge, new_registry, source_metrics
+from netlb.runtime.metrics import StateCollector, counter, gauge, new_registry, received_metric, source_metrics
 from netlb.source import kube_once
 from netlb.source.kube import KubeClient
 from netlb.source.kube_departed import DepartedNodes
@@ -115,6 +115,7 @@ class _Cluster:
         yield counter(
             "netlb_events_dropped_total", "Events that could not be sent.", (), {(): float(self.recorder.dropped)}
         )
+        yield received_metric(self._client.received())
         if self._source is not None and self.terms.controller is not None:
             yield from source_metrics(self._source)
             yield from self.terms.controller.metrics()
@@ -151,7 +152,7 @@ class _Cluster:
             held=partial(self._intended, journal),
             beside=(departed.run,),
         )
-        statuses.drifted = controller.status.refresh
+        statuses.drifted = source.on_rewound = controller.status.refresh
         statuses.overtaken = self.terms.restart
         return controller
 
@@ -171,4 +172,4 @@ class _Cluster:
 def read_cluster(settings: ControllerSettings, intake: Intake) -> Snapshot:
     """Return what is in force now, and who holds what. Raises SettingError."""
     kinds = watched(settings.common.compatibility, Reader.ADDRESSES)
-    return kube_once.read_cluster(settings.common.kubeconfig, intake, kinds)
+    return kube_once.read_cluster(settings.common.kubeconfig, intake, kinds, leaves_others=True)

@@ -49,7 +49,8 @@ __all__ = ["main"]
 )
 @option(
     "--conflict-detection",
-    "Before an address is announced for the first time, ask whether another station has it (probe), or do not (off).",
+    "Before an address is announced for the first time, ask whether another station has it (probe), or do not (off); "
+    "or announce what nobody else does, and give way to who does (yield).",
     metavar="MODE",
     default=ConflictDetection.OFF.value,
 )

@@ -4,7 +4,6 @@ import asyncio
 import gc
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,6 +22,7 @@ from netlb.l2.announces import (
     InterfaceRefused,
     InterfaceVanished,
     Stats,
+    Stranger,
     WorkerDied,
     WorkerRestarted,
 )
@@ -37,6 +37,7 @@ from netlb.runtime.log import get_logger
 from netlb.runtime.metrics import counter, gauge, reconciler_metrics
 from netlb.source.protocol import Sink, Source
 from netlb.source.status import node_data, service_bgp_statuses, service_l2_statuses
+from netlb_speaker.disputes import Disputes
 from netlb_speaker.gobgp import GobgpSettings
 from netlb_speaker.keyring import Keyring
 from netlb_speaker.liveness import Liveness
@@ -53,18 +54,8 @@ __all__ = ["NAME", "AnnouncerFactory", "Speaker"]
 NAME = "netlb-speaker"
 
 _REPORT_SECONDS = 0.02
-_CONFLICT_SECONDS = 10.0
 _FINISH_SECONDS = 3.0
 _COUNT_SECONDS = 10.0  # between two readings of the responder's counters; Prometheus scrapes no oftener
-
-
-@dataclass(slots=True)
-class _Dispute:
-    """Claims of other stations to one address on one interface: how many, the last one's MAC, when it was logged."""
-
-    times: int = 0
-    mac: str = ""
-    told: float = float("-inf")
 
 
 class OpenAnnouncer(Announces, Protocol):
@@ -101,6 +92,7 @@ class Speaker:
         announcer: AnnouncerFactory,
         sink: Sink,
         detects_conflicts: bool,
+        yields: bool,
         timings: ProbeTimings,
         watches: bool,
         keyring: Keyring | None,
@@ -119,7 +111,7 @@ class Speaker:
         self._news = asyncio.Event()
         self._answering = False
         self._stopping = False
-        self._conflicts: dict[tuple[Address, str], _Dispute] = {}
+        self._disputes = Disputes()
         self._stats: Stats | None = None
         self.plan: NodePlan | None = None
         self.l2: Reconciler[Address, Where] = Reconciler(
@@ -141,7 +133,7 @@ class Speaker:
         self._bfd: Bfd | None = None
         self.routers: Routers | None = None
         self.bgp: BgpPlan | None = None
-        self.prober = Prober(self._announcer, timings, self._log, self._announce_what_may_be)
+        self.prober = Prober(self._announcer, timings, self._log, self._announce_what_may_be, yields=yields)
         self.status: Reconciler[str, Any] = Reconciler("status", sink, on_bug=self._bug)
 
     # Services
@@ -293,7 +285,7 @@ class Speaker:
             "netlb_layer2_conflicts_total",
             "Times that another station claimed an address held here.",
             ("ip", "interface"),
-            {(str(address), name): float(dispute.times) for (address, name), dispute in self._conflicts.items()},
+            self._disputes.counts(),
         )
         if self._stats is not None:
             yield from l2_metrics(self._stats)
@@ -306,13 +298,10 @@ class Speaker:
     def _happened(self, event: Event) -> None:
         match event:
             case Conflict(address, mac, interface):
-                dispute = self._conflicts.setdefault((address, interface), _Dispute())
-                dispute.times += 1
-                dispute.mac = mac
-                now = asyncio.get_running_loop().time()
-                if now >= dispute.told + _CONFLICT_SECONDS:  # a station that forges its address must not fill the log
-                    dispute.told = now
+                if self._disputes.add(event, asyncio.get_running_loop().time()):
                     self._log.warning("address conflict", address=str(address), mac=mac, interface=interface)
+                if self.plan is not None and (announced := self.plan.l2.get(address)):
+                    self.prober.claimed(address, Stranger(mac, interface), announced.interfaces)
             case InterfaceAppeared(interface):
                 self._log.info("interface in use", interface=interface.name, mac=format_mac(interface.mac))
             case InterfaceVanished(interface):
@@ -368,11 +357,7 @@ class Speaker:
             notes=[
                 *(f"no interface {name} that is up; create it, or correct --interface" for name in self._missing()),
                 *(self.liveness.notes() if self.liveness else ()),
-                *(
-                    f"{dispute.mac} on {interface} claims {address}, which is announced here"
-                    for (address, interface), dispute in self._conflicts.items()
-                    if address in plan.l2
-                ),
+                *self._disputes.notes(plan.l2),
             ],
         )
         return self._sink.forms(node, {**service_l2_statuses(plan, standing), **service_bgp_statuses(bgp, told)})

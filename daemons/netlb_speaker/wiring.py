@@ -6,7 +6,7 @@ from pathlib import Path
 
 from netlb.errors import SettingError
 from netlb.l2.adapter.announcer import Announcer
-from netlb.l2.probe import RFC_TIMINGS, ProbeTimings
+from netlb.l2.probe import RFC_TIMINGS, YIELD_TIMINGS, ProbeTimings
 from netlb.runtime.app import App
 from netlb.runtime.config import CommonSettings
 from netlb.runtime.log import get_logger
@@ -37,11 +37,17 @@ PATIENCE = 3.0
 
 
 class ConflictDetection(StrEnum):
-    """What is done before an address is announced for the first time."""
+    """What is done before an address is announced."""
 
     OFF = "off"
     PROBE = "probe"
     """Ask whether another station has it (RFC 5227, RFC 4862)."""
+    YIELD = "yield"
+    """Ask, and announce it only for as long as no other station does: beside a load balancer that is replaced."""
+
+
+TIMINGS = {ConflictDetection.YIELD: YIELD_TIMINGS}
+"""Where they are not those of the RFCs."""
 
 
 class LivenessMode(StrEnum):
@@ -112,7 +118,7 @@ def parse_gobgp(where: str, tenancy: str, directory: str) -> GobgpSettings | Non
 def build(
     settings: SpeakerSettings,
     announcer: AnnouncerFactory = Announcer,
-    timings: ProbeTimings = RFC_TIMINGS,
+    timings: ProbeTimings | None = None,
     grace: float = GRACE,
     *,
     pace: Pace = SPEAKER_PACE,
@@ -120,7 +126,7 @@ def build(
 ) -> App:
     """Put the speaker together; nothing is read or opened before the App runs.
 
-    Tests bring their own announcer, and do not wait as long as the RFCs say.
+    Tests bring their own announcer, and their own timings in place of those of the mode.
     """
     surroundings = _surroundings(settings, pace, patience)
     keyring = None
@@ -133,14 +139,16 @@ def build(
         source=surroundings.source,
         announcer=announcer,
         sink=surroundings.sink,
-        detects_conflicts=settings.conflict_detection is ConflictDetection.PROBE,
-        timings=timings,
+        detects_conflicts=settings.conflict_detection is not ConflictDetection.OFF,
+        yields=settings.conflict_detection is ConflictDetection.YIELD,
+        timings=timings or TIMINGS.get(settings.conflict_detection, RFC_TIMINGS),
         watches=settings.liveness is LivenessMode.BFD,
         keyring=keyring,
         grace=grace,
         gobgp=settings.gobgp,
         ready_only=settings.withdraw_not_ready,
     )
+    surroundings.on_rewound(speaker.status.refresh)
     registry = new_registry(NAME)
     registry.register(StateCollector(speaker.metrics))
     registry.register(StateCollector(surroundings.metrics))

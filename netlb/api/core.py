@@ -1,6 +1,7 @@
 """Kubernetes' own kinds, narrowed to the fields that netlb reads; other fields are ignored."""
 
 from base64 import b64decode
+from collections.abc import Set as AbstractSet
 from typing import ClassVar, Literal
 
 import msgspec
@@ -22,6 +23,7 @@ __all__ = [
     "Service",
     "ServicePort",
     "ServiceSpec",
+    "without_annotations",
 ]
 
 Protocol = Literal["TCP", "UDP", "SCTP"]
@@ -58,6 +60,16 @@ class Service(Record, frozen=True, kw_only=True):
     """`v1.Service`. Its status is not here: who holds which address is `Snapshot.holdings`."""
 
     spec: ServiceSpec
+
+
+def without_annotations(service: Service, names: AbstractSet[str]) -> Service:
+    """Return the Service as if it had none of these annotations."""
+    annotations = service.metadata.annotations
+    if names.isdisjoint(annotations):
+        return service
+    kept = {name: value for name, value in annotations.items() if name not in names}
+    metadata = msgspec.structs.replace(service.metadata, annotations=kept)
+    return msgspec.structs.replace(service, metadata=metadata)
 
 
 class EndpointConditions(_Part, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ from typing import TypeVar
 from netlb.api import keys
 from netlb.api.admission import Candidate, admit_pools
 from netlb.api.calico import BlockAffinity
-from netlb.api.core import EndpointSlice, Namespace, Node, Secret, Service
+from netlb.api.core import EndpointSlice, Namespace, Node, Secret, Service, without_annotations
 from netlb.api.decode import decode, identify
 from netlb.api.dialects import DEFAULT, DIALECTS, FOREIGN, KINDS, KINDS_OF, Compatibility, Foreign
 from netlb.api.documents import Document
@@ -74,14 +74,14 @@ class Intake:
         self,
         compatibility: Compatibility = DEFAULT,
         serving: Serving = EVERYTHING,
-        dialects: Iterable[str] = DIALECTS,
     ) -> None:
-        """Read the native kinds, and those of these dialects."""
-        chosen = tuple(dialects)
+        """Read the native kinds, and those of the systems that are to be understood."""
+        chosen = [system for system in DIALECTS if system in compatibility.systems]
         self._compatibility = compatibility
         self._serving = serving
-        self._translators = [translate for name in chosen for translate in DIALECTS[name]]
-        self._passed_over = KINDS.keys() - {key for name in chosen for key in KINDS_OF[name]}
+        self._translators = [translate for system in chosen for translate in DIALECTS[system]]
+        self._passed_over = KINDS.keys() - {key for system in chosen for key in KINDS_OF[system]}
+        self._foreign_annotations = compatibility.foreign_annotations
         self._origins: dict[str, tuple[_Declared, ...]] = {}
         self._whole: set[str] = set()
         self._unreadable: dict[str, Finding] = {}
@@ -111,7 +111,7 @@ class Intake:
 
     def declare(self, origin: str, documents: Sequence[Document]) -> None:
         """Replace what an origin declares."""
-        decoded = tuple(_decode(document) for document in documents if self._concerns_us(document))
+        decoded = tuple(self._decode(document) for document in documents if self._concerns_us(document))
         nameless = next((one.finding for one in decoded if one.finding and one.ref is None), None)
         if nameless or origin in self._unreadable:
             self._changed = None
@@ -205,6 +205,13 @@ class Intake:
             return True
         ref = identify(document)
         return ref is None or ref[1:] == (self._compatibility.metallb_namespace, "config")
+
+    def _decode(self, document: Document) -> _Declared:
+        """Decode a document; of a Service only the annotations that are understood."""
+        declared = _decode(document)
+        if isinstance(declared.record, Service) and self._foreign_annotations:
+            return replace(declared, record=without_annotations(declared.record, self._foreign_annotations))
+        return declared
 
     @property
     def origins(self) -> frozenset[str]:

@@ -10,14 +10,17 @@ __all__ = [
     "BEFORE_LOAD_BALANCER_IP",
     "EXCLUDE_NODE_LABEL",
     "GATEWAY_LABEL",
+    "GROUP",
     "JOINS_ONLY",
     "LOAD_BALANCER_CLASS",
     "NODE_POOL_LABEL",
     "OPENELB_ADDRESS",
     "OPENELB_MARK",
     "POOL",
+    "PREFIXES",
     "PURELB_CLASSES",
     "RACK_LABEL",
+    "SERVICE_ANNOTATIONS",
     "SERVICE_NAME_LABEL",
     "SHARE_KEY",
     "annotation",
@@ -66,6 +69,19 @@ ALLOCATED_FROM = (
     "purelb.io/allocated-from",
 )
 """Result: the pool that the Service's addresses came from. We write the first; the others tell what was held before."""
+
+GROUP = "netlb.io/group"
+"""On a Service: all addresses of the Services of its namespace with the same value are announced by one node."""
+
+SERVICE_ANNOTATIONS = frozenset({*ADDRESSES, *POOL, *SHARE_KEY, *ALLOCATED_FROM, OPENELB_MARK, GROUP})
+"""All that is read of a Service's annotations."""
+
+PREFIXES: Mapping[str, tuple[str, ...]] = {
+    "metallb": ("metallb.io/", "metallb.universe.tf/"),
+    "openelb": ("lb.kubesphere.io/", "eip.openelb.kubesphere.io/"),
+    "purelb": ("purelb.io/",),
+}
+"""By system: how the names of its annotations begin."""
 
 ALLOCATED = "netlb.io/AddressAllocated"
 """Type of the condition on a Service that says whether it has the addresses that it asks for."""

@@ -5,15 +5,12 @@ import sys
 import click
 
 from netlb.api.dialects import Compatibility
-from netlb.api.intake import Intake
 from netlb.api.snapshot import Snapshot
-from netlb.cli.files import read_files
+from netlb.cli.files import read_files, read_source
 from netlb.findings import ObjectRef
 from netlb.plan import explain_service
 from netlb.runtime.app import reporting
-from netlb.runtime.config import DirectorySpec, compatibility_options, option, parse_source
-from netlb.source.directory import read_once
-from netlb.source.tree import status_directory
+from netlb.runtime.config import compatibility_options, option, parse_compatibility
 
 __all__ = ["explain"]
 
@@ -30,7 +27,7 @@ def explain() -> None:
 @option("--status-dir", "Where status is written; beside the manifests, as PATH.status, if not set.", metavar="PATH")
 @compatibility_options
 def service(
-    service: str, files: tuple[str, ...], *, source: str | None, status_dir: str | None, **namespaces: str
+    service: str, files: tuple[str, ...], *, source: str | None, status_dir: str | None, **compatibility: str
 ) -> None:
     """Say why a Service has, or has not, an address and an announcer: what each pool says, and who owns the address.
 
@@ -42,7 +39,7 @@ def service(
     namespace, _, name = service.rpartition("/")
     ref = ObjectRef("Service", namespace or "default", name)
     with reporting("netlb explain"):
-        snapshot = _snapshot(files, source, status_dir, Compatibility(**namespaces))
+        snapshot = _snapshot(files, source, status_dir, parse_compatibility(**compatibility))
     text, served = explain_service(snapshot, ref)
     click.echo(text, nl=False)
     sys.exit(0 if served else 1)
@@ -54,10 +51,4 @@ def _snapshot(
     if files:
         intake = read_files(files, compatibility)
         return intake.snapshot(intake.holdings())
-    chosen = parse_source(source)
-    if isinstance(chosen, DirectorySpec):
-        return read_once(chosen.path, status_directory(chosen.path, status_dir), Intake(compatibility))
-    from netlb.source.kube_kinds import Reader, watched  # noqa: PLC0415 - as the next one
-    from netlb.source.kube_once import read_cluster  # noqa: PLC0415 - lightkube is for those who need it
-
-    return read_cluster(chosen.kubeconfig, Intake(compatibility), watched(compatibility, Reader.ANNOUNCEMENTS))
+    return read_source(source, status_dir, compatibility)

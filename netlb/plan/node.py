@@ -1,18 +1,22 @@
 """Snapshot to NodePlan: what one node announces, and why it does not announce the rest."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 from operator import is_
 from types import MappingProxyType
+from typing import Any
 
 from netlb.api.core import Service
-from netlb.api.meta import selects
+from netlb.api.keys import GROUP
+from netlb.api.meta import LabelSelector, selects
 from netlb.api.snapshot import Snapshot
 from netlb.api.v1alpha1 import AddressPool, L2Advertisement
 from netlb.findings import Finding, ObjectRef
-from netlb.l2.election import owns
+from netlb.l2.election import owner, owns
 from netlb.net import Address
+from netlb.plan.owners import NOBODY, Claims, Willing, contest, elect
 from netlb.plan.places import Places
 from netlb.plan.segment import Segment, Watched, plan_segment
 from netlb.plan.silent import Outcome, Silences, SilentAddress
@@ -46,13 +50,19 @@ class NodePlan:
 
 
 def plan_node(
-    snapshot: Snapshot, node: str, dead: frozenset[str] = frozenset(), *, ready_only: bool = False
+    snapshot: Snapshot,
+    node: str,
+    dead: frozenset[str] = frozenset(),
+    *,
+    ready_only: bool = False,
+    holders: Mapping[Address, frozenset[str]] = NOBODY,
 ) -> NodePlan:
-    """Plan one node. Pure: nodes that see the same snapshot, and the same nodes dead, agree on every owner.
+    """Plan one node. Pure: nodes that see the same snapshot, nodes dead and holders agree on every owner.
 
-    `ready_only`: nodes that are not ready announce nothing (see `netlb.topology.eligible_nodes`).
+    `ready_only`: nodes that are not ready announce nothing (see `netlb.topology.eligible_nodes`). `holders`: who says
+    that it announces an address now, which counts where an advertisement is not revertive.
     """
-    return NodePlanner(node, ready_only=ready_only).plan(snapshot, dead)
+    return NodePlanner(node, ready_only=ready_only).plan(snapshot, dead, holders=holders)
 
 
 class NodePlanner:
@@ -71,10 +81,13 @@ class NodePlanner:
         self._holders: dict[Address, tuple[ObjectRef, ...]] = {}
         self._l2: dict[Address, AnnouncedAddress] = {}
         self._outcomes: dict[ObjectRef, tuple[tuple[Address, Outcome], ...]] = {}
-        self._groups: Counter[_Group] = Counter()
+        self._grouped: dict[Address, Claims] = {}
+        """Of addresses that are elected for together, who may announce them."""
+        self._rivals: Counter[_Rivals] = Counter()
         """Who may announce the same, and how many addresses."""
-        self._counted: dict[Address, tuple[_Group, ...]] = {}
+        self._counted: dict[Address, tuple[_Rivals, ...]] = {}
         """By address, what it adds to that."""
+        self._present: Mapping[Address, frozenset[str]] = NOBODY
         self._regrouped = True
         self._segment = Segment({}, {})
         self._findings: tuple[Finding, ...] = ()
@@ -84,30 +97,33 @@ class NodePlanner:
         snapshot: Snapshot,
         dead: frozenset[str] = frozenset(),
         touched: Collection[ObjectRef] | None = None,
+        *,
+        holders: Mapping[Address, frozenset[str]] = NOBODY,
     ) -> NodePlan:
-        """Plan the node as of this snapshot, with these nodes dead.
+        """Plan the node as of this snapshot, with these nodes dead, and these holders (see `plan_node`).
 
         `touched` names the Services in which it differs from the snapshot before, where the caller knows.
         """
         last, self._last = self._last, snapshot
-        if last is None or dead - {self._node} != self._dead or not _same_ground(last, snapshot):
-            self._begin(snapshot, dead - {self._node})
+        others = (dead - {self._node}, dict(holders))
+        if last is None or others != (self._dead, self._present) or not _same_ground(last, snapshot):
+            self._dead, self._present = others
+            self._begin(snapshot)
             touched = snapshot.holdings.keys()
         elif touched is None:
             touched = _differing(last, snapshot)
         self._judge.follow(snapshot)
         self._step(snapshot, touched)
         if self._regrouped:
-            self._segment, self._regrouped = plan_segment(snapshot, self._node, self._groups), False
+            self._segment, self._regrouped = plan_segment(snapshot, self._node, self._rivals), False
         return NodePlan(self._node, dict(self._l2), Silences(dict(self._outcomes)), self._findings, *self._segment)
 
-    def _begin(self, snapshot: Snapshot, dead: frozenset[str]) -> None:
+    def _begin(self, snapshot: Snapshot) -> None:
         """Know nothing but what does not depend on single Services."""
-        self._dead = dead
         self._judge = _Judge(snapshot, self._node, self._ready_only)
         self._findings = validate(snapshot)
         self._regrouped = True
-        for known in (self._held, self._holders, self._l2, self._outcomes, self._groups, self._counted):
+        for known in (self._held, self._holders, self._l2, self._outcomes, self._rivals, self._counted, self._grouped):
             known.clear()
 
     def _step(self, snapshot: Snapshot, touched: Iterable[ObjectRef]) -> None:
@@ -132,6 +148,9 @@ class NodePlanner:
             self._outcomes.pop(ref, None)
         for address in concerned:
             self._decide(address)
+        for address, elected in elect(self._grouped, self._dead, self._present).items():
+            outcome = SilentAddress(Silence.NOT_OWNER, elected) if elected else _NOBODY
+            self._settle(address, self._grouped[address], None if elected == self._node else outcome)
 
     def _drop_holder(self, address: Address, ref: ObjectRef) -> None:
         left = tuple(holder for holder in self._holders[address] if holder != ref)
@@ -142,61 +161,58 @@ class NodePlanner:
 
     def _decide(self, address: Address) -> None:
         """Work out who announces an address, and why this node does not."""
-        refs = self._holders.get(address, ())
-        verdicts = {ref: self._judge.judge(ref, address) for ref in refs}
-        willing = {ref: verdict for ref, verdict in verdicts.items() if isinstance(verdict, _Willing)}
-        candidates = self._living(willing.values())
-        elected = self._node in candidates and owns(self._node, str(address), candidates)
-        self._count(address, tuple(one.group for one in willing.values()))
+        verdicts = {ref: self._judge.judge(ref, address) for ref in self._holders.get(address, ())}
+        claims = {ref: verdict for ref, verdict in verdicts.items() if isinstance(verdict, Willing)}
+        self._count(address, tuple(self._judge.rivals(one) for one in claims.values()))
         for ref, verdict in verdicts.items():
-            others = tuple(entry for entry in self._outcomes.pop(ref, ()) if entry[0] != address)
-            if isinstance(verdict, SilentAddress):
-                others += ((address, verdict),)
-            elif not elected:
-                others += ((address, candidates or _NOBODY),)
-            if others:
-                self._outcomes[ref] = others
-        if elected:
-            self._l2[address] = AnnouncedAddress(tuple(willing), self._judge.interfaces(willing.values()))
+            self._note(ref, address, verdict if isinstance(verdict, SilentAddress) else None)
+        self._grouped.pop(address, None)
+        if any(one.group for one in claims.values()):
+            self._grouped[address] = claims
+        elif claims:
+            nodes, places = contest([claims], self._dead, self._present.get(address, frozenset()))
+            outcome: Outcome | None = self._judge.alike(nodes) or _NOBODY
+            if self._node in nodes and owns(self._node, str(address), nodes, places):
+                outcome = None
+            elif places and nodes:
+                outcome = SilentAddress(Silence.NOT_OWNER, partial(owner, str(address), nodes, places))
+            self._settle(address, claims, outcome)
         else:
             self._l2.pop(address, None)
 
-    def _living(self, willing: Iterable["_Willing"]) -> frozenset[str]:
-        """Return the living nodes of whom one is elected for all: those that will do for each of them, if any will."""
-        sets = [one.nodes - self._dead if self._dead else one.nodes for one in willing]
-        if len(sets) < 2:
-            return sets[0] if sets else frozenset()
-        return frozenset.intersection(*sets) or frozenset.union(*sets)
+    def _settle(self, address: Address, claims: Claims, outcome: Outcome | None) -> None:
+        """Note who announces an address: this node, or why it does not."""
+        for ref in claims:
+            self._note(ref, address, outcome)
+        if outcome is None:
+            self._l2[address] = AnnouncedAddress(tuple(claims), self._judge.interfaces(claims.values()))
+        else:
+            self._l2.pop(address, None)
 
-    def _count(self, address: Address, groups: tuple["_Group", ...]) -> None:
+    def _note(self, ref: ObjectRef, address: Address, outcome: Outcome | None) -> None:
+        """Note why a Service's address is not announced here, or that there is no reason."""
+        noted = tuple(entry for entry in self._outcomes.pop(ref, ()) if entry[0] != address)
+        if outcome is not None:
+            noted += ((address, outcome),)
+        if noted:
+            self._outcomes[ref] = noted
+
+    def _count(self, address: Address, rivals: tuple["_Rivals", ...]) -> None:
         before = self._counted.pop(address, ())
-        if before != groups:
-            self._regrouped |= not self._groups.keys() >= set(groups)
-            self._groups.update(groups)
-            for group in before:
-                self._groups[group] -= 1
-                if not self._groups[group]:
-                    del self._groups[group]
+        if before != rivals:
+            self._regrouped |= not self._rivals.keys() >= set(rivals)
+            self._rivals.update(rivals)
+            for one in before:
+                self._rivals[one] -= 1
+                if not self._rivals[one]:
+                    del self._rivals[one]
                     self._regrouped = True
-        if groups:
-            self._counted[address] = groups
+        if rivals:
+            self._counted[address] = rivals
 
 
-_Group = tuple[str, frozenset[str]]
+_Rivals = tuple[str, frozenset[str]]
 """The BFDProfile that a pool names, or nothing, and nodes that may announce the same."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Willing:
-    """The nodes that may announce an address for one Service, and the advertisements that say so."""
-
-    group: _Group
-    advertisements: tuple[L2Advertisement, ...]
-
-    @property
-    def nodes(self) -> frozenset[str]:
-        """The nodes."""
-        return self.group[1]
 
 
 class _Judge:
@@ -208,16 +224,31 @@ class _Judge:
         self._places = Places(snapshot, ready_only=ready_only)
         self._covered: dict[str, frozenset[str]] = {}
         self._advertised: dict[str, tuple[L2Advertisement, ...]] = {}
-        self._willing: dict[tuple[str, tuple[str, ...], frozenset[str]], _Willing | SilentAddress] = {}
+        self._preferred: dict[str, Mapping[str, int]] = {}
+        self._willing: dict[tuple[str, tuple[str, ...], str, frozenset[str]], Willing | SilentAddress] = {}
+        self._shared: dict[Any, Any] = {}
+        """What is equal for many addresses."""
 
     def follow(self, snapshot: Snapshot) -> None:
         """Answer for a snapshot that differs in Services, endpoints and holdings alone."""
         self._snapshot = snapshot
         self._places.follow(snapshot)
-        if len(self._willing) > _MOST_WILLING:
-            self._willing.clear()
+        for known in (self._willing, self._shared):
+            if len(known) > _MOST_KNOWN:
+                known.clear()
 
-    def judge(self, ref: ObjectRef, address: Address) -> _Willing | SilentAddress:
+    def rivals(self, willing: Willing) -> _Rivals:
+        """Return the nodes that may announce the same as this one."""
+        rivals: _Rivals = (willing.profile, willing.nodes)
+        shared: _Rivals = self._shared.setdefault(rivals, rivals)
+        return shared
+
+    def alike(self, nodes: frozenset[str]) -> frozenset[str]:
+        """Return the one of all equal sets that is kept."""
+        shared: frozenset[str] = self._shared.setdefault(nodes, nodes)
+        return shared
+
+    def judge(self, ref: ObjectRef, address: Address) -> Willing | SilentAddress:
         """Return the nodes that may announce an address for a Service, or why none may."""
         service, pool = self._snapshot.services[ref], self._places.pool_of(address)
         advertisements = self._advertisements(service, pool) if pool else ()
@@ -226,14 +257,16 @@ class _Judge:
         nodes = self._places.nodes(service, pool)
         if isinstance(nodes, Silence):
             return _SILENT[nodes]
-        key = (pool.metadata.name, tuple(record.metadata.name for record in advertisements), nodes)
+        group = _group(service, advertisements)
+        key = (pool.metadata.name, tuple(record.metadata.name for record in advertisements), group, nodes)
         if key not in self._willing:
             covered = nodes & frozenset().union(*(self._nodes(record) for record in advertisements))
-            group = (pool.spec.bfd_profile, covered)
-            self._willing[key] = _Willing(group, advertisements) if covered else _NOBODY
+            places = self._preferences(advertisements)
+            willing = Willing(covered, advertisements, pool.spec.bfd_profile, group, places)
+            self._willing[key] = willing if covered else _NOBODY
         return self._willing[key]
 
-    def interfaces(self, willing: Iterable[_Willing]) -> frozenset[str] | None:
+    def interfaces(self, willing: Iterable[Willing]) -> frozenset[str] | None:
         """Return the interfaces on which this node announces an address; None: all."""
         mine = [record for one in willing for record in one.advertisements if self._node in self._nodes(record)]
         if any(not record.spec.interfaces for record in mine):
@@ -250,6 +283,18 @@ class _Judge:
             return found
         return tuple(record for record in found if selects(record.spec.service_selectors, service.metadata.labels))
 
+    def _preferences(self, advertisements: Iterable[L2Advertisement]) -> Mapping[str, int]:
+        """Return the places of nodes by the first advertisement that prefers any."""
+        for record in advertisements:
+            if preferred := record.spec.preferred_node_selectors:
+                name = record.metadata.name
+                if name not in self._preferred:
+                    self._preferred[name] = {
+                        node: _place(preferred, each.metadata.labels) for node, each in self._snapshot.nodes.items()
+                    }
+                return self._preferred[name]
+        return {}
+
     def _nodes(self, advertisement: L2Advertisement) -> frozenset[str]:
         """Return the nodes that an advertisement selects."""
         name = advertisement.metadata.name
@@ -260,6 +305,17 @@ class _Judge:
                 if selects(advertisement.spec.node_selectors, record.metadata.labels)
             )
         return self._covered[name]
+
+
+def _place(preferred: Sequence[LabelSelector], labels: Mapping[str, str]) -> int:
+    return next((place for place, selector in enumerate(preferred) if selector.matches(labels)), len(preferred))
+
+
+def _group(service: Service, advertisements: Iterable[L2Advertisement]) -> str:
+    """Return the name of the group that a Service's addresses are in; one that it names itself is its namespace's."""
+    if named := service.metadata.annotations.get(GROUP):
+        return f"{service.metadata.namespace}/{named}"
+    return next((record.spec.group for record in advertisements if record.spec.group), "")
 
 
 def _same_ground(one: Snapshot, other: Snapshot) -> bool:
@@ -287,7 +343,7 @@ def _differing_in(one: Mapping[ObjectRef, object], other: Mapping[ObjectRef, obj
 
 
 _GROUND = {each.name for each in fields(Snapshot)} - {"services", "endpoint_slices", "holdings", "passwords"}
-_MOST_WILLING = 1 << 16
+_MOST_KNOWN = 1 << 16
 _UNADVERTISED = SilentAddress(Silence.NO_ADVERTISEMENT)
 _NOBODY = SilentAddress(Silence.NO_CANDIDATE)
 _SILENT = {reason: SilentAddress(reason) for reason in Silence}

@@ -55,7 +55,7 @@ class Follower:
         self._served = 0
         self._told: dict[Key, Finding] = {}
         self._narrow = [
-            narrowing(resource, record, watched.origin)
+            narrowing(resource, record, watched.origin, watched.annotations)
             for resource, record in zip(watched.resources, watched.records, strict=True)
         ]
         self._door = DOORS[watched.records[0]]() if watched.lean else None

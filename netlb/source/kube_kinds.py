@@ -43,9 +43,6 @@ Mask = Mapping[str, Any] | None
 """By name, what of a field is kept; None: all of it."""
 
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-_READ = frozenset(
-    {*keys.ADDRESSES, *keys.POOL, *keys.SHARE_KEY, *keys.ALLOCATED_FROM, keys.OPENELB_MARK, keys.OPENELB_ADDRESS}
-)
 _HELD: Mapping[str, Any] = {"status": {"loadBalancer": {"ingress": None}, "conditions": None}}
 
 
@@ -88,6 +85,8 @@ class Watched:
     fields: str = ""
     optional: bool = False
     """Whether it is all right if the kind is not served."""
+    annotations: frozenset[str] = frozenset()
+    """Those that are kept of Kubernetes' own objects; of all others nearly all are."""
     lean: bool = False
     """Whether only that is kept which says who announces what (`kube_lean`)."""
 
@@ -129,7 +128,7 @@ SPEAKER_STATUSES = REPORTS["SpeakerStatus"]
 _MANY = (Service, EndpointSlice)
 """Kinds of which there are thousands."""
 _CORE: tuple[Watched, ...] = (
-    Watched(resources=(SERVICES,), records=(Service,)),
+    Watched(resources=(SERVICES,), records=(Service,), annotations=keys.SERVICE_ANNOTATIONS),
     Watched(
         resources=(ENDPOINT_SLICES,),
         records=(EndpointSlice,),
@@ -170,13 +169,19 @@ class Reader(Enum):
 
 
 def watched(compatibility: Compatibility = DEFAULT, reader: Reader = Reader.EVERYTHING) -> tuple[Watched, ...]:
-    """Return what is followed: Kubernetes' kinds, ours, and the dialects' where they are installed.
+    """Return what is followed: Kubernetes' kinds, ours, and those of other systems where they are installed.
 
     Secrets are followed one by one.
     """
     ours = (Watched(resources=(NATIVE[kind.kind()],), records=(kind,)) for kind in KINDS)
     foreign: dict[tuple[str, str], list[tuple[Resource, type[Record]]]] = {}
-    for (api_version, kind), record in dialects.KINDS.items():
+    understood = {
+        key: record
+        for system, kinds in dialects.KINDS_OF.items()
+        if system in compatibility.systems
+        for key, record in kinds.items()
+    }
+    for (api_version, kind), record in understood.items():
         group, _, version = api_version.rpartition("/")
         plural = re.sub("(?<![aeiou])y$", "ie", kind.lower()) + "s"
         resource = Resource(group=group, version=version, plural=plural, kind=kind, namespaced=record.NAMESPACED)
@@ -189,7 +194,14 @@ def watched(compatibility: Compatibility = DEFAULT, reader: Reader = Reader.EVER
             theirs.append(Watched(resources=resources, records=records, namespace=namespace, fields=fields))
         else:
             theirs.append(Watched(resources=resources, records=records, optional=True))
-    core = (replace(one, lean=reader is Reader.ANNOUNCEMENTS and one.records[0] in _MANY) for one in _CORE)
+    core = (
+        replace(
+            one,
+            annotations=one.annotations - compatibility.foreign_annotations,
+            lean=reader is Reader.ANNOUNCEMENTS and one.records[0] in _MANY,
+        )
+        for one in _CORE
+    )
     return tuple(one for one in (*core, *ours, *theirs) if one.resources[0].kind not in reader.value)
 
 
@@ -198,16 +210,20 @@ def password(namespace: str, name: str) -> Watched:
     return Watched(resources=(SECRETS,), records=(Secret,), namespace=namespace, fields=f"metadata.name={name}")
 
 
-def narrowing(resource: Resource, record: type[Record], origin: Callable[[str, str], str]) -> Callable[[Any], bytes]:
+def narrowing(
+    resource: Resource,
+    record: type[Record],
+    origin: Callable[[str, str], str],
+    annotations: frozenset[str] = frozenset(),
+) -> Callable[[Any], bytes]:
     """Return what makes JSON of the part of an object that `record` reads, the same whenever that part is the same.
 
-    ConfigError if it is nothing that has a name.
+    Of the annotations of Kubernetes' own objects these are kept. ConfigError if it is nothing that has a name.
     """
     mask = dict(_mask(record) or {})
     if record is Service:
         mask |= _HELD
     core = record in (Service, EndpointSlice, Node, Namespace, Secret)
-    annotations = _READ if record is Service else frozenset()
 
     def narrow(body: Any) -> bytes:
         metadata = body.get("metadata") if isinstance(body, Mapping) else None

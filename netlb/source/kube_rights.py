@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from netlb.api.dialects import DEFAULT, Compatibility
+from netlb.api.dialects import DEFAULT, Compatibility, System
 from netlb.source.kube_events import EVENTS
 from netlb.source.kube_kinds import (
     ADDRESSING,
@@ -23,7 +23,7 @@ from netlb.source.kube_kinds import (
     watched,
 )
 
-__all__ = ["JOURNAL", "LEASE", "Right", "controller_rights", "role_rules", "speaker_rights"]
+__all__ = ["JOURNAL", "LEASE", "Right", "controller_rights", "role_rules", "secret_namespaces", "speaker_rights"]
 
 LEASE = "netlb-controller"
 """The Lease by which one of several controllers is elected."""
@@ -64,17 +64,20 @@ def controller_rights(namespace: str, compatibility: Compatibility = DEFAULT) ->
 
 
 def speaker_rights(namespace: str, compatibility: Compatibility = DEFAULT) -> tuple[Right, ...]:
-    """Return what netlb-speaker does; Secrets are read by name, here and where MetalLB's objects are."""
+    """Return what netlb-speaker does; Secrets are read by name, here and where MetalLB's are."""
     return (
         *_following(watched(compatibility, Reader.ANNOUNCEMENTS)),
-        *(
-            _right(SECRETS, *_FOLLOW, namespace=where)
-            for where in dict.fromkeys((namespace, compatibility.metallb_namespace))
-        ),
+        *(_right(SECRETS, *_FOLLOW, namespace=where) for where in secret_namespaces(namespace, compatibility)),
         # To apply what is not there yet takes both `patch` and `create`.
         *(_right(report, "list", "create", "patch", "delete") for report in REPORTS.values()),
         _right(EVENTS, "create"),
     )
+
+
+def secret_namespaces(namespace: str, compatibility: Compatibility = DEFAULT) -> tuple[str, ...]:
+    """Return where BGPPeers' Secrets may be: in netlb's own namespace, which comes first, and in MetalLB's."""
+    theirs = (compatibility.metallb_namespace,) if System.METALLB in compatibility.systems else ()
+    return tuple(dict.fromkeys((namespace, *theirs)))
 
 
 def role_rules(rights: Iterable[Right]) -> dict[str, list[dict[str, Any]]]:

@@ -59,6 +59,7 @@ class KubeSource:
         *,
         secrets_in: Callable[[], Sequence[str]] = tuple,
         leaves_others: bool = False,
+        takes_over: bool = True,
         keeper: Keeper | None = None,
         on_trouble: Callable[[str], None] = lambda _: None,
         pace: Pace = DEFAULT_PACE,
@@ -70,14 +71,16 @@ class KubeSource:
         """Nothing is asked before `snapshots` runs. `kinds` as of `kube_kinds.watched`, or some of them.
 
         Secrets that BGPPeers name are followed in these namespaces, of which the first is netlb's own. With
-        `leaves_others`, Services that another load balancer serves are not in the snapshots. `on_trouble` is
-        called with what is the matter with the file that is kept. After `patience` seconds without the API server what
-        is kept counts.
+        `leaves_others`, Services that another load balancer serves are not in the snapshots. What a Service got from
+        a system whose results can be taken over counts as held at once, or, without `takes_over`, once netlb's
+        controller has taken it over. `on_trouble` is called with what is the matter with the file that is kept. After
+        `patience` seconds without the API server what is kept counts.
         """
         self._client = client
         self._intake = intake
         self._secrets_in = secrets_in
         self._leaves_others = leaves_others
+        self._takes_over = takes_over
         self._keeper = keeper
         self._on_trouble = on_trouble
         self._pace = pace
@@ -99,6 +102,9 @@ class KubeSource:
         self._worth_keeping = asyncio.Event()
         self.on_services: Callable[[Mapping[ObjectRef, ServiceSeen | None]], None] = lambda _: None
         """Called with the Services that changed, before a snapshot that has them; None: gone."""
+        self.on_rewound: Callable[[], None] = lambda: None
+        """Called when the server turns out to have another history: what was written may not be there any more."""
+        self._rewound = 0
         self.touched: frozenset[ObjectRef] | None = None
         """The Services in which the last snapshot may differ from the one before; None: any."""
         self.kept_since: int | None = None
@@ -214,6 +220,10 @@ class KubeSource:
             self.missing_since = None
         elif self.missing_since is None:
             self.missing_since = time.time_ns() // 10**9
+        rewound = sum(follower.reflector.rewound for follower in self._followers.values())
+        if rewound != self._rewound:
+            self._rewound = rewound
+            self.on_rewound()
         self._changed.set()
 
     def _take(self) -> list[Work]:
@@ -273,7 +283,7 @@ class KubeSource:
         elif seen.marked:
             if self._leaves_others:
                 self._ours[origin] = frozenset(seen.ingress)
-            if seen.holding is not None:
+            if seen.holding is not None and (seen.ours or self._takes_over):
                 self._holdings[ref] = seen.holding
         self._held_anew |= self._holdings.get(ref) != before
 

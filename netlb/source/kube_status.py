@@ -69,8 +69,10 @@ class ServiceSeen:
     """The part of it that is read."""
     status: ServiceStatus | None
     """What netlb said of it; None: nothing."""
+    ours: bool
+    """Whether its ingress was written by netlb, or taken over."""
     marked: bool
-    """Whether its ingress was written by netlb, or by a system whose results are taken over."""
+    """Whether it was, or was written by a system whose results are taken over."""
     ingress: tuple[str, ...]
     """What the ingress says, whoever wrote it; entries that netlb would not write are told apart."""
     transitions: Mapping[str, str]
@@ -119,14 +121,16 @@ def see(body: Mapping[str, Any], content: object) -> ServiceSeen:
     ingress = tuple(map(_entry, entries))
     condition, transitions = read_condition(status, keys.ALLOCATED)
     ours = _MARK in annotations or (condition is not None and condition.status == "True")
-    marked = ours or keys.annotation(annotations, keys.ALLOCATED_FROM) is not None
+    # OpenELB writes no such annotation beside what it gives: there the Service's own mark says whose it is.
+    theirs = annotations.get(keys.OPENELB_MARK) == "openelb"
+    marked = ours or theirs or keys.annotation(annotations, keys.ALLOCATED_FROM) is not None
     told = None
     if _MARK in annotations:
         told = ServiceStatus(condition, ingress, annotations[_MARK])
     elif condition is not None:
         told = ServiceStatus(condition, ingress if ours else ())
     held = read_holding(body) if marked else None
-    return ServiceSeen(content, told, marked, ingress, transitions, held[1] if held else None)
+    return ServiceSeen(content, told, ours, marked, ingress, transitions, held[1] if held else None)
 
 
 def service_body(

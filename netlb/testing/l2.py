@@ -301,6 +301,7 @@ class FakeAnnouncer:
             missing = [a for a in self._holdings.missing(index, addresses) if len(a) == 4 or port.ipv6]
             for address in missing:
                 port.responder.hold(address)
+            self._conflicts.forget(index, missing)
             self._holdings.answers(index, missing)
             self._burst.start(index, missing, port.segment.now)
             self.transmit(port.segment.now)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from netlb.api.dialects import DEFAULT, Compatibility
 from netlb.runtime.app import App
 from netlb.runtime.config import CommonSettings
 from netlb.source.kube_rights import controller_rights, role_rules, speaker_rights
@@ -109,9 +110,16 @@ class Kubernetes:
             source=source, namespace=NAMESPACE, log_level="info", log_format="console", http="off"
         )
 
-    def controller(self, *, elects: bool = True, settle: float = 0.02, **settings: Any) -> App:
+    def controller(
+        self,
+        *,
+        elects: bool = True,
+        settle: float = 0.02,
+        compatibility: Compatibility = DEFAULT,
+        **settings: Any,
+    ) -> App:
         """Return a controller with the rights that a controller has; it takes changes in after `settle` seconds."""
-        common = self.common(CONTROLLER)
+        common = replace(self.common(CONTROLLER), compatibility=compatibility)
         chosen = ControllerSettings(common=common, status_dir=None, elects=elects, **settings)
         return build_controller(chosen, pace=replace(PACE, settle=settle), lease=LEASE_PACE)
 

@@ -165,9 +165,9 @@ REPORTS: Final[Mapping[str, ReportKind]] = {
             "speakerstatuses",
             "lbspk",
             (
-                Column("Interfaces", ".status.interfaces"),
-                Column("Sessions", ".status.bgp.peers[*].state"),
-                Column("Kept Since", ".status.keptSince", priority=1),
+                Column("BGP Problem", ".status.bgp.problem"),
+                Column("Kept Since", ".status.keptSince"),
+                Column("Interfaces", ".status.interfaces", priority=1),
                 Column("Notes", ".status.notes", priority=1),
             ),
         ),

@@ -24,6 +24,7 @@ from typing import Final
 
 from netlb.l2 import control
 from netlb.l2.adapter.port import Port
+from netlb.l2.adapter.sockets import link_local
 from netlb.l2.burst import GratuitousBurst
 from netlb.l2.conflicts import ConflictReports
 from netlb.l2.probe import Probing
@@ -136,6 +137,7 @@ class Worker:
             case control.Hold(seq, index, addresses, more):
                 port = self._port(index)
                 held, refused = port.hold(addresses)
+                self._conflicts.forget(index, held)
                 self._renew_filters(more)
                 self._burst.start(index, held, time.monotonic())
                 return control.Ack(seq, 0, refused)
@@ -153,7 +155,7 @@ class Worker:
                 return control.Ack(seq, 0, ())
             case control.Probe(seq, index, addresses, timings):
                 probed, refused = self._port(index).probe(addresses)
-                self._probing.start(index, probed, timings, time.monotonic())
+                self._probing.start(index, probed, timings, time.monotonic(), link_local(index))
                 return control.Ack(seq, 0, refused)
             case control.AskStats(seq):
                 return self._stats(seq)

@@ -9,7 +9,7 @@ import yaml
 from netlb.api import keys
 from netlb.api.core import Node, Secret, Service
 from netlb.api.decode import decode
-from netlb.api.dialects import Compatibility
+from netlb.api.dialects import Compatibility, System
 from netlb.api.documents import Document
 from netlb.errors import ConfigError
 from netlb.source.kube_kinds import (
@@ -30,7 +30,7 @@ from tests.support.crds import FOLDER
 def kept(kind: str, body: Any, group: str = "") -> Any:
     """What is kept of an object, as plain data."""
     one = next(one for one in watched() if (one.resources[0].kind, one.resources[0].group) == (kind, group))
-    return msgspec.json.decode(narrowing(one.resources[0], one.records[0], one.origin)(body))
+    return msgspec.json.decode(narrowing(one.resources[0], one.records[0], one.origin, one.annotations)(body))
 
 
 def test_the_native_kinds_are_those_of_the_definitions() -> None:
@@ -57,6 +57,32 @@ def test_everything_is_watched_once_and_the_newest_version_first() -> None:
     assert {"services", "endpointslices.discovery.k8s.io", "nodes", "namespaces", "configmaps"} | {
         str(resource) for resource in NATIVE.values()
     } == required
+
+
+def test_only_systems_that_are_understood_are_watched() -> None:
+    everything = {str(one) for one in watched()}
+
+    def of(*systems: System) -> set[str]:
+        return {str(one) for one in watched(Compatibility(systems=frozenset(systems)))}
+
+    native = of()
+    assert {"ipaddresspools.metallb.io", "configmaps"} <= of(System.METALLB) - native
+    assert {"eips.network.kubesphere.io"} <= of(System.OPENELB) - native
+    assert {"servicegroups.purelb.io", "lbnodeagents.purelb.io"} == of(System.PURELB) - native
+    assert {"gateways.raven.openyurt.io"} == of(System.RAVEN) - native
+    assert everything == of(*System)
+
+
+@pytest.mark.parametrize("system", System)
+def test_annotations_of_other_systems_are_kept_where_these_are_understood(system: System) -> None:
+    noted = dict.fromkeys(keys.SERVICE_ANNOTATIONS, "x")
+    body = {"metadata": {"name": "web", "annotations": noted}, "spec": {}}
+    services = next(one for one in watched(Compatibility(systems=frozenset({system}))) if str(one) == "services")
+    content = narrowing(SERVICES, Service, services.origin, services.annotations)(body)
+    prefixes = ("netlb.io/", *keys.PREFIXES.get(system, ()))
+    expected = {name for name in noted if name.startswith(prefixes)}
+    assert expected == set(msgspec.json.decode(content)["metadata"]["annotations"])
+    assert {"netlb.io/addresses", "netlb.io/pool", "netlb.io/share-key", "netlb.io/group"} <= expected
 
 
 def test_nobody_follows_what_no_plan_of_theirs_is_made_from() -> None:
