@@ -58,7 +58,7 @@ class Follower:
             narrowing(resource, record, watched.origin, watched.annotations)
             for resource, record in zip(watched.resources, watched.records, strict=True)
         ]
-        self._door = DOORS[watched.records[0]]() if watched.lean else None
+        self._door = DOORS[watched.records[0]](watched.annotations) if watched.lean else None
         self.reflector: Reflector[Known] = Reflector(
             self._decode, jitter=jitter, pace=pace, optional=watched.optional, versions=not watched.lean
         )

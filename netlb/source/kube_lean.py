@@ -18,7 +18,10 @@ __all__ = ["DOORS", "Door", "Lean", "body_of", "said_of"]
 
 T = TypeVar("T")
 
-_MARKS = frozenset(keys.ALLOCATED_FROM)
+_MARKS = frozenset({*keys.ALLOCATED_FROM, keys.OPENELB_MARK})
+"""Annotations that say whose the addresses of a Service are."""
+_READ = frozenset({keys.GROUP, keys.OPENELB_MARK})
+"""Annotations that say who announces them."""
 
 
 class Lean(msgspec.Struct, frozen=True, gc=False):
@@ -78,8 +81,11 @@ class Door:
     form: type[msgspec.Struct]
     """By this, an object of the API is decoded from its JSON."""
 
-    def __init__(self) -> None:
+    def __init__(self, annotations: frozenset[str]) -> None:
+        """Of the annotations that are understood, those that a speaker reads are kept."""
         self._shared: dict[Any, Any] = {}
+        self._marks = _MARKS & annotations
+        self._read = _READ & annotations
 
     def lean(self, body: Any) -> Lean | None:
         """Return what is kept of an object; None if it is not one that netlb can name."""
@@ -106,8 +112,14 @@ class ServiceDoor(Door):
             except msgspec.ValidationError:
                 return None
             self._shared[spec] = kept
-        about = ObjectMeta(name=ref.name, namespace=self._share(ref.namespace), labels=metadata.labels or _NONE)
-        marks = {name: text for name, text in metadata.annotations.items() if name in _MARKS}
+        annotations = {name: text for name, text in metadata.annotations.items() if name in self._read} or _NONE
+        about = ObjectMeta(
+            name=ref.name,
+            namespace=self._share(ref.namespace),
+            labels=metadata.labels or _NONE,
+            annotations=annotations,
+        )
+        marks = {name: text for name, text in metadata.annotations.items() if name in self._marks}
         said: dict[str, Any] = {"metadata": {"annotations": marks}} if marks else {}
         if (balancer := body.status.load_balancer) is not None:
             said["status"] = {"loadBalancer": {"ingress": balancer.ingress} if bytes(balancer.ingress) else {}}
@@ -152,15 +164,11 @@ def body_of(lean: Lean) -> dict[str, Any]:
     """Return the object of the API that says the same."""
     said, record = said_of(lean), msgspec.to_builtins(lean.record)
     kind = {"apiVersion": "v1" if isinstance(lean.record, Service) else "discovery.k8s.io/v1"}
-    return {
-        **kind,
-        "kind": lean.record.kind(),
-        **record,
-        **said,
-        "metadata": {**record["metadata"], **said["metadata"]},
-    }
+    annotations = {**record["metadata"].get("annotations", {}), **said["metadata"].get("annotations", {})}
+    metadata = {**record["metadata"], **said["metadata"], "annotations": annotations}
+    return {**kind, "kind": lean.record.kind(), **record, **said, "metadata": metadata}
 
 
 _NONE: Final[dict[str, str]] = {}
 """For all who have none: nobody changes what is in a record."""
-DOORS: Mapping[type[Record], Callable[[], Door]] = {Service: ServiceDoor, EndpointSlice: SliceDoor}
+DOORS: Mapping[type[Record], Callable[[frozenset[str]], Door]] = {Service: ServiceDoor, EndpointSlice: SliceDoor}

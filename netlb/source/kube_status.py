@@ -3,7 +3,7 @@
 A status is compared without its times; what goes out has them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,7 +118,7 @@ def see(body: Mapping[str, Any], content: object) -> ServiceSeen:
     annotations = body["metadata"].get("annotations") or {}
     status = body.get("status") or {}
     entries = (status.get("loadBalancer") or {}).get("ingress") or ()
-    ingress = tuple(map(_entry, entries))
+    ingress = tuple(map(_entry, entries)) if isinstance(entries, Sequence) else ()
     condition, transitions = read_condition(status, keys.ALLOCATED)
     ours = _MARK in annotations or (condition is not None and condition.status == "True")
     # OpenELB writes no such annotation beside what it gives: there the Service's own mark says whose it is.
