@@ -1,7 +1,8 @@
 """What the speaker knows between two events, and the services that act on it."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+import gc
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from prometheus_client import Metric
 from netlb.api.snapshot import Snapshot
 from netlb.bfd.adapter.bfd import Bfd
 from netlb.errors import NetlbError, TransientError
-from netlb.findings import Finding
+from netlb.findings import Finding, ObjectRef
 from netlb.l2.adapter.operations import L2Operations, Where
 from netlb.l2.announces import (
     Conflict,
@@ -27,7 +28,7 @@ from netlb.l2.announces import (
 from netlb.l2.ethernet import format_mac
 from netlb.l2.probe import ProbeTimings
 from netlb.net import Address
-from netlb.plan import NodePlan, plan_node
+from netlb.plan import NodePlan, NodePlanner
 from netlb.plan.bgp import BgpPlan, plan_bgp
 from netlb.plan.render import service_name
 from netlb.plan.segment import addresses_of
@@ -107,6 +108,7 @@ class Speaker:
         )
         self._gobgp = gobgp
         self._ready_only = ready_only
+        self._planner = NodePlanner(node, ready_only=ready_only)
         self._routing = asyncio.Event()
         self._bfd: Bfd | None = None
         self.routers: Routers | None = None
@@ -121,17 +123,19 @@ class Speaker:
         self._source.require()
         self._sink.open()
         async for snapshot in self._source.snapshots():
-            self._snapshot = snapshot
-            self._plan()
+            first, self._snapshot = self._snapshot is None, snapshot
+            self._plan(self._source.touched)
+            if first:
+                gc.freeze()  # what is there stays, for the most part: looking through it for cycles takes long
             if self._gobgp is not None and not self._stopping:
                 self._plan_bgp(snapshot, self._gobgp)
 
-    def _plan(self) -> None:
-        """Plan by what is declared and who is alive now."""
+    def _plan(self, touched: Collection[ObjectRef] | None = None) -> None:
+        """Plan by what is declared and who is alive now; `touched` as of the source, after a snapshot of it."""
         if self._snapshot is None or self._stopping:
             return
         dead = self.liveness.dead if self.liveness else frozenset[str]()
-        plan = plan_node(self._snapshot, self._node, dead, ready_only=self._ready_only)
+        plan = self._planner.plan(self._snapshot, dead, touched)
         self._tell(plan)
         self.plan = plan
         if self.liveness:
@@ -333,6 +337,7 @@ class Speaker:
             plan,
             announcements=standing,
             interfaces={interface.name: format_mac(interface.mac) for interface in self._announcer.interfaces()},
+            whole=self._sink.keeps_whole,
             nodes=self.liveness.states() if self.liveness else {},
             bgp=bgp_report(bgp, heard, told),
             notes=[

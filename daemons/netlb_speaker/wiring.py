@@ -1,6 +1,6 @@
 """The speaker: a selection of rooms. Snapshots in, answers on the wire out, one way."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,8 @@ __all__ = [
 ]
 
 
+SPEAKER_PACE = replace(DEFAULT_PACE, settle=0.01)
+"""A plan that follows from the one before takes milliseconds, and addresses are not to wait."""
 PATIENCE = 3.0
 """Seconds for the API server to answer, before what is kept on disk is taken for what is."""
 
@@ -123,7 +125,7 @@ def build(
     timings: ProbeTimings | None = None,
     grace: float = GRACE,
     *,
-    pace: Pace = DEFAULT_PACE,
+    pace: Pace = SPEAKER_PACE,
     patience: float = PATIENCE,
 ) -> App:
     """Put the speaker together; nothing is read or opened before the App runs.

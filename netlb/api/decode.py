@@ -18,7 +18,7 @@ from netlb.errors import ConfigError
 from netlb.findings import Finding, ObjectRef
 from netlb.reasons import ManifestProblem
 
-__all__ = ["decode", "identify"]
+__all__ = ["decode", "identify", "named"]
 
 _KINDS: Mapping[tuple[str, str], type[Record]] = {
     ("v1", "Service"): Service,
@@ -43,7 +43,12 @@ def identify(document: Document) -> ObjectRef | None:
     metadata = document.body.get("metadata")
     if kind is None or not isinstance(metadata, dict):
         return None
-    name, namespace = metadata.get("name"), metadata.get("namespace") or "default"
+    return named(kind, metadata.get("namespace"), metadata.get("name"))
+
+
+def named(kind: type[Record], namespace: Any, name: Any) -> ObjectRef | None:
+    """Name an object; None if its name or namespace is none that Kubernetes accepts."""
+    namespace = namespace or "default"
     rule = _LABEL if kind in (Service, Namespace) else _SUBDOMAIN
     if not isinstance(name, str) or not rule.fullmatch(name):
         return None

@@ -26,6 +26,10 @@ class Places:
         self._ranges = sorted((span, name) for name, pool in snapshot.pools.items() for span in pool.spec.spans)
         self._members: dict[str, frozenset[str]] = {}
 
+    def follow(self, snapshot: Snapshot) -> None:
+        """Answer for a snapshot that differs in Services and their endpoints alone."""
+        self._snapshot = snapshot
+
     def pool_of(self, address: Address) -> AddressPool | None:
         """Find the pool by the address itself: a pool that was renamed must not interrupt anybody."""
         value = AddressRange(family_of(address), int(address), _ABOVE_ALL)

@@ -87,6 +87,8 @@ class Watched:
     """Whether it is all right if the kind is not served."""
     annotations: frozenset[str] = frozenset()
     """Those that are kept of Kubernetes' own objects; of all others nearly all are."""
+    lean: bool = False
+    """Whether only that is kept which says who announces what (`kube_lean`)."""
 
     def __str__(self) -> str:
         return str(self.resources[0])
@@ -123,6 +125,8 @@ REPORTS: Mapping[str, Resource] = {
 """What speakers write: about Services, and each about itself; by kind."""
 SPEAKER_STATUSES = REPORTS["SpeakerStatus"]
 
+_MANY = (Service, EndpointSlice)
+"""Kinds of which there are thousands."""
 _CORE: tuple[Watched, ...] = (
     Watched(resources=(SERVICES,), records=(Service,), annotations=keys.SERVICE_ANNOTATIONS),
     Watched(
@@ -190,7 +194,14 @@ def watched(compatibility: Compatibility = DEFAULT, reader: Reader = Reader.EVER
             theirs.append(Watched(resources=resources, records=records, namespace=namespace, fields=fields))
         else:
             theirs.append(Watched(resources=resources, records=records, optional=True))
-    core = (replace(one, annotations=one.annotations - compatibility.foreign_annotations) for one in _CORE)
+    core = (
+        replace(
+            one,
+            annotations=one.annotations - compatibility.foreign_annotations,
+            lean=reader is Reader.ANNOUNCEMENTS and one.records[0] in _MANY,
+        )
+        for one in _CORE
+    )
     return tuple(one for one in (*core, *ours, *theirs) if one.resources[0].kind not in reader.value)
 
 

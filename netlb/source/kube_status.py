@@ -3,7 +3,7 @@
 A status is compared without its times; what goes out has them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +65,7 @@ class ServiceStatus:
 class ServiceSeen:
     """A Service as it was when a plan was made from it."""
 
-    content: bytes
+    content: object
     """The part of it that is read."""
     status: ServiceStatus | None
     """What netlb said of it; None: nothing."""
@@ -113,12 +113,12 @@ def service_status(ref: ObjectRef, result: Result) -> ServiceStatus:
     return ServiceStatus(condition, tuple(map(str, allocation.addresses)), allocation.pool)
 
 
-def see(body: Mapping[str, Any], content: bytes) -> ServiceSeen:
+def see(body: Mapping[str, Any], content: object) -> ServiceSeen:
     """Return what is to be known of a Service to write to it; `content` is the JSON that `body` is."""
     annotations = body["metadata"].get("annotations") or {}
     status = body.get("status") or {}
     entries = (status.get("loadBalancer") or {}).get("ingress") or ()
-    ingress = tuple(map(_entry, entries))
+    ingress = tuple(map(_entry, entries)) if isinstance(entries, Sequence) else ()
     condition, transitions = read_condition(status, keys.ALLOCATED)
     ours = _MARK in annotations or (condition is not None and condition.status == "True")
     # OpenELB writes no such annotation beside what it gives: there the Service's own mark says whose it is.

@@ -139,14 +139,15 @@ class Reflector(Generic[T]):
 
     def __init__(
         self,
-        decode: Callable[[Mapping[str, Any]], T],
+        decode: Callable[[Any], T],
         *,
         jitter: Callable[[], float],
         pace: Pace = DEFAULT_PACE,
         optional: bool = False,
+        versions: bool = True,
     ) -> None:
-        """With `optional`, the kind need not be served."""
-        self._collection = Collection(decode)
+        """With `optional`, the kind need not be served; `versions` as of `Collection`."""
+        self._collection = Collection(decode, versions=versions)
         self._jitter = jitter
         self._pace = pace
         self._optional = optional

@@ -295,6 +295,7 @@ class ApiServer:
         )
         answer = self._api.handle(request)
         assert isinstance(answer, tuple)
+        assert isinstance(answer[1], dict)
         return answer[1]
 
     def _check(self, demand: Callable[[Rules, Request], None], rules: Rules, request: Request) -> None:
