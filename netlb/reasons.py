@@ -132,7 +132,7 @@ class Silence(StrEnum):
     NO_ENDPOINT = "NoEndpoint"
     """No endpoint of the Service can take traffic."""
     NO_CANDIDATE = "NoCandidate"
-    """No node may announce the address: all are excluded, not selected, or without a local endpoint."""
+    """No node may announce the address: all are excluded, not selected, or without an endpoint that is near enough."""
     NOT_OWNER = "NotOwner"
     """Another node owns the address."""
     INTERFACE_MISSING = "InterfaceMissing"

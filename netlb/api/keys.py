@@ -8,6 +8,7 @@ __all__ = [
     "ALLOCATED_FROM",
     "ANNOUNCED",
     "BEFORE_LOAD_BALANCER_IP",
+    "DESIRED_NODE_POOL_LABEL",
     "EXCLUDE_NODE_LABEL",
     "GATEWAY_LABEL",
     "JOINS_ONLY",
@@ -20,6 +21,8 @@ __all__ = [
     "RACK_LABEL",
     "SERVICE_NAME_LABEL",
     "SHARE_KEY",
+    "TOPOLOGY_KEYS",
+    "ZONE_LABEL",
     "annotation",
 ]
 
@@ -80,6 +83,15 @@ PURELB_CLASSES = ("purelb.io/purelb", "purelb.io/purelbv2")
 
 NODE_POOL_LABEL = "apps.openyurt.io/nodepool"
 """On a Node: the node pool that it is in (OpenYurt)."""
+
+DESIRED_NODE_POOL_LABEL = "apps.openyurt.io/desired-nodepool"
+"""On a Node: its former name, which OpenYurt's controllers copy."""
+
+TOPOLOGY_KEYS = "openyurt.io/topologyKeys"
+"""On a Service: which endpoints its clients may reach (OpenYurt): those of their node, or of their node pool."""
+
+ZONE_LABEL = "topology.kubernetes.io/zone"
+"""On a Node: the zone that it is in."""
 
 GATEWAY_LABEL = "raven.openyurt.io/gateway"
 """On a Node: the Gateway whose site it is in (Raven)."""

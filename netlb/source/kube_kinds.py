@@ -42,7 +42,15 @@ Mask = Mapping[str, Any] | None
 
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _READ = frozenset(
-    {*keys.ADDRESSES, *keys.POOL, *keys.SHARE_KEY, *keys.ALLOCATED_FROM, keys.OPENELB_MARK, keys.OPENELB_ADDRESS}
+    {
+        *keys.ADDRESSES,
+        *keys.POOL,
+        *keys.SHARE_KEY,
+        *keys.ALLOCATED_FROM,
+        keys.OPENELB_MARK,
+        keys.OPENELB_ADDRESS,
+        keys.TOPOLOGY_KEYS,
+    }
 )
 _HELD: Mapping[str, Any] = {"status": {"loadBalancer": {"ingress": None}, "conditions": None}}
 
