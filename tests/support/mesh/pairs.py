@@ -10,6 +10,7 @@ from netlb.net import Address
 from netlb.testing.lab import Host
 from netlb.testing.sites import SitesLab
 from tests.support.mesh.declared import node_port, service_addresses
+from tests.support.mesh.packets import headers
 
 __all__ = ["Pair", "by_node_ports", "by_services", "pairs", "pings", "pods_of"]
 
@@ -40,15 +41,15 @@ def pods_of(lab: SitesLab) -> dict[str, Host]:
     return dict(lab.pods)
 
 
-def pings(asked: Iterable[tuple[Host, Address]], *, size: int = 56, whole: bool = False) -> dict[str, str]:
-    """Ping once from each host to each address, with so many octets of data; return what came of it, if not an answer.
+def pings(asked: Iterable[tuple[Host, Address]], *, size: int = 84, whole: bool = False) -> dict[str, str]:
+    """Ping once from each host to each address, with packets of so many octets; return what came of it, if no answer.
 
     `whole` forbids to cut packets on their way.
     """
 
     def ask(source: Host, target: Address) -> str:
         flags = ["-M", "do"] if whole else []
-        command = ["ping", "-n", "-c", "1", "-W", "2", "-s", str(size), *flags, str(target)]
+        command = ["ping", "-n", "-c", "1", "-W", "2", "-s", str(size - headers(target)), *flags, str(target)]
         done = source.run(command, check=False)
         return "" if done.returncode == 0 else (done.stdout + done.stderr).strip()
 
