@@ -24,20 +24,25 @@ def tunnelled(frames: Iterable[bytes], ports: Iterable[int]) -> int:
 def clear_text(frames: Iterable[bytes], ports: Iterable[int]) -> Counter[str]:
     """Return what is neither a tunnel's packet, to or from one of these UDP ports, nor of use to the link itself.
 
-    Messages of ICMP count where they quote, or go to, an address of a pod.
+    Questions of ICMP count, and other messages of it where they quote, or go to, an address of a pod.
     """
     allowed = set(ports)
     found: Counter[str] = Counter()
     for frame in frames:
         packet = Ether(frame)
-        if ARP in packet or (IPv6 in packet and packet[IPv6].nh == 58 and not _inner(packet)):
-            continue
-        if ICMP in packet and not _inner(packet):
+        if ARP in packet or (_is_message(packet) and not _inner(packet)):
             continue
         if _of_tunnel(packet, allowed):
             continue
         found[_kind(packet)] += 1
     return found
+
+
+def _is_message(packet: Ether) -> bool:
+    """Whether it is a message of ICMP that no program asks for."""
+    if ICMP in packet:
+        return packet[ICMP].type not in (0, 8)
+    return IPv6 in packet and packet[IPv6].nh == 58 and packet[IPv6].payload.type not in (128, 129)
 
 
 def _of_tunnel(packet: Ether, ports: set[int]) -> bool:

@@ -33,6 +33,8 @@ def test_tunnels_and_what_a_link_needs_are_no_clear_text(packet: Packet) -> None
     [
         IP(src=POD, dst=NODE) / ICMP(),
         IP(src=NODE, dst=POD) / ICMP(),
+        IP(src=NODE, dst=ROUTER) / ICMP(),
+        BETWEEN / ICMPv6EchoRequest(),
         IPv6(src=POD6, dst="fd00:244:11::2") / ICMPv6EchoRequest(),
         IP(src=NODE, dst=ROUTER) / UDP(sport=40000, dport=8472) / b"VXLAN",
         IP(src=NODE, dst=ROUTER) / TCP(dport=80),

@@ -1,0 +1,34 @@
+"""Sites with a daemon on every node: one lab for each module, since what takes time is tunnels that come up."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from netlb.testing.sites import SitesLab, requirements
+from tests.support.mesh.world import World
+from tests.support.needs import needs, needs_command
+
+
+@contextmanager
+def _world(root: Path, backend: str) -> Iterator[World]:
+    needs(requirements())
+    with SitesLab(name="mesh") as lab:
+        made = World(root, lab, backend=backend)
+        try:
+            made.declare()
+            made.serve()
+            yield made
+            made.stop()
+        finally:
+            made.kill()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Sites joined by WireGuard beside the kernel; every daemon runs."""
+    needs_command("wireguard-go", "wireguard-go")
+    with _world(tmp_path_factory.mktemp("mesh"), "userspace") as made:
+        made.start()
+        yield made

@@ -1,0 +1,114 @@
+"""Every pod reaches every pod of other sites, whatever stands between them, and nobody on the way sees which."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from netlb.net import Address
+from netlb.testing.lab import Host
+from netlb.testing.sites import Nat, SitesLab
+from tests.support.mesh.kernel import filtered, reverse_path_filters
+from tests.support.mesh.packets import carries, lose_icmp_errors, too_big
+from tests.support.mesh.pairs import by_node_ports, by_services, pairs, pings
+from tests.support.mesh.wire import clear_text, tunnelled
+from tests.support.mesh.world import World
+from tests.support.waiting import eventually
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def lab(world: World) -> SitesLab:
+    return world.lab
+
+
+def to_pods(lab: SitesLab) -> list[tuple[Host, Address]]:
+    """Every pair of pods of different sites, in both families."""
+    return [(lab.pods[one.source], address) for one in pairs(lab) for address in lab.pods[one.target].addresses]
+
+
+@contextmanager
+def unseen(world: World) -> Iterator[None]:
+    """See to it that nothing but tunnels passes between the sites, and that something does."""
+    wires = {name: world.lab.wire(name) for name in world.lab.sites}
+    yield
+    for name, wire in wires.items():
+        with wire:
+            frames = wire.frames()
+            assert {} == clear_text(frames, world.ports), name
+            assert tunnelled(frames, world.ports) > 0, name
+
+
+def test_every_pod_reaches_every_pod_and_nobody_outside_sees_it(world: World, lab: SitesLab) -> None:
+    with unseen(world):
+        assert {} == pings(to_pods(lab))
+
+
+def test_services_and_ports_of_nodes_lead_to_pods_of_other_sites(world: World, lab: SitesLab) -> None:
+    with unseen(world):
+        assert {} == by_services(lab, pairs(lab))
+        assert {} == by_services(lab, pairs(lab), from_nodes=True)
+        assert {} == by_node_ports(lab, pairs(lab))
+
+
+def test_pods_of_one_site_reach_each_other_as_before(lab: SitesLab) -> None:
+    asked = [
+        (lab.pods[one.name], address)
+        for site in lab.sites.values()
+        for one in site.nodes
+        for other in site.nodes
+        if one is not other
+        for address in lab.pods[other.name].addresses
+    ]
+    assert {} == pings(asked)
+
+
+def test_what_fits_passes_and_of_one_octet_more_it_is_said_that_it_is_too_big(world: World, lab: SitesLab) -> None:
+    asked = to_pods(lab)
+    assert {} == pings(asked, size=world.mtu, whole=True)
+    assert {world.mtu} == {too_big(source, address, world.mtu + 1) for source, address in asked}
+
+
+def test_tcp_passes_where_icmp_is_lost(lab: SitesLab) -> None:
+    with lose_icmp_errors(lab.pods.values()):
+        for pair in pairs(lab, ["a3", "c1"], ["b2", "a1"]):
+            for address in lab.pods[pair.target].addresses:
+                assert MIB == carries(lab.pods[pair.source], lab.pods[pair.target], address, MIB), f"{pair} {address}"
+
+
+def test_nodes_are_reached_through_tunnels_when_asked_for(world: World, lab: SitesLab) -> None:
+    every = {name: {"nodeAddresses": True} for name in lab.sites}
+    to_nodes = [
+        (source, lab.nodes[one.target].ipv4)
+        for one in pairs(lab)
+        for source in (lab.pods[one.source], lab.nodes[one.source])
+    ]
+    world.declare(**every)
+    eventually(lambda: not pings(to_nodes), "nodes are reached")
+    with unseen(world):
+        assert {} == pings(to_nodes)
+        assert {} == pings(to_pods(lab))
+    world.declare()
+    eventually(lambda: pings([(lab.pods["c2"], lab.nodes["a3"].ipv4)]), "nodes are not reached any more")
+
+
+def test_a_site_that_becomes_reachable_is_reached_directly(world: World, lab: SitesLab) -> None:
+    def ways() -> set[str]:
+        return {way["link"] for way in world.status("a1")["ways"]}
+
+    assert {"direct", "relay by c1"} == ways()
+    lab.set_nat("a", Nat.NONE)
+    world.declare(direct=("a",))
+    eventually(lambda: ways() == {"direct"}, "a is reached directly")
+    eventually(lambda: not pings(to_pods(lab)), "every pod reaches every pod")
+    world.declare()
+    lab.set_nat("a", Nat.MASQUERADE)
+    eventually(lambda: ways() == {"direct", "relay by c1"}, "a is reached through the hub again")
+    eventually(lambda: not pings(to_pods(lab)), "every pod reaches every pod")
+
+
+def test_the_reverse_path_is_checked_everywhere_and_nothing_fails_the_check(lab: SitesLab) -> None:
+    for host in (lab.internet, *lab.routers.values(), *lab.nodes.values(), *lab.pods.values()):
+        assert {"1"} == reverse_path_filters(host), host.name
+        assert 0 == filtered(host), host.name

@@ -1,0 +1,119 @@
+"""Sites whose nodes run netlb-gateway, on one directory of manifests."""
+
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from netlb.testing.lab.janitor import processes_in
+from netlb.testing.sites import SitesLab
+from tests.support.daemons import Daemon
+from tests.support.mesh.declared import cluster_service, manifests
+from tests.support.site import Site
+from tests.support.waiting import eventually
+
+__all__ = ["World"]
+
+_PROGRAM = (sys.executable, "-m", "netlb_gateway")
+
+
+class World:
+    """A lab of sites and its daemons, by their nodes' names."""
+
+    ports: tuple[int, ...] = (51820,)
+    """The UDP ports of tunnels."""
+    mtu: int = 1420
+    """Of the ways between sites."""
+
+    def __init__(self, root: Path, lab: SitesLab, *, backend: str = "userspace") -> None:
+        """Choose what tunnels are made of, as `--backend` does."""
+        self.lab = lab
+        (root / "site").mkdir()
+        self.site = Site(root / "site")
+        self.keys = root / "keys"
+        self.daemons: dict[str, Daemon] = {}
+        self._backend = backend
+
+    def declare(self, **gateways: Any) -> None:
+        """Declare the nodes and the Gateways, in one file, and serve every pod by a Service; see `declared.gateways`."""
+        self.site.write("sites.yaml", manifests(self.lab, **gateways))
+
+    def serve(self) -> None:
+        """Have a Service for every pod."""
+        self.lab.serve([cluster_service(self.lab, name) for name in self.lab.nodes])
+
+    def device(self, node: str) -> str:
+        """Return the name of a node's tunnel device: wireguard-go's sockets are in one directory for all namespaces."""
+        return f"{self.lab.name[-6:]}-{node}"
+
+    def key_file(self, node: str) -> Path:
+        """Return the file of a node's own key."""
+        return self.keys / node
+
+    def options(self, node: str) -> list[str]:
+        """Return what a node's daemon is told, and `cleanup` too."""
+        return ["--backend", self._backend, "--number", f"tunnel_device={self.device(node)}"]
+
+    def start(self, *names: str) -> None:
+        """Start the daemons of some nodes, or of all, and wait until they are ready."""
+        for name in names or self.lab.nodes:
+            self.begin(name)
+        self.await_ready(*names)
+
+    def begin(self, name: str) -> Daemon:
+        """Start the daemon of a node."""
+        more = ["--node-name", name, "--key-file", str(self.key_file(name)), *self.options(name)]
+        command = [*_PROGRAM, *self.site.command("gateway", *more, http=name)[1:]]
+        with self.site.log(name) as log:
+            process = self.lab.nodes[name].popen(
+                command, stdout=log, stderr=log, env={"TMPDIR": str(self.site.temporary)}
+            )
+        self.daemons[name] = self.site.enrol(name, process)
+        return self.daemons[name]
+
+    def await_ready(self, *names: str) -> None:
+        """Wait until the daemons of some nodes, or all, are ready: their tunnels are up."""
+        for name in names or self.lab.nodes:
+            self.site.await_ready(self.daemons[name])
+
+    def cleanup(self, name: str) -> "subprocess.CompletedProcess[str]":
+        """Run `netlb-gateway cleanup` in a node."""
+        command = [*_PROGRAM, "cleanup", *self.options(name)]
+        return self.lab.nodes[name].run(command, check=False, timeout=30.0)
+
+    def status(self, node: str) -> dict[str, Any]:
+        """Return what a node says of itself; nothing as long as it says nothing."""
+        path = self.site.status.root / "gatewaynodestatuses" / f"{node}.yaml"
+        try:
+            document = yaml.safe_load(path.read_text())
+        except FileNotFoundError:
+            return {}
+        return dict(document["status"])
+
+    def active(self, site: str, asked: Iterable[str] = ()) -> list[list[str]]:
+        """Return who is active at a site by the word of its nodes, or of some."""
+        places = self.lab.sites[site].nodes
+        names = list(asked) or [node.name for node in places]
+        return [list(self.status(name).get("active", ())) for name in names]
+
+    def await_active(self, site: str, node: str, asked: Iterable[str] = ()) -> None:
+        """Wait until the nodes of a site, or some, take one endpoint for the active one."""
+        names = list(asked)
+        eventually(lambda: all(found == [node] for found in self.active(site, names)), f"{node} is active at {site}")
+
+    def carriers(self, node: str) -> list[int]:
+        """Return the processes that carry a node's tunnels."""
+        found = processes_in([self.lab.nodes[node].namespace])
+        return [pid for pid in found if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"wireguard-go\0")]
+
+    def stop(self) -> None:
+        """End the daemons in order."""
+        self.site.stop()
+
+    def kill(self) -> None:
+        """End whatever still runs."""
+        self.site.kill()
+        self.site.show_logs()
