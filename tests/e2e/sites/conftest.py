@@ -25,6 +25,14 @@ def _world(root: Path, backend: str) -> Iterator[World]:
             made.kill()
 
 
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[World]:
+    """Sites of which nothing runs yet."""
+    needs_command("wireguard-go", "wireguard-go")
+    with _world(tmp_path, "userspace") as made:
+        yield made
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Sites joined by WireGuard beside the kernel; every daemon runs."""

@@ -79,6 +79,11 @@ class World:
         for name in names or self.lab.nodes:
             self.site.await_ready(self.daemons[name])
 
+    def is_ready(self, name: str) -> bool:
+        """Whether the daemon of a node is ready now."""
+        page = self.daemons[name].get("/readyz")
+        return page is not None and page.status == 200
+
     def cleanup(self, name: str) -> "subprocess.CompletedProcess[str]":
         """Run `netlb-gateway cleanup` in a node."""
         command = [*_PROGRAM, "cleanup", *self.options(name)]

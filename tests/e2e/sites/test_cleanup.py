@@ -1,0 +1,48 @@
+"""What others have on a node is left alone from beginning to end, and in the end nothing of ours is left."""
+
+from netlb.testing.sites import SitesLab
+from tests.support.mesh.pairs import pairs, pings
+from tests.support.mesh.state import plant_decoys, state
+from tests.support.mesh.world import World
+from tests.support.waiting import eventually
+
+
+def everything(lab: SitesLab) -> dict[str, set[str]]:
+    return {name: state(host) for name, host in lab.nodes.items()}
+
+
+def missing(before: dict[str, set[str]], after: dict[str, set[str]]) -> dict[str, set[str]]:
+    return {name: lines - after[name] for name, lines in before.items() if lines - after[name]}
+
+
+def test_what_others_have_survives_and_nothing_of_ours_does(empty: World) -> None:
+    lab = empty.lab
+    for name, host in lab.nodes.items():
+        site = lab.sites[lab.places[name].site]
+        plant_decoys(host, str(site.gateway4), str(site.gateway6))
+    before = everything(lab)
+    empty.start()
+    asked = [(lab.pods[one.source], address) for one in pairs(lab) for address in lab.pods[one.target].addresses]
+    eventually(lambda: not pings(asked), "every pod reaches every pod")
+    made = everything(lab)
+    assert {} == missing(before, made)
+
+    # Everything of ours that can be told apart by its number is taken away, and comes back beside theirs.
+    for host in lab.nodes.values():
+        for family in ("-4", "-6"):
+            for table in ("9027", "9028"):
+                host.run(["ip", family, "route", "flush", "table", table, "proto", "107"], check=False)
+            host.run(["ip", family, "rule", "del", "protocol", "107"], check=False)
+        host.run(["nft", "delete", "table", "inet", "raven"])
+    eventually(lambda: made == everything(lab), "what is ours comes back")
+    assert {} == missing(before, everything(lab))
+
+    for number, name in enumerate(lab.nodes):  # every second one is killed
+        empty.daemons[name].kill() if number % 2 else empty.daemons[name].stop()
+    assert {} == missing(made, everything(lab)), "tunnels and routes stay when a daemon ends"
+    assert {} == pings(asked)
+    done = {name: empty.cleanup(name) for name in lab.nodes}
+    assert dict.fromkeys(lab.nodes, 0) == {name: one.returncode for name, one in done.items()}, done
+    assert before == everything(lab)
+    again = {name: empty.cleanup(name) for name in lab.nodes}
+    assert dict.fromkeys(lab.nodes, (0, "")) == {name: (one.returncode, one.stdout) for name, one in again.items()}
