@@ -2,8 +2,9 @@
 
 A node that was heard and falls silent is dead at once. One that was never heard counts as alive for a while, in which
 sessions come up: a speaker that starts must not take everything for its own. Whoever says that it leaves is treated as
-dead, since it asks for that. Who has not our key is not believed, so it is dead too: of the two, an address that two
-nodes answer for and one that nobody answers for, the first is the lesser evil.
+dead, since it asks for that. So is a speaker that has come and cannot answer yet: it says so by a diagnostic (RFC 5880
+section 6.8.17), and whoever has its addresses keeps them until it can. Who has not our key is not believed, so it is
+dead too: of the two, an address that two nodes answer for and one that nobody answers for, the first is the lesser evil.
 """
 
 import asyncio
@@ -73,7 +74,11 @@ class Liveness:
         self._timers: dict[str, Settings] = {}
         self._refused: dict[str, str] = {}
         self._doubts: dict[str, asyncio.TimerHandle] = {}
+        self._ready = False
+        self._heard_of: set[str] = set()
+        """Their sessions are up."""
         self._alive: set[str] = set()
+        """And they are ready."""
         self._strange = 0
         self._told: dict[str, tuple[int, float]] = {}
         """By node: packets that were not made with our key, and when that was logged."""
@@ -118,14 +123,19 @@ class Liveness:
     def settled(self) -> bool:
         """Whether it is known of every watched node if it lives."""
         known = self._sessions.keys() | self.dead
-        return self._bfd is not None and known >= self._wanted.keys() and not self._doubts
+        doubtful = self._doubts.keys() - self._heard_of
+        return self._bfd is not None and known >= self._wanted.keys() and not doubtful
+
+    def be_ready(self, ready: bool) -> None:
+        """Tell the others whether this node can answer for addresses; at first it cannot."""
+        if ready != self._ready:
+            self._ready = ready
+            self._timers.clear()
+            self.watch(self._wanted)
 
     def states(self) -> dict[str, str]:
-        """Return how each watched node is: alive, dead, or unknown."""
-        return {
-            node: "alive" if node in self._alive else "dead" if node in self.dead else "unknown"
-            for node in self._sessions
-        }
+        """Return how each watched node is: alive, not ready, dead, or unknown."""
+        return {node: self._state(node) for node in self._sessions}
 
     def notes(self) -> list[str]:
         """Return what an operator should know: nodes that cannot be watched, or have another key."""
@@ -148,7 +158,7 @@ class Liveness:
 
     async def leave(self) -> None:
         """Tell everybody that this node leaves, and return when they have taken over."""
-        if self._bfd is None or not self._alive:
+        if self._bfd is None or not self._heard_of:
             return
         bfd, self._bfd, self._wanted = self._bfd, None, {}
         leaving = [bfd.remove(peer) for peer in self._sessions.values()]
@@ -158,10 +168,18 @@ class Liveness:
         await asyncio.gather(*leaving)
         await asyncio.sleep(_HAND_OVER)
 
+    def _state(self, node: str) -> str:
+        if node in self._alive:
+            return "alive"
+        if node in self._heard_of:
+            return "not ready"
+        return "dead" if node in self.dead else "unknown"
+
     def _settings(self, timers: Settings) -> Settings:
+        settings = replace(timers, path_down=not self._ready)
         if self._keyring is None:
-            return timers
-        return replace(timers, key=self._keyring.key, former=self._keyring.former)
+            return settings
+        return replace(settings, key=self._keyring.key, former=self._keyring.former)
 
     def _begin(self, node: str, peer: Peer, timers: Settings) -> None:
         if self._bfd is None:
@@ -200,6 +218,7 @@ class Liveness:
         peer = self._sessions.pop(node)
         self._assure(node)
         self._alive.discard(node)
+        self._heard_of.discard(node)
         self._told.pop(node, None)
         if self._bfd is not None:
             removal = asyncio.ensure_future(self._bfd.remove(peer))
@@ -208,7 +227,8 @@ class Liveness:
 
     def _give_up(self, node: str) -> None:
         del self._doubts[node]
-        self._log.warning("node never heard", node=node, address=str(self._wanted[node].address))
+        what = "node not ready" if node in self._heard_of else "node never heard"
+        self._log.warning(what, node=node, address=str(self._wanted[node].address))
         self._bury(self.dead | {node}, always=True)
 
     def _heard(self, peer: Peer, event: Event) -> None:
@@ -216,22 +236,33 @@ class Liveness:
         if node is None:
             return
         match event:
-            case Up(_, detection_time):
-                self._assure(node)
-                self._alive.add(node)
-                self._log.info("node alive", node=node, death_noticed_within=f"{detection_time / 1000:g} ms")
-                returns = node in self.dead
-                self._bury(self.dead - {node}, always=True)
-                if returns:
-                    self._on_return()
-            case ParametersChanged(_, detection_time):
-                self._log.info("node watched", node=node, death_noticed_within=f"{detection_time / 1000:g} ms")
+            case Up(_, detection_time, usable) | ParametersChanged(_, detection_time, usable):
+                self._heard_of.add(node)
+                within = f"{detection_time / 1000:g} ms"
+                self._log.info("node heard", node=node, ready=usable, death_noticed_within=within)
+                if usable:
+                    self._welcome(node)
+                elif node in self._alive:
+                    self._alive.discard(node)
+                    self._bury(self.dead | {node})
+                else:
+                    self._on_change()
             case Down() | AdminDown():
                 left = isinstance(event, AdminDown)
                 self._alive.discard(node)
+                self._heard_of.discard(node)
                 self._assure(node)
                 self._log.warning("node left" if left else "node dead", node=node)
                 self._bury(self.dead | {node})
+
+    def _welcome(self, node: str) -> None:
+        """Count a node among the living."""
+        self._assure(node)
+        self._alive.add(node)
+        returns = node in self.dead
+        self._bury(self.dead - {node}, always=True)
+        if returns:
+            self._on_return()
 
     def _bury(self, dead: frozenset[str], *, always: bool = False) -> None:
         if dead != self.dead or always:

@@ -126,6 +126,7 @@ class Speaker:
         )
         self._snapshot: Snapshot | None = None
         self._settled_once = not watches
+        self._began = False
         self._returned = asyncio.Event()
         self.liveness = (
             Liveness(self._log, self._plan, self._returned.set, self._news.set, keyring=keyring, grace=grace)
@@ -318,10 +319,18 @@ class Speaker:
                 self._log.error("responder died", problem=problem)
             case WorkerRestarted(pid):
                 self._log.info("responder restarted", pid=pid)
+        self._say_if_ready()
         self._news.set()
 
     def _settled(self, _: Mapping[Address, Status]) -> None:
         self._news.set()
+        self._say_if_ready()
+
+    def _say_if_ready(self) -> None:
+        """Let others keep what they announce until all that is this node's was tried once, and while it cannot be."""
+        if self.liveness:
+            self._began = self._began or (self._settled_once and self.l2.counts().pending == 0)
+            self.liveness.be_ready(self._began and bool(self._announcer.interfaces()))
 
     def _announce_what_may_be(self) -> None:
         """Want all that is planned but for what is withheld; nothing before it is known which nodes are alive."""
@@ -331,6 +340,7 @@ class Speaker:
             self.l2.want(
                 {address: each.interfaces for address, each in self.plan.l2.items() if address not in withheld}
             )
+            self._say_if_ready()
             self._news.set()
 
     def _report(self, plan: NodePlan) -> dict[str, str]:

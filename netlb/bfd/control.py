@@ -132,7 +132,7 @@ Request = Add | Change | Stop | AskStatus | AskCounts
 Reply = Ack | Status | Counts
 Message = Request | Beat | Reply | Ready | Happened | Over | Ending
 
-_EVENTS: Final[dict[str, Callable[..., Event]]] = {kind.__name__: kind for kind in (Up, ParametersChanged, AdminDown)}
+_EVENTS: Final[dict[str, Callable[..., Event]]] = {kind.__name__: kind for kind in (Up, ParametersChanged)}
 
 
 def _path(value: list[Any]) -> SessionPath:
@@ -145,8 +145,8 @@ def _key(value: list[Any] | None) -> Key | None:
 
 
 def _settings(value: list[Any]) -> Settings:
-    transmit, receive, multiplier, passive, ttl, key, former = value
-    return Settings(transmit, receive, multiplier, passive, ttl, _key(key), tuple(map(_key, former)))
+    transmit, receive, multiplier, passive, ttl, key, former, path_down = value
+    return Settings(transmit, receive, multiplier, passive, ttl, _key(key), tuple(map(_key, former)), path_down)
 
 
 def _event(value: list[Any]) -> Event:
@@ -154,7 +154,10 @@ def _event(value: list[Any]) -> Event:
     if name == Down.__name__:
         diagnostic, remote = fields
         return Down(Diagnostic(diagnostic), int(remote))
-    return _EVENTS[name](*map(int, fields))
+    if name == AdminDown.__name__:
+        return AdminDown(*fields)
+    transmit, detection, usable = fields
+    return _EVENTS[name](int(transmit), int(detection), bool(usable))
 
 
 _READERS: Final[dict[type[Message], tuple[Callable[[Any], Any], ...]]] = {
@@ -182,7 +185,8 @@ def _plain(value: object) -> Any:
             return [peer.hex(), local.hex(), interface, multihop]
         case Settings():
             timers = [value.transmit_interval, value.receive_interval, value.detect_multiplier]
-            return [*timers, value.passive, value.minimum_ttl, _plain(value.key), [_plain(key) for key in value.former]]
+            keys = [_plain(value.key), [_plain(key) for key in value.former]]
+            return [*timers, value.passive, value.minimum_ttl, *keys, value.path_down]
         case Key():
             return [value.identifier, value.secret.hex(), value.meticulous]
         case Up() | ParametersChanged() | Down() | AdminDown():

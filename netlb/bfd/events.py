@@ -14,13 +14,16 @@ class Up(NamedTuple):
     """Microseconds between our packets, before jitter takes up to a quarter off."""
     detection_time: int
     """Microseconds of silence after which the peer counts as dead."""
+    usable: bool = True
+    """False: the peer says that there is no way on from it (Concatenated Path Down, RFC 5880 section 6.8.17)."""
 
 
 class ParametersChanged(NamedTuple):
-    """The session stays up, with other timers."""
+    """The session stays up, with other timers or another way on."""
 
     transmit_interval: int
     detection_time: int
+    usable: bool = True
 
 
 class Down(NamedTuple):

@@ -85,7 +85,7 @@ class Session:
         self._said: tuple[int, ...] = ()
         self._plain = b""
         """The content of the last packet, and its octets without Poll, Final and authentication."""
-        self._reported: tuple[int, int] | None = None
+        self._reported: tuple[int, int, bool] | None = None
         self._farewell_until: float | None = None
 
     # What is known
@@ -345,36 +345,33 @@ class Session:
         if self.transmit_interval != self._pace:
             self._pace = self.transmit_interval
             self._next_transmission = self._sent_at + self._jittered()
-        timers = (self.transmit_interval, self.detection_time)
-        if self.state is State.UP and timers != self._reported:
-            self._events.append(Up(*timers) if self._reported is None else ParametersChanged(*timers))
-            self._reported = timers
+        usable = self.remote_diagnostic != Diagnostic.CONCATENATED_PATH_DOWN
+        told = (self.transmit_interval, self.detection_time, usable)
+        if self.state is State.UP and told != self._reported:
+            self._events.append(Up(*told) if self._reported is None else ParametersChanged(*told))
+            self._reported = told
 
     def _content(self) -> tuple[int, ...]:
         """What our packets say, but for Poll and Final."""
         return (
             self.state,
-            self.diagnostic,
+            self._said_diagnostic(),
             self.remote_discriminator,
             self._desired_min_tx,
             self._required_min_rx,
             self.settings.detect_multiplier,
         )
 
+    def _said_diagnostic(self) -> Diagnostic:
+        """What is ahead counts more than what is past, and from Init on: the peer may come up by such a packet."""
+        if self.settings.path_down and self.state > State.DOWN:
+            return Diagnostic.CONCATENATED_PATH_DOWN
+        return self.diagnostic
+
     def _encode(self, *, poll: bool, final: bool) -> bytes:
-        return encode(
-            ControlPacket(
-                my_discriminator=self.local_discriminator,
-                your_discriminator=self.remote_discriminator,
-                state=self.state,
-                detect_mult=self.settings.detect_multiplier,
-                desired_min_tx=self._desired_min_tx,
-                required_min_rx=self._required_min_rx,
-                diagnostic=self.diagnostic,
-                poll=poll,
-                final=final,
-            )
-        )
+        state, diagnostic, remote, least_tx, least_rx, multiplier = self._content()
+        packet = ControlPacket(self.local_discriminator, remote, State(state), multiplier, least_tx, least_rx)
+        return encode(packet._replace(diagnostic=diagnostic, poll=poll, final=final))
 
     def _transmit(self, now: float, *, final: bool = False) -> None:
         """Send a packet: the next periodic one ahead of its time, or, with `final`, one besides."""

@@ -34,6 +34,10 @@ class Settings:
     """What the peer may still use in place of `key`, None being no authentication: each packet is sent once more with
     each of them, and one that was made with any of them is believed. So keys are changed at leisure on both ends."""
 
+    path_down: bool = False
+    """Say that there is no way on from here (Concatenated Path Down, RFC 5880 section 6.8.17): we are alive, and of no
+    use yet."""
+
     @property
     def keys(self) -> tuple[Key | None, ...]:
         """`key`, and all of `former`."""

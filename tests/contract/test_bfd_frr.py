@@ -146,6 +146,7 @@ def test_a_cut_link_is_found_on_both_sides_and_mended(frr: BfdSegment, peer: Pee
         await node.until(lambda: node.bfd.status(peer).state is State.DOWN, "our end notices")
         await node.until(lambda: node.bfd.status(peer).remote_discriminator == 0, "the peer is forgotten")
         assert 300_000 == node.bfd.status(peer).detection_time
+        await node.until(lambda: bool(node.of(Down, peer)), "it is told")
         assert Diagnostic.CONTROL_DETECTION_TIME_EXPIRED in {event.diagnostic for event in node.of(Down, peer)}
         await node.shown(peer, status="down", diagnostic="control detection time expired")
         ups = node.bfd.status(peer).ups

@@ -93,6 +93,28 @@ def test_a_speaker_that_starts_again_is_the_only_owner_again(
     eventually(lambda: [owner.mac] == cluster.answerers(ADDRESS), "it answers alone")
 
 
+def test_a_node_that_starts_takes_nothing_over_before_it_knows_who_else_lives(
+    cluster: Cluster, begun: tuple[dict[str, Daemon], Host]
+) -> None:
+    daemons, first = begun
+    kill(cluster, daemons, first)
+    second = successor(cluster, first)
+    kill(cluster, daemons, second)
+    third = successor(cluster, second)
+    starting = cluster.speaker(second.name)
+    silent: list[bool] = []
+
+    def asked() -> bool:
+        """Ask, as long as the second knows nothing of the first, and note when nobody answers."""
+        silent.append(not cluster.answerers(ADDRESS))
+        return bool(starting.lines("node never heard"))
+
+    eventually(asked, "the second gives the first up")
+    eventually(lambda: [second.mac] == cluster.answerers(ADDRESS), "the second answers alone")
+    assert third.name not in {first.name, second.name}
+    assert [False] * len(silent) == silent
+
+
 def test_who_stops_in_order_hands_over_first(cluster: Cluster, begun: tuple[dict[str, Daemon], Host]) -> None:
     daemons, owner = begun
     assert 0 == daemons[owner.name].stop()
@@ -110,7 +132,9 @@ def test_a_pools_profile_says_how_fast_and_changes_without_anybody_being_taken_f
         """Wait until every speaker has negotiated this time with both others."""
         words = f"death_noticed_within='{milliseconds} ms'"
         eventually(
-            lambda: all(len({line.split("node=")[1] for line in each.lines(words)}) == 2 for each in speakers),
+            lambda: all(
+                len({line.split("node=")[1].split()[0] for line in each.lines(words)}) == 2 for each in speakers
+            ),
             f"a death is noticed within {milliseconds} ms",
         )
 

@@ -11,7 +11,7 @@ from netlb.bfd.settings import DEFAULTS, Settings
 PATH = SessionPath(b"\xc0\0\2\2", b"\xc0\0\2\1", 3, multihop=False)
 KEY = Key(3, b"secret", meticulous=False)
 MESSAGES: list[control.Message] = [
-    control.Add(1, 7, PATH, Settings(50_000, 60_000, 5, True, 250, KEY, (None, Key(4, b"\0\xff")))),
+    control.Add(1, 7, PATH, Settings(50_000, 60_000, 5, True, 250, KEY, (None, Key(4, b"\0\xff")), path_down=True)),
     control.Change(2, 7, DEFAULTS),
     control.Stop(3, 7),
     control.AskStatus(4, 7),
@@ -40,7 +40,7 @@ def test_every_kind_of_message_is_tested() -> None:
 
 @pytest.mark.parametrize(
     "event",
-    [Up(1, 2), ParametersChanged(3, 4), Down(Diagnostic.NEIGHBOR_SIGNALED_SESSION_DOWN, 29), AdminDown()],
+    [Up(1, 2, usable=False), ParametersChanged(3, 4), Down(Diagnostic.NEIGHBOR_SIGNALED_SESSION_DOWN, 29), AdminDown()],
     ids=lambda event: type(event).__name__,
 )
 def test_every_event_is_told_as_it_is(event: Event) -> None:

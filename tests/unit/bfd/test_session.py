@@ -42,6 +42,8 @@ def test_the_state_table(  # noqa: PLR0917 - as many as there are dimensions
     session = session_in(own)
     verdict = deliver(session, encode(said(received, diagnostic=remote_diagnostic)), 13.1)
     assert (BfdVerdict.ACCEPTED, then, diagnostic) == (verdict, session.state, session.diagnostic)
+    if told is None and own is then is UP and remote_diagnostic == Diagnostic.CONCATENATED_PATH_DOWN:
+        told = ParametersChanged
     assert ([] if told is None else [told]) == [type(event) for event in session.take_events()]
     assert (received, remote_diagnostic) == (session.remote_state, session.remote_diagnostic)
     assert (1 if told is Down else 0) == session.downs
@@ -88,6 +90,24 @@ def test_two_ends_come_up_and_tell_it_once_each() -> None:
         assert Up is kinds[0]
         assert {ParametersChanged} >= set(kinds[1:])
         assert link.ends[end].detection_time == link.happened(end, ParametersChanged)[-1].detection_time
+
+
+def test_whoever_has_no_way_on_says_so_from_the_first_packet_by_which_the_peer_can_come_up() -> None:
+    no_way = replace(FAST, path_down=True)
+    link = Link((no_way, FAST))
+    link.run(4)
+    assert [False] == [event.usable for _, end, event in link.events if end == 1 and isinstance(event, Up)]
+    assert [True] == [event.usable for _, end, event in link.events if end == 0 and isinstance(event, Up)]
+    link.events.clear()
+    before = link.now
+    link.change(0, FAST)
+    link.run(0.002)
+    assert [(before + 0.001, 1, ParametersChanged(100_000, 300_000, usable=True))] == link.events
+    link.events.clear()
+    link.change(0, no_way)
+    link.run(1)
+    assert [ParametersChanged(100_000, 300_000, usable=False)] == [event for _, _, event in link.events]
+    assert [UP, UP] == [end.state for end in link.ends]
 
 
 def test_nobody_sends_faster_than_each_second_until_the_session_is_up() -> None:

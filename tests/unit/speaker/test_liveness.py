@@ -8,7 +8,7 @@ from typing import Any, cast
 from structlog.testing import CapturingLogger
 
 from netlb.bfd.adapter.bfd import Bfd, Peer
-from netlb.bfd.events import AdminDown, Event, Up
+from netlb.bfd.events import AdminDown, Event, ParametersChanged, Up
 from netlb.bfd.settings import Settings
 from netlb.errors import DataplaneError
 from netlb.net import parse_address
@@ -133,5 +133,56 @@ def test_only_who_was_dead_returns() -> None:
         assert frozenset({"other"}) == rig.liveness.dead
         rig.bfd.happens(UP)
         assert (1, frozenset()) == (rig.returns, rig.liveness.dead)
+
+    play(scene)
+
+
+def test_who_is_not_ready_leaves_to_others_what_they_have() -> None:
+    async def scene(rig: Rig) -> None:
+        rig.liveness.watch(OTHER)
+        rig.bfd.happens(UP)
+        rig.bfd.happens(AdminDown())
+        rig.bfd.happens(UP._replace(usable=False))
+        assert (frozenset({"other"}), 0, {"other": "not ready"}) == (
+            rig.liveness.dead,
+            rig.returns,
+            rig.liveness.states(),
+        )
+        rig.bfd.happens(ParametersChanged(100_000, 300_000, usable=True))
+        assert (frozenset(), 1, {"other": "alive"}) == (rig.liveness.dead, rig.returns, rig.liveness.states())
+        rig.bfd.happens(ParametersChanged(100_000, 300_000, usable=False))
+        assert frozenset({"other"}) == rig.liveness.dead
+
+    play(scene)
+
+
+def test_nodes_that_start_together_agree_before_either_is_ready_and_do_not_wait_for_each_other() -> None:
+    async def scene(rig: Rig) -> None:
+        rig.liveness.watch(OTHER)
+        assert not rig.liveness.settled
+        rig.bfd.happens(UP._replace(usable=False))
+        assert (True, frozenset()) == (rig.liveness.settled, rig.liveness.dead)
+        rig.bfd.happens(ParametersChanged(100_000, 300_000, usable=True))
+        assert (True, frozenset()) == (rig.liveness.settled, rig.liveness.dead)
+
+    play(scene)
+
+
+def test_who_does_not_get_ready_is_not_waited_for() -> None:
+    async def scene(rig: Rig) -> None:
+        rig.liveness.watch(OTHER)
+        rig.bfd.happens(UP._replace(usable=False))
+        await becomes(lambda: rig.liveness.dead == frozenset({"other"}))
+
+    play(scene, grace=0.01)
+
+
+def test_a_node_says_whether_it_is_ready() -> None:
+    async def scene(rig: Rig) -> None:
+        rig.liveness.watch(OTHER)
+        assert rig.bfd.settings[Peer(ADDRESS)].path_down
+        for ready in (True, False):
+            rig.liveness.be_ready(ready)
+            assert ready is not rig.bfd.settings[Peer(ADDRESS)].path_down
 
     play(scene)
