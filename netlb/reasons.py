@@ -12,6 +12,7 @@ __all__ = [
     "BfdVerdict",
     "BgpRefusal",
     "EventReason",
+    "Foreign",
     "FrameVerdict",
     "Idle",
     "ManifestProblem",
@@ -183,6 +184,19 @@ class BgpRefusal(StrEnum):
     """gobgpd took the route and does not have it: an import policy rejects it."""
     REFUSED = "RefusedByGoBGP"
     """gobgpd refused a call; its words say why."""
+
+
+class Foreign(StrEnum):
+    """Why something of a site's is not made in the kernel: what is in its place is somebody else's, and stays."""
+
+    DEVICE = "ForeignDevice"
+    """An interface has the name, or the VNI and port, of the overlay's device, and netlb has not made it."""
+    ROUTE = "ForeignRoute"
+    """There is a route for the prefix in a table of ours, with a protocol that is not ours."""
+    RULE = "ForeignRule"
+    """There is a rule at the priority of ours, with another protocol or for another table."""
+    TABLE = "ForeignTable"
+    """There is an nftables table of our name without our mark."""
 
 
 class Idle(StrEnum):

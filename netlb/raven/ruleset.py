@@ -13,7 +13,7 @@ from typing import Final, Self
 __all__ = ["Ruleset", "foreign", "marked", "observed", "seal"]
 
 _MARK: Final = "netlb"
-_SEAL: Final = re.compile(r"^\tchain sealed_([0-9a-f]+) \{\n\t\}\n\n?", re.MULTILINE)
+_SEAL: Final = re.compile(r"^\tchain sealed_([0-9a-f]+) \{\n\t\}\n", re.MULTILINE)
 _COMMENT: Final = re.compile(rf'^\tcomment "{_MARK} ([0-9a-f]+)"$', re.MULTILINE)
 
 
@@ -57,7 +57,8 @@ def observed(listing: str) -> Ruleset:
 
 
 def _listed(listing: str) -> str:
-    return _digest(_SEAL.sub("", listing).strip())
+    # Between chains there is an empty line, and where it is depends on whether the seal is there.
+    return _digest("\n".join(filter(None, _SEAL.sub("", listing).split("\n"))))
 
 
 def _digest(text: str) -> str:
