@@ -89,6 +89,11 @@ class Carrier:
         """The last data plane that was carried out, as far as that succeeds; None: none yet."""
         return self._made
 
+    @property
+    def halves(self) -> "tuple[Reconciler[Any, Any], ...]":
+        """All that works here."""
+        return (self.kernel, self.inner, *((self.tunnels,) if self.tunnels else ()))
+
     def want(self, plane: DataPlane) -> None:
         """Make this true."""
         if plane != self._wanted:
@@ -98,8 +103,7 @@ class Carrier:
 
     def is_settled(self) -> bool:
         """Whether what is wanted last, and nothing else of ours, is there."""
-        halves = (self.kernel, self.inner, *((self.tunnels,) if self.tunnels else ()))
-        return self._idle.is_set() and all(half.is_settled() for half in halves)
+        return self._idle.is_set() and all(half.is_settled() for half in self.halves)
 
     def rekeyed(self, keys: Keys) -> None:
         """Use other keys."""
@@ -110,8 +114,7 @@ class Carrier:
     async def settled(self) -> None:
         """Wait until everything is there, or as long as it is worth to wait."""
         await self._idle.wait()
-        halves = (self.kernel, *((self.tunnels,) if self.tunnels else ()))
-        await asyncio.gather(*(self._tried(half) for half in halves))
+        await asyncio.gather(*(self._tried(half) for half in self.halves))
 
     async def remove(self) -> None:
         """Remove everything; `run` must go on meanwhile."""

@@ -206,5 +206,3 @@ class Hellos:
                 if self._sockets.get(address) is not opened:
                     opened.close()
                 return
-
-

@@ -49,9 +49,7 @@ def node_status(
         "standby": list(election.standby) if election else [],
         "idle": {node: str(why) for node, why in election.idle.items()} if election else {},
         "hub": hubs[0].site if hubs else "",
-        "ways": [
-            {"site": way.site, "endpoint": way.endpoint, "link": str(way.link)} for way in plane.ways
-        ],
+        "ways": [{"site": way.site, "endpoint": way.endpoint, "link": str(way.link)} for way in plane.ways],
         "peers": [
             {"site": peer.site, "node": peer.node, "state": peer_state(peer, alive)}
             | ({"mtu": mtus[peer.node]} if peer.node in mtus else {})

@@ -1,7 +1,6 @@
 """What netlb-gateway is told."""
 
 from dataclasses import dataclass, fields
-
 from pathlib import Path
 from typing import Any, Final
 

@@ -43,7 +43,7 @@ class InnerAddress:
             async with _netlink(f"set the address of {self._device} inside the tunnels") as route:
                 index = await self._index(route)
                 if index is None:
-                    return address and TransientError(f"{self._device}: the device is not there yet")
+                    return TransientError(f"{self._device}: the device is not there yet") if address else None
                 there = await self._addresses(route, index)
                 if address is not None and address not in there:
                     await route.addr("add", index=index, address=str(address), prefixlen=32, scope=_LINK)
