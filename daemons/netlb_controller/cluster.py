@@ -12,11 +12,13 @@ from netlb.api.snapshot import Holding, Snapshot
 from netlb.errors import NetlbError
 from netlb.findings import ObjectRef
 from netlb.runtime.app import App, Callback
+from netlb.runtime.log import get_logger
 from netlb.runtime.metrics import StateCollector, counter, gauge, new_registry, source_metrics
 from netlb.source import kube_once
 from netlb.source.kube import KubeClient
+from netlb.source.kube_departed import DepartedNodes
 from netlb.source.kube_journal import Journal
-from netlb.source.kube_kinds import Reader, watched
+from netlb.source.kube_kinds import NODES, Reader, watched
 from netlb.source.kube_recorder import EventRecorder
 from netlb.source.kube_source import KubeSource
 from netlb.source.kube_status import Told
@@ -133,6 +135,13 @@ class _Cluster:
             self._client, source.find, self.recorder, why_not=self.terms.why_not, journal=journal
         )
         source.on_services = statuses.see
+        departed = DepartedNodes(
+            self._client,
+            nodes=partial(source.names, NODES),
+            why_not=self.terms.why_not,
+            on_trouble=lambda why: get_logger(NAME).warning("reports of nodes that are gone stay", why=why),
+            interval=self._pace.absence_grace,
+        )
         controller = Controller(
             source,
             statuses,
@@ -140,6 +149,7 @@ class _Cluster:
             installation=settings.installation,
             make_source=self._make_source,
             held=partial(self._intended, journal),
+            beside=(departed.run,),
         )
         statuses.drifted = controller.status.refresh
         statuses.overtaken = self.terms.restart

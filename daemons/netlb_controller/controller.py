@@ -1,7 +1,7 @@
 """Plans after every change, and has written what the plan says: what a controller does for as long as it leads."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Generic, TypeVar
 
 from prometheus_client import Metric
@@ -12,6 +12,7 @@ from netlb.ipam import Allocation, Claims
 from netlb.net import Address
 from netlb.plan import ClusterPlan, ClusterPlanner
 from netlb.reconcile import Operations, Reconciler, Status, StatusKind
+from netlb.runtime.app import Callback
 from netlb.runtime.log import get_logger
 from netlb.runtime.metrics import gauge, reconciler_metrics
 from netlb.source.protocol import Source
@@ -40,11 +41,14 @@ class Controller(Generic[D]):
         installation: str,
         make_source: MakeSource,
         held: Callable[[], Awaitable[Mapping[ObjectRef, Holding]]],
+        beside: Collection[Callback] = (),
     ) -> None:
+        """`beside` is what else runs for as long as this does."""
         self._log = get_logger(NAME)
         self._source = source
         self._form = form
         self._find_held = held
+        self._beside = beside
         self._results: Results[D] = Results(form, {})
         self.plan: ClusterPlan | None = None
         self.status: Reconciler[str, D] = Reconciler("status", operations, on_bug=self._bug, on_status=self._heard)
@@ -119,7 +123,7 @@ class Controller(Generic[D]):
     async def run(self) -> None:
         """Do all of it, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for service in (self.follow, self.status.run, self.sources.run):
+            for service in (self.follow, self.status.run, self.sources.run, *self._beside):
                 group.create_task(service())
 
     def metrics(self) -> Iterable[Metric]:

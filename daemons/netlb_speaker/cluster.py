@@ -72,7 +72,7 @@ def on_cluster(
 
     return Surroundings(
         source=source,
-        sink=NodeReports(client, source.find, recorder, node=node),
+        sink=NodeReports(client, source.find, recorder, node=node, kept_since=lambda: source.kept_since),
         services={"client": connect, "events": recorder.run},
         metrics=metrics,
         why_blind=why_blind,

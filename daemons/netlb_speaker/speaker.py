@@ -35,7 +35,7 @@ from netlb.reconcile import Reconciler, Status
 from netlb.runtime.log import get_logger
 from netlb.runtime.metrics import counter, gauge, reconciler_metrics
 from netlb.source.protocol import Sink, Source
-from netlb.source.status import node_path, node_status, service_bgp_statuses, service_l2_statuses
+from netlb.source.status import node_data, service_bgp_statuses, service_l2_statuses
 from netlb_speaker.gobgp import GobgpSettings
 from netlb_speaker.keyring import Keyring
 from netlb_speaker.liveness import Liveness
@@ -228,7 +228,7 @@ class Speaker:
             await asyncio.sleep(_REPORT_SECONDS)
             self._news.clear()
             if self.plan is not None and not self._stopping:
-                self.status.want(self._sink.forms(self._report(self.plan)))
+                self.status.want(self._report(self.plan))
 
     async def count(self) -> None:
         """Read the responder's counters now and then."""
@@ -343,8 +343,8 @@ class Speaker:
             self._say_if_ready()
             self._news.set()
 
-    def _report(self, plan: NodePlan) -> dict[str, str]:
-        """Return what this node's files should say now."""
+    def _report(self, plan: NodePlan) -> Mapping[str, Any]:
+        """Return what is to be said of this node now."""
         standing = announcements(
             plan,
             held=self._announcer.held(),
@@ -354,7 +354,7 @@ class Speaker:
         )
         bgp, heard = self._routing_now()
         told = standings(bgp, heard)
-        node = node_status(
+        node = node_data(
             plan,
             announcements=standing,
             interfaces={interface.name: format_mac(interface.mac) for interface in self._announcer.interfaces()},
@@ -370,11 +370,7 @@ class Speaker:
                 ),
             ],
         )
-        return {
-            node_path(self._node): node,
-            **service_l2_statuses(plan, standing),
-            **service_bgp_statuses(bgp, told),
-        }
+        return self._sink.forms(node, {**service_l2_statuses(plan, standing), **service_bgp_statuses(bgp, told)})
 
     def _routing_now(self) -> tuple[BgpPlan, Heard]:
         return self.bgp or BgpPlan(self._node), self.routers.heard() if self.routers else Heard()

@@ -19,6 +19,7 @@ __all__ = [
     "POOL",
     "PURELB_CLASSES",
     "RACK_LABEL",
+    "READY",
     "SERVICE_NAME_LABEL",
     "SHARE_KEY",
     "TOPOLOGY_KEYS",
@@ -72,6 +73,8 @@ ALLOCATED_FROM = (
 
 ALLOCATED = "netlb.io/AddressAllocated"
 """Type of the condition on a Service that says whether it has the addresses that it asks for."""
+READY = "netlb.io/Ready"
+"""Type of the condition on a Gateway that says whether other sites reach it."""
 ANNOUNCED = "netlb.io/Announced"
 """Type of the condition on a ServiceL2Status that says whether the node announces what it owns."""
 

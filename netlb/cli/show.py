@@ -13,10 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from netlb.cli.rows import address_rows, peer_rows, route_rows
-from netlb.errors import SettingError
 from netlb.plan.render import to_yaml
 from netlb.runtime.app import reporting
-from netlb.runtime.config import DirectorySpec, SourceSpec, option, parse_choice, parse_source
+from netlb.runtime.config import KubeSpec, option, parse_choice, parse_source
 from netlb.source.reports import Reports, read_reports
 from netlb.source.tree import status_directory
 
@@ -40,33 +39,43 @@ class Output(StrEnum):
 def show() -> None:
     """Show what the speakers say: how sessions with routers are, and who announces what.
 
-    It is read from the files that the daemons write (--status-dir, or beside the manifests of --source).
+    It is read from what the daemons write: files (--status-dir, or beside the manifests of --source), or with --source
+    kube the statuses in the API.
 
-    Exit status: 0; 1 if some of those files could not be read, which is then said on standard error.
+    Exit status: 0; 1 if some of it could not be read, which is then said on standard error.
     """
 
 
-def _status_tree(source: SourceSpec) -> Path:
-    if not isinstance(source, DirectorySpec):
-        remedy = "ask for servicel2statuses and servicebgpstatuses with kubectl, or name a tree with --status-dir"
-        raise SettingError("--source", f"with {source}, speakers report into the API, not into files", remedy)
-    return status_directory(source.path, None)
+def _reports(source: str | None, status_dir: str | None) -> tuple[Reports, str]:
+    """Return what is said, and where it was read, as a place for messages."""
+    if status_dir:
+        return read_reports(Path(status_dir)), status_dir
+    chosen = parse_source(source)
+    if isinstance(chosen, KubeSpec):
+        from netlb.source.kube_reading import read_cluster_reports  # noqa: PLC0415 - lightkube is for those who need it
+
+        return read_cluster_reports(chosen.kubeconfig), str(chosen)
+    root = status_directory(chosen.path, None)
+    return read_reports(root), str(root)
 
 
 def _command(name: str, description: str, rows: Callable[[Reports], Sequence[Row]], nothing: str) -> None:
     """Make a command that shows these rows, or says that there is `nothing` to show."""
 
     @show.command(name, help=description)
-    @option("--source", "Where the manifests are, as the daemons are told: dir:PATH.", metavar="SPEC")
+    @option(
+        "--source",
+        "Where the manifests are: dir:PATH, kube or kube:KUBECONFIG.",
+        metavar="SPEC",
+    )
     @option("--status-dir", "Where status is; beside the manifests, as PATH.status, if not set.", metavar="PATH")
     @click.option("-o", "--output", metavar="FORMAT", default=Output.TABLE.value, help="One of: table, json, yaml.")
     def command(source: str | None, status_dir: str | None, output: str) -> None:
         with reporting(f"netlb show {name}"):
             chosen = parse_choice("--output", Output, output)
-            root = Path(status_dir) if status_dir else _status_tree(parse_source(source))
-            reports = read_reports(root)
+            reports, place = _reports(source, status_dir)
         for problem in reports.problems:
-            click.echo(f"error: {root}/{problem}", err=True)
+            click.echo(f"error: {place}/{problem}", err=True)
         found = rows(reports)
         if chosen is Output.JSON:
             click.echo(json.dumps(found, indent=2))
@@ -75,7 +84,7 @@ def _command(name: str, description: str, rows: Callable[[Reports], Sequence[Row
         elif found:
             _print(found)
         elif not reports.nodes:
-            click.echo(f"no speaker reports in {root}: start netlb-speaker with that --status-dir")
+            click.echo(f"no speaker reports in {place}: start netlb-speaker with that --source or --status-dir")
         else:
             names = ", ".join(report.node for report in reports.nodes)
             click.echo(f"{nothing} (speakers that report: {names})")

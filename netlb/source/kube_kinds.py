@@ -27,8 +27,10 @@ __all__ = [
     "ENDPOINT_SLICES",
     "LEASES",
     "NATIVE",
+    "NODES",
     "SECRETS",
     "SERVICES",
+    "SPEAKER_STATUSES",
     "Reader",
     "Resource",
     "Watched",
@@ -103,6 +105,7 @@ class Watched:
         return f"{self}/{name}" + (f" -n {namespace}" if namespace else "")
 
 
+NODES = Resource(group="", version="v1", plural="nodes", kind="Node", namespaced=False)
 SERVICES = Resource(group="", version="v1", plural="services", kind="Service")
 LEASES = Resource(group="coordination.k8s.io", version="v1", plural="leases", kind="Lease")
 SECRETS = Resource(group="", version="v1", plural="secrets", kind="Secret")
@@ -123,10 +126,11 @@ NATIVE: Mapping[str, Resource] = {
 ADDRESSING: Mapping[str, Resource] = {kind: resource for kind, resource in NATIVE.items() if kind != "Gateway"}
 """Those that say who gets which address, and who announces it."""
 REPORTS: Mapping[str, Resource] = {
-    kind: Resource(group=_GROUP, version=_VERSION, plural=names.plural, kind=kind)
-    for kind, (names, _, _) in WRITTEN.items()
+    kind: Resource(group=_GROUP, version=_VERSION, plural=report.names.plural, kind=kind, namespaced=report.namespaced)
+    for kind, report in WRITTEN.items()
 }
-"""What speakers write about Services, by kind."""
+"""What speakers write: about Services, and each about itself; by kind."""
+SPEAKER_STATUSES = REPORTS["SpeakerStatus"]
 
 _CORE: tuple[Watched, ...] = (
     Watched(resources=(SERVICES,), records=(Service,)),
@@ -136,9 +140,7 @@ _CORE: tuple[Watched, ...] = (
         # As kube-proxy asks: headless Services are never of type LoadBalancer.
         labels="kubernetes.io/service-name,!service.kubernetes.io/headless",
     ),
-    Watched(
-        resources=(Resource(group="", version="v1", plural="nodes", kind="Node", namespaced=False),), records=(Node,)
-    ),
+    Watched(resources=(NODES,), records=(Node,)),
     Watched(
         resources=(Resource(group="", version="v1", plural="namespaces", kind="Namespace", namespaced=False),),
         records=(Namespace,),

@@ -54,6 +54,7 @@ def controller_rights(namespace: str, compatibility: Compatibility = DEFAULT) ->
         *_following(watched(compatibility, Reader.ADDRESSES)),
         _right(SERVICES, "patch", subresource="status"),
         *(_right(native, "patch", subresource="status") for native in ADDRESSING.values()),
+        *(_right(report, "list", "delete") for report in REPORTS.values()),  # those of nodes that are gone
         _right(EVENTS, "create"),
         _right(LEASES, "create", namespace=namespace),
         _right(LEASES, "get", "update", namespace=namespace, names=(LEASE,)),

@@ -174,6 +174,13 @@ class KubeSource:
         follower = self._followers.get(str(resource))
         return follower.reflector.entries.get(Key(namespace, name)) if follower else None
 
+    def names(self, resource: Resource) -> frozenset[str] | None:
+        """Return the names of all objects of a kind; None while changes of it are missed."""
+        follower = self._followers.get(str(resource))
+        if follower is None or not follower.reflector.synced or follower.trouble:
+            return None
+        return frozenset(key.name for key in follower.reflector.entries)
+
     def declared(self) -> list[ObjectRef]:
         """Return the native objects that are there, also those that cannot be read."""
         found: list[ObjectRef] = []

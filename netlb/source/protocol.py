@@ -33,8 +33,8 @@ class Sink(Operations[str, Any], Protocol):
         """Whether this writer may write."""
         ...
 
-    def forms(self, reports: Mapping[str, str]) -> Mapping[str, Any]:
-        """Return these documents of the status tree, by path, as what this one keeps."""
+    def forms(self, node: Mapping[str, Any], services: Mapping[str, str]) -> Mapping[str, Any]:
+        """Return, by key, what this one keeps: of what is said of a node, and of a node's documents about Services."""
         ...
 
     def open(self) -> None:

@@ -38,6 +38,7 @@ __all__ = [
     "findings_status",
     "is_controllers",
     "is_speakers",
+    "node_data",
     "node_path",
     "node_status",
     "pool_path",
@@ -171,7 +172,7 @@ class Announcement(Standing):
     """Names of the interfaces on which it is answered for now."""
 
 
-def node_status(
+def node_data(
     plan: NodePlan,
     *,
     announcements: Mapping[Address, Announcement],
@@ -179,8 +180,8 @@ def node_status(
     nodes: Mapping[str, str],
     bgp: Mapping[str, Any] | None = None,
     notes: Iterable[str] = (),
-) -> str:
-    """Return what a speaker reports.
+) -> dict[str, Any]:
+    """Return what a speaker says of its node.
 
     `announcements` says of every address in `plan.l2` how it stands, `interfaces` gives the MAC address of each
     interface in use, `nodes` how the other nodes are, as far as they are watched, `bgp` what routers are told, and
@@ -197,18 +198,21 @@ def node_status(
                 **announcement.data(),
             }
         )
-    return _SPEAKERS + to_yaml(
-        {
-            "node": plan.node,
-            "interfaces": dict(sorted(interfaces.items())),
-            "nodes": dict(sorted(nodes.items())),
-            "announcing": services,
-            "silent": silent_data(plan),
-            **({"bgp": bgp} if bgp else {}),
-            "notes": list(notes),
-            "findings": findings_data(plan.findings),
-        }
-    )
+    return {
+        "node": plan.node,
+        "interfaces": dict(sorted(interfaces.items())),
+        "nodes": dict(sorted(nodes.items())),
+        "announcing": services,
+        "silent": silent_data(plan),
+        **({"bgp": bgp} if bgp else {}),
+        "notes": list(notes),
+        "findings": findings_data(plan.findings),
+    }
+
+
+def node_status(node: Mapping[str, Any]) -> str:
+    """Return the file in which a speaker says that: `node` as of `node_data`."""
+    return _SPEAKERS + to_yaml(node)
 
 
 def service_l2_statuses(plan: NodePlan, announcements: Mapping[Address, Announcement]) -> dict[str, str]:

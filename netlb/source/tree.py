@@ -9,9 +9,10 @@ import fcntl
 import os
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from netlb.errors import DataplaneError, SettingError
+from netlb.source.status import node_path, node_status
 
 __all__ = ["StatusTree", "chosen_directory", "status_directory"]
 
@@ -84,9 +85,9 @@ class StatusTree:
             self._lock.close()
             self._lock = None
 
-    def forms(self, reports: Mapping[str, str]) -> Mapping[str, str]:
-        """Return the texts of files: the documents themselves."""
-        return reports
+    def forms(self, node: Mapping[str, Any], services: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the texts of files."""
+        return {node_path(node["node"]): node_status(node), **services}
 
     async def observe(self) -> Mapping[str, str]:
         """Return the texts of all files that are this writer's."""

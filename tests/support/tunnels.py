@@ -2,21 +2,28 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from itertools import count
+from pathlib import Path
 from typing import Any, TypeVar
 
 from netlb.net import Address
+from netlb.raven.adapter.wireguard import WireGuard
+from netlb.raven.adapter.wireguard_go import Userspace
 from netlb.raven.backend import DEVICE, Backend, Device, Part, Remote
 from netlb.raven.keys import Keys, PrivateKey, SharedKey
 from netlb.raven.model import Prefix
 from netlb.testing.lab.namespaces import batch, inside
+from netlb.testing.tunnels import FakeDevice, fake_backend
 
-__all__ = ["PORT", "End", "Namespaces", "keys_of", "prefixes"]
+__all__ = ["PORT", "End", "Namespaces", "World", "keys_of", "memory", "prefixes", "process_of", "userspace"]
 
 T = TypeVar("T")
 PORT = 51820
@@ -67,6 +74,20 @@ class End:
     def begun(self, what: Coroutine[Any, Any, T]) -> "Future[T]":
         return asyncio.run_coroutine_threadsafe(what, self._loop)
 
+    def call(self, what: Callable[[], object]) -> None:
+        """Call it in the event loop."""
+
+        async def call() -> None:
+            what()
+
+        self.do(call())
+
+    def observed(self) -> dict[str, Part]:
+        return dict(self.do(self.backend.observe()))
+
+    def apply(self, changes: dict[str, Part]) -> dict[str, Exception]:
+        return dict(self.do(self.backend.apply(changes)))
+
     def end(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -75,6 +96,14 @@ class End:
     @property
     def address(self) -> Address:
         return ip_address(f"192.0.2.{self.number}")
+
+    @property
+    def inner4(self) -> str:
+        return f"10.77.{self.number}.1"
+
+    @property
+    def inner6(self) -> str:
+        return f"fd77:{self.number}::1"
 
     @property
     def own(self) -> frozenset[Prefix]:
@@ -93,6 +122,10 @@ class End:
 
     def ip(self, *lines: str) -> None:
         batch(lines, self.namespace)
+
+    def route(self, other: "End") -> None:
+        for prefix, source in ((f"10.77.{other.number}.0/24", self.inner4), (f"fd77:{other.number}::/64", self.inner6)):
+            self.ip(f"route replace {prefix} dev {self.backend.device} src {source}")
 
     def pings(self, address: str, count: int = 1, within: int = 2) -> bool:
         """Whether the other end's inner address answers."""
@@ -146,3 +179,69 @@ class Namespaces:
 
     def close(self) -> None:
         batch([f"netns delete {name}" for name in self.names])
+
+
+@dataclass(frozen=True)
+class World:
+    """Two endpoints, and how the device of one is killed."""
+
+    a: End
+    b: End
+    kill: Callable[[End], None]
+
+    @property
+    def ends(self) -> tuple[End, End]:
+        return self.a, self.b
+
+    def join(self) -> None:
+        """Make the tunnel from both ends."""
+        for end, other in ((self.a, self.b), (self.b, self.a)):
+            assert {} == end.do(end.backend.apply(end.wanted(other)))
+
+    def routes(self) -> None:
+        """Lead what is behind the other end into the tunnel: somebody else's work."""
+        for end, other in ((self.a, self.b), (self.b, self.a)):
+            end.route(other)
+
+
+@contextmanager
+def memory(devices: Sequence[FakeDevice]) -> Iterator[World]:
+    ends = [End(number, "", lambda end: fake_backend(devices[end.number - 1])) for number in (1, 2)]
+    try:
+        yield World(ends[0], ends[1], kill=lambda end: end.call(devices[end.number - 1].kill))
+    finally:
+        for end in ends:
+            end.end()
+
+
+@contextmanager
+def userspace(namespaces: Namespaces) -> Iterator[World]:
+    def make(end: End) -> Backend:
+        name = namespaces.device(end.number)
+        return WireGuard(name, Userspace(name))
+
+    ends = [End(number, name, make) for number, name in enumerate(namespaces.names, start=1)]
+    try:
+        yield World(ends[0], ends[1], kill=lambda end: os.kill(process_of(end.backend.device), signal.SIGKILL))
+    finally:
+        for end in ends:
+            end.run("ip", "link", "delete", end.backend.device)
+            end.do(end.backend.close())
+            end.end()
+            # One that was killed leaves it, and the name is not used again.
+            Path(f"/var/run/wireguard/{end.backend.device}.sock").unlink(missing_ok=True)
+
+
+def process_of(device: str) -> int:
+    """The wireguard-go of a device."""
+    command = b"wireguard-go\0" + device.encode() + b"\0"
+    found = [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cmdline") if _content(path) == command]
+    assert 1 == len(found), found
+    return found[0]
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""

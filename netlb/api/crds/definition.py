@@ -41,8 +41,10 @@ def definitions(sources: Iterable[str]) -> Mapping[str, dict[str, Any]]:
     }
     # Without the status subresource one request writes an object, which is nothing but a status.
     reports = {
-        f"{names.plural}.yaml": _definition(kind, names, report_schema(kind), namespaced=True, status=False)
-        for kind, (names, _, _) in REPORTS.items()
+        f"{report.names.plural}.yaml": _definition(
+            kind, report.names, report_schema(kind), namespaced=report.namespaced, status=False
+        )
+        for kind, report in REPORTS.items()
     }
     return native | reports
 

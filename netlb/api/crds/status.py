@@ -1,11 +1,11 @@
 """What the daemons write into the API, and no record reads: the status of native objects, and kinds of their own."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from netlb.api.crds.table import Column, Names
 
-__all__ = ["REPORTS", "report_schema", "status_schema"]
+__all__ = ["REPORTS", "ReportKind", "report_schema", "status_schema"]
 
 _CONDITION: dict[str, Any] = {
     "description": "One aspect of the object's state, in the form that all Kubernetes' kinds share.",
@@ -76,6 +76,10 @@ def _texts(description: str) -> dict[str, Any]:
     return {"description": description, "type": "array", "items": {"type": "string"}}
 
 
+def _by_name(description: str) -> dict[str, Any]:
+    return {"description": description, "type": "object", "additionalProperties": {"type": "string"}}
+
+
 def _addresses(description: str, more: Mapping[str, Any]) -> dict[str, Any]:
     properties = {"ip": _text("The address."), **more}
     items = {"type": "object", "properties": properties, "required": list(properties)}
@@ -99,8 +103,35 @@ _COMMON: Final = {
     "conditions": _CONDITIONS,
 }
 
-REPORTS: Final[Mapping[str, tuple[Names, str, Mapping[str, Any]]]] = {
-    "ServiceBGPStatus": (
+_SESSION: Final = {
+    "name": _text("The BGPPeer's name."),
+    "router": _text("The router's address."),
+    "asn": {
+        "description": "Its autonomous system: a number, or internal or external.",
+        "x-kubernetes-int-or-string": True,
+    },
+    "state": _text("The session's state (RFC 4271 section 8.2.2); UNKNOWN while there is none."),
+    "since": _text("Since when."),
+    "lastError": _text("Why it ended last, or why it cannot begin; empty if nothing is wrong."),
+    "advertised": {"description": "Prefixes that the router is told.", "type": "integer"},
+    "received": {"description": "Prefixes that it tells.", "type": "integer"},
+    "bfd": _text("How BFD with it is; empty where it is not wanted."),
+}
+
+
+class ReportKind(NamedTuple):
+    """A kind that netlb writes as a whole."""
+
+    names: Names
+    description: str
+    """What an object is."""
+    fields: Mapping[str, Any]
+    """Of its status."""
+    namespaced: bool = True
+
+
+REPORTS: Final[Mapping[str, ReportKind]] = {
+    "ServiceBGPStatus": ReportKind(
         Names("servicebgpstatuses", "lbbgp", (*_COLUMNS, Column("Peers", ".status.peers", priority=1))),
         "How far a node has come with telling routers of the addresses of one Service.",
         {
@@ -118,7 +149,7 @@ REPORTS: Final[Mapping[str, tuple[Names, str, Mapping[str, Any]]]] = {
             ),
         },
     ),
-    "ServiceL2Status": (
+    "ServiceL2Status": ReportKind(
         Names("servicel2statuses", "lbl2", _COLUMNS),
         "How far a node has come with announcing the addresses of one Service that it owns, by ARP and NDP.",
         {
@@ -129,16 +160,52 @@ REPORTS: Final[Mapping[str, tuple[Names, str, Mapping[str, Any]]]] = {
             ),
         },
     ),
+    "SpeakerStatus": ReportKind(
+        Names(
+            "speakerstatuses",
+            "lbspk",
+            (
+                Column("Interfaces", ".status.interfaces"),
+                Column("Sessions", ".status.bgp.peers[*].state"),
+                Column("Kept Since", ".status.keptSince", priority=1),
+                Column("Notes", ".status.notes", priority=1),
+            ),
+        ),
+        "What the speaker of the node of that name says of itself.",
+        {
+            "node": _COMMON["node"],
+            "interfaces": _by_name("By name, the MAC addresses of the interfaces on which it may answer."),
+            "nodes": _by_name("Other nodes that it watches and that are not alive: dead, or unknown."),
+            "keptSince": _text(
+                "When that was heard which is in force, if it comes from the disk; absent if from the API server."
+            ),
+            "bgp": {
+                "description": "How it stands with routers; absent where none is declared.",
+                "type": "object",
+                "properties": {
+                    "problem": _text("Why routers hear nothing at present; empty if they do."),
+                    "draining": {"description": "Whether the node takes no more traffic.", "type": "boolean"},
+                    "peers": {
+                        "description": "The sessions.",
+                        "type": "array",
+                        "items": {"type": "object", "properties": _SESSION, "required": ["name", "router"]},
+                    },
+                },
+            },
+            "notes": _texts("What an operator should know."),
+        },
+        namespaced=False,
+    ),
 }
-"""Kinds that netlb writes as a whole: names, what an object is, the fields of its status."""
+"""Kinds that netlb writes as a whole."""
 
 
 def report_schema(kind: str) -> dict[str, Any]:
     """Return the schema of a kind that netlb writes; LookupError if it is none."""
-    _, description, fields = REPORTS[kind]
-    status = {"description": "What the node says.", "type": "object", "properties": dict(fields)}
+    report = REPORTS[kind]
+    status = {"description": "What the node says.", "type": "object", "properties": dict(report.fields)}
     properties = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"type": "object"}}
-    return {"description": description, "type": "object", "properties": {**properties, "status": status}}
+    return {"description": report.description, "type": "object", "properties": {**properties, "status": status}}
 
 
 def _counts(family: str) -> dict[str, Any]:

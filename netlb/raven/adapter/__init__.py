@@ -1,4 +1,4 @@
-"""The kernel of a node, brought to a data plane: the overlay, routes, rules, and our nftables table."""
+"""The doors of the room: the kernel's routes, rules and overlay, devices of tunnels, files of keys, and hellos."""
 
 from netlb.raven.adapter.errors import ForeignStateError
 from netlb.raven.adapter.kernel import KernelOperations, cleanup

@@ -1,5 +1,6 @@
 """WireGuard as a backend, wherever its device is; how it is spoken to is a `Socket`'s affair."""
 
+import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Final, Protocol
@@ -13,12 +14,17 @@ from netlb.raven.wireguard import OVERHEAD, DeviceDump, View, Write, found, remo
 
 __all__ = ["Socket", "WireGuard"]
 
+_LOOKS, _PAUSE = 100, 0.01
+"""How often a link that should go is looked at, and the seconds in between."""
+
 
 class Socket(Protocol):
     """Where a WireGuard device is spoken to."""
 
-    kind: str
-    """The kind of link that it is."""
+    @property
+    def kind(self) -> str:
+        """The kind of link that it is."""
+        ...
 
     def watch(self, lost: Callable[[], None]) -> None:
         """Call `lost` when the device ends without being asked to."""
@@ -180,6 +186,9 @@ class WireGuard:
         if link is None:
             return None, None
         dump = await self._socket.dump() if link.kind == self._socket.kind else None
+        if dump is None and link.ours:
+            await self._vanished()
+            return None, None
         if dump is None:
             found = f"a device of kind {link.kind or 'unknown'} that nobody answers for has this name"
             raise NetlbError(f"{self.device}: {found}; remove it, or name another device for the tunnels")
@@ -188,6 +197,14 @@ class WireGuard:
                 f"{self.device}: another program has made it; stop that and remove the device, or name another one"
             )
         return link, dump
+
+    async def _vanished(self) -> None:
+        """Wait until the link of a device that ended is gone as well: the kernel removes it a moment later."""
+        for _ in range(_LOOKS):
+            if await self._socket.link() is None:
+                return
+            await asyncio.sleep(_PAUSE)
+        raise TransientError(f"{self.device}: nobody answers for it")
 
     def _view(self) -> View:
         assert self._keys is not None, "use() comes first"

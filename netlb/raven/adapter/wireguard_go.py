@@ -21,6 +21,8 @@ _SOCKETS: Final = Path("/var/run/wireguard")
 _TUN: Final = Path("/dev/net/tun")
 _PATIENCE: Final = 10.0
 """Seconds for a program that is started, or ends, or answers."""
+_ENDING: Final = 1.0
+"""Seconds after which a program without a link of its own here is one that has it elsewhere."""
 
 
 def missing() -> str | None:
@@ -53,8 +55,7 @@ class Userspace(NetLink):
 
     async def make(self) -> None:
         """Start it. A socket that a killed one left is replaced by wireguard-go itself."""
-        if await self._connect() is not None:
-            await self.close()
+        if not await self._ended():
             raise NetlbError(
                 f"{self.device}: another network namespace has a {PROGRAM} of this name; name the device differently"
             )
@@ -104,12 +105,15 @@ class Userspace(NetLink):
 
     async def remove(self, link: Link) -> None:
         """Remove the link, and wait until wireguard-go has ended of it: it would be in the way of the next one."""
-        connection = await self._connect()
-        await self.delete_link(link)
-        if connection is not None:
+        async with self._turn:
+            connection = await self._connect()
+            if connection is None:
+                await self.delete_link(link)
+                return
             connection.expected = True
             try:
                 async with asyncio.timeout(_PATIENCE):
+                    await self.delete_link(link)
                     await connection.ended.wait()
             except TimeoutError:
                 raise TransientError(f"{self.device}: {PROGRAM} does not end") from None
@@ -123,18 +127,36 @@ class Userspace(NetLink):
             connection.expected = True
             connection.close()
 
+    async def _ended(self) -> bool:
+        """Whether no wireguard-go has the name; one whose link was removed ends a moment later."""
+        async with self._turn:
+            connection = await self._connect()
+            if connection is None:
+                return True
+            connection.expected = True
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_ENDING):
+                    await connection.ended.wait()
+            await self.close()
+            return connection.ended.is_set()
+
     async def _ask(self, request: bytes) -> bytes | None:
         """Return the answer; None if nobody answers."""
         async with self._turn:
             connection = await self._connect()
             if connection is None:
                 return None
+            answered = False
             try:
                 async with asyncio.timeout(_PATIENCE):
-                    return await connection.ask(request)
+                    answer = await connection.ask(request)
+                answered = True
             except TimeoutError:
-                await self.close()  # an answer that comes late would be taken for the next one
                 raise TransientError(f"{self.device}: {PROGRAM} does not answer") from None
+            finally:
+                if not answered:
+                    await self.close()  # an answer that comes late would be taken for that to the next request
+            return answer
 
     async def _connect(self) -> "_Connection | None":
         if self._connection is None or self._connection.ended.is_set():

@@ -140,7 +140,7 @@ def test_where_there_is_nothing_it_says_what_there_is_not(tmp_path: Path, what: 
 
 def test_a_tree_without_speakers_says_how_to_have_one(tmp_path: Path) -> None:
     result = show("peers", tmp_path)
-    assert (0, f"no speaker reports in {tmp_path}: start netlb-speaker with that --status-dir\n") == (
+    assert (0, f"no speaker reports in {tmp_path}: start netlb-speaker with that --source or --status-dir\n") == (
         result.exit_code,
         result.output,
     )

@@ -24,7 +24,7 @@ def test_services_are_written_by_the_controller_only_and_nothing_but_their_statu
     }
     assert {"services/status", "addresspools/status"} <= touched["netlb-controller"]
     assert not {"services", "addresspools"} & touched["netlb-controller"]
-    assert {"servicebgpstatuses", "servicel2statuses", "events"} == touched["netlb-speaker"]
+    assert {"servicebgpstatuses", "servicel2statuses", "speakerstatuses", "events"} == touched["netlb-speaker"]
 
 
 def test_secrets_are_read_in_two_namespaces_and_leases_written_in_one() -> None:

@@ -14,6 +14,7 @@ from netlb.source.status import (
     cluster_status,
     is_controllers,
     is_speakers,
+    node_data,
     node_path,
     node_status,
     read_holdings,
@@ -111,7 +112,7 @@ def test_a_node_says_what_it_announces_and_why_not_the_rest() -> None:
         holdings={"web": "192.0.2.1", "idle": "192.0.2.2"},
     )
     address = parse_address("192.0.2.1")
-    text = node_status(
+    said = node_data(
         plan_node(taken, "n1"),
         announcements={address: Announcement(interfaces=("eth0",))},
         interfaces={"eth0": "02:00:00:00:00:01"},
@@ -119,7 +120,7 @@ def test_a_node_says_what_it_announces_and_why_not_the_rest() -> None:
         notes=["a note"],
     )
     assert (
-        text
+        node_status(said)
         == """\
 # Written by netlb-speaker.
 node: n1
@@ -209,7 +210,8 @@ def test_a_node_has_files_for_the_services_that_it_owns_an_address_of_alone() ->
 
 
 def test_what_a_node_does_not_announce_is_pending_or_an_error() -> None:
-    text = node_status(plan_node(BOTH, "n1"), announcements={FOUR: PENDING, SIX: TAKEN}, interfaces={}, nodes={})
+    said = node_data(plan_node(BOTH, "n1"), announcements={FOUR: PENDING, SIX: TAKEN}, interfaces={}, nodes={})
+    text = node_status(said)
     four, six = yaml.safe_load(text)["announcing"]
     assert ("it is asked for", [], "error" in four) == (four["pending"], four["interfaces"], False)
     assert ("AddressConflict: somebody has it", []) == (six["error"], six["interfaces"])

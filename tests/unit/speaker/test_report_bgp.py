@@ -14,7 +14,7 @@ from netlb.plan import plan_node
 from netlb.plan.bgp import BgpPlan, plan_bgp
 from netlb.reasons import Silence
 from netlb.reconcile import Status, StatusKind
-from netlb.source.status import Standing, node_status, service_bgp_path, service_bgp_statuses
+from netlb.source.status import Standing, node_data, node_status, service_bgp_path, service_bgp_statuses
 from netlb_speaker.metrics import announced_metric, bgp_metrics
 from netlb_speaker.report_bgp import Heard, bgp_report, standings
 from tests.manifests import node, pool, ref, service, slice_of, snapshot
@@ -193,5 +193,5 @@ def test_no_password_is_in_what_is_shown() -> None:
     standing = standings(PLAN, HEARD)
     shown = [str(bgp_report(PLAN, HEARD, standing)), *service_bgp_statuses(PLAN, standing).values()]
     shown += [str(list(bgp_metrics(PLAN, HEARD)))]
-    shown += [node_status(plan_node(snapshot(), "n1"), announcements={}, interfaces={}, nodes={}, bgp=bgp_report(PLAN, HEARD, standing))]  # fmt: skip
+    shown += [node_status(node_data(plan_node(snapshot(), "n1"), announcements={}, interfaces={}, nodes={}, bgp=bgp_report(PLAN, HEARD, standing)))]  # fmt: skip
     assert not any(PASSWORD in text for text in shown)

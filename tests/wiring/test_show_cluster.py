@@ -1,0 +1,135 @@
+"""`netlb show` on a cluster: what the speakers have written into the API, as tables."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from netlb.cli.main import main
+from netlb.source.kube_reading import reports_of
+from tests.support.kubernetes import SPEAKER, Kubernetes, kubernetes
+from tests.support.speaking import Net
+from tests.support.wired import wired
+
+ADDRESS = "192.0.2.1"
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Kubernetes]:
+    with kubernetes(tmp_path) as cluster:
+        cluster.give("web", ADDRESS)
+        yield cluster
+
+
+def show(what: str, cluster: Kubernetes, *more: str) -> Result:
+    source = f"kube:{cluster.kubeconfig(SPEAKER)}"
+    return CliRunner().invoke(main, ["show", what, "--source", source, *more])
+
+
+def test_who_announces_what_is_shown(cluster: Kubernetes, net: Net) -> None:
+    async def scenario() -> Result:
+        async with wired(cluster.speaker(net)) as daemon:
+            await daemon.until(lambda: cluster.announced("web")[0] == "True", "it is reported")
+            return await asyncio.to_thread(show, "addresses", cluster, "-o", "json")
+
+    shown = asyncio.run(scenario())
+    assert 0 == shown.exit_code, shown.output
+    assert [
+        {
+            "address": ADDRESS,
+            "service": "default/web",
+            "pool": "two",
+            "announcedBy": [{"node": "node-1", "protocol": "layer2", "to": ["eth0", "eth1"]}],
+            "problem": "",
+        }
+    ] == json.loads(shown.output)
+
+
+def test_a_cluster_without_speakers_says_so(cluster: Kubernetes) -> None:
+    shown = show("peers", cluster)
+    assert 0 == shown.exit_code
+    assert "no speaker reports in kube:" in shown.output
+
+
+def test_a_cluster_that_does_not_answer_is_an_error(cluster: Kubernetes) -> None:
+    cluster.server.faults.fail(403, "Forbidden", verb="list", resource="speakerstatuses.netlb.io")
+    shown = show("peers", cluster)
+    assert 64 == shown.exit_code
+    assert "list speakerstatuses" in shown.output
+
+
+# What the objects say, without a server
+
+
+def condition(status: str, reason: str, message: str = "", kind: str = "Announced") -> list[dict[str, str]]:
+    return [{"type": f"netlb.io/{kind}", "status": status, "reason": reason, "message": message}]
+
+
+def report(service: str, node: str, **status: Any) -> dict[str, Any]:
+    whole = {"node": node, "serviceNamespace": "default", "serviceName": service, **status}
+    return {"metadata": {"namespace": "default", "name": f"{service}.{node}"}, "status": whole}
+
+
+NOTHING: dict[str, list[dict[str, Any]]] = {
+    "SpeakerStatus": [],
+    "ServiceL2Status": [],
+    "ServiceBGPStatus": [],
+    "Service": [],
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "first", "second"),
+    [
+        ("True", "", "", ""),
+        ("True", "192.0.2.2: a note; with a semicolon", "", "a note; with a semicolon"),
+        ("False", "192.0.2.1: one; 192.0.2.2: two", "Why: one", "Why: two"),
+        ("Unknown", "192.0.2.1: soon", "pending: soon", ""),
+    ],
+)
+def test_a_condition_is_about_those_addresses_that_it_names(status: str, message: str, first: str, second: str) -> None:
+    addresses = [{"ip": f"192.0.2.{number}", "interfaces": ["eth0"]} for number in (1, 2)]
+    said = report("web", "n1", addresses=addresses, conditions=condition(status, "Why", message))
+    [node] = reports_of(NOTHING | {"ServiceL2Status": [said]}).nodes
+    assert [("192.0.2.1", first), ("192.0.2.2", second)] == [(one.address, one.problem) for one in node.announcing]
+
+
+def test_sessions_and_routes_come_together() -> None:
+    peer = {"name": "tor", "router": "10.0.0.1", "asn": 64512, "state": "ESTABLISHED", "advertised": 1}
+    speaker = {"metadata": {"name": "n1"}, "status": {"node": "n1", "interfaces": {}, "bgp": {"peers": [peer]}}}
+    route = {"prefix": "192.0.2.1/32", "nextHop": "10.0.0.11", "peers": ["tor"]}
+    told = [
+        report(service, "n1", peers=["tor"], addresses=[{"ip": ADDRESS, "routes": [route]}]) for service in ("a", "b")
+    ]
+    [node] = reports_of(NOTHING | {"SpeakerStatus": [speaker], "ServiceBGPStatus": told}).nodes
+    assert ["ESTABLISHED"] == [session.state for session in node.bgp.peers]
+    assert [("default/a", "default/b")] == [one.services for one in node.bgp.announcing]
+    assert ["10.0.0.11"] == [one.next_hop for each in node.bgp.announcing for one in each.routes]
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_is_shown() -> None:
+    odd = {"metadata": {"name": "odd"}, "status": {"node": 7}}
+    odder = {"metadata": {"namespace": "default", "name": "odder"}, "status": {"node": "n1"}}
+    fine = {"metadata": {"name": "n2"}, "status": {"node": "n2"}}
+    found = reports_of(NOTHING | {"SpeakerStatus": [odd, fine], "ServiceL2Status": [odder]})
+    assert ["n2"] == [node.node for node in found.nodes if node.node != "n1"]
+    assert ["speakerstatuses/odd", "servicel2statuses/odder -n default"] == [
+        problem.partition(":")[0] for problem in found.problems
+    ]
+
+
+def test_services_that_wait_are_shown_and_those_of_others_are_not() -> None:
+    waits = {
+        "metadata": {"namespace": "default", "name": "waits"},
+        "status": {"conditions": condition("False", "PoolExhausted", "none is free", "AddressAllocated")},
+    }
+    others = {
+        "metadata": {"namespace": "default", "name": "others"},
+        "status": {"loadBalancer": {"ingress": [{"ip": "198.51.100.1"}]}},
+    }
+    [held] = reports_of(NOTHING | {"Service": [waits, others]}).services
+    assert ("waits", (), "PoolExhausted: none is free") == (held.service.name, held.addresses, held.reason)
