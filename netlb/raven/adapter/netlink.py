@@ -41,7 +41,8 @@ def open_netlink(
 ) -> socket.socket:
     """Open a netlink socket that does not block and is told of what happens in these groups; OSError if there is none.
 
-    `brief` leaves out of answers what was asked; pyroute2 relies on that. The socket belongs for good to the network namespace that its thread is in.
+    `brief` leaves out of answers what was asked, which pyroute2 expects there. The socket belongs for good to the
+    network namespace that its thread is in.
     """
     # asyncio, and pyroute2 with it, takes datagram sockets only; to netlink the two types are one.
     opened = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, protocol)
