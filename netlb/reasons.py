@@ -147,7 +147,7 @@ class Silence(StrEnum):
 
 
 class EventReason(StrEnum):
-    """What an Event beside a Service or a Gateway is about; where MetalLB or Raven has one for the same, by its name."""
+    """What an Event beside a Service or a Gateway is about; named as in MetalLB or Raven."""
 
     IP_ALLOCATED = "IPAllocated"
     """The Service was given addresses, or others than before."""

@@ -76,6 +76,7 @@ _key_option = option(
 @click.pass_context
 def main(
     context: click.Context,
+    /,
     *,
     status_dir: str | None,
     node_name: str | None,

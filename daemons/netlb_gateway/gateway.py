@@ -92,6 +92,7 @@ class Gateway:
         self._settled = False
         self._timer: asyncio.TimerHandle | None = None
         self._news = asyncio.Event()
+        self._heard = asyncio.Event()
         self._peers: Peers = {}
         self.plan: RavenPlan | None = None
         self.plane: DataPlane | None = None
@@ -163,7 +164,8 @@ class Gateway:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_TAKE_OVER_SECONDS):
                     while after.gateway not in self._claimed(after.gateway):
-                        await asyncio.sleep(0.005)  # their hellos come in meanwhile
+                        self._heard.clear()
+                        await self._heard.wait()
         if after is None or after.role is not Role.GATEWAY:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LEAVE_SECONDS):
@@ -233,6 +235,7 @@ class Gateway:
 
     def _replan(self) -> None:
         """Plan by what is declared and heard now."""
+        self._heard.set()
         if self._snapshot is None or self._local is None:
             return
         now = asyncio.get_running_loop().time()
@@ -310,10 +313,9 @@ class Gateway:
         """Plan again when something is due though nothing is heard."""
         if self._timer is not None:
             self._timer.cancel()
-        times = [
-            self._views.next_change(now),
-            None if self._settled or self._began is None else self._began + self._grace,
-        ]
+        times = [self._views.next_change(now)]
+        if not self._settled and self._began is not None:
+            times.append(self._began + self._grace)
         due = min((each for each in times if each is not None), default=None)
         self._timer = None if due is None else asyncio.get_running_loop().call_at(due + 0.01, self._replan)
 
@@ -336,7 +338,7 @@ class Gateway:
             mtus=self.narrow(),
             notes=self.problems(),
         )
-        documents = {node_path(self._node): node_document(self._node, status)}
+        documents: dict[str, Mapping[str, Any]] = {node_path(self._node): node_document(self._node, status)}
         site = plan.mesh.sites.get(plane.site)
         if site is not None and self._settled and spokesman(plan, site.name) == self._node:
             lost = self._view is not None and site.name in self._view.lost
@@ -360,8 +362,7 @@ class Gateway:
 
     def _problem(self) -> str | None:
         """Return the first failure of what is to be there."""
-        halves = (self.carrier.kernel, self.carrier.inner, self.carrier.tunnels)
-        for half in filter(None, halves):
+        for half in self.carrier.halves:
             for key, status in half.statuses().items():
                 if status.message:
                     return f"{half.name} {key}: {status.message}".replace("  ", " ")

@@ -56,6 +56,7 @@ class Hellos:
         self._mtu = 0
         self._watches = Watches({}, {})
         self._sockets: dict[Address, HelloSocket] = {}
+        self._opening: dict[Address, asyncio.Future[None]] = {}
         self._senders: dict[tuple[Address, bool], str] = {}
         self._claims: dict[str, tuple[Claim, float]] = {}
         self._counted = frozenset[str]()
@@ -93,7 +94,7 @@ class Hellos:
             self._sockets[address] = HelloSocket(
                 address, self._port, lambda *heard, tunnel=tunnel: self._heard(*heard, tunnel=tunnel)
             )
-            asyncio.ensure_future(self._open(address))
+            self._opening[address] = asyncio.ensure_future(self._open(address))
 
     def claim(self, claim: Claim) -> None:
         """Claim this from now on; at once, if it is new."""

@@ -1,7 +1,7 @@
 """Which other nodes are alive, by BFD over several hops (RFC 5883): within the site, and through the tunnels.
 
-Who was heard and falls silent is dead at once; who was never heard counts as neither alive nor dead for a while, in which
-sessions come up.
+Who was heard and falls silent is dead at once; who was never heard counts as neither alive nor dead for a while, in
+which sessions come up.
 """
 
 import asyncio

@@ -17,6 +17,9 @@ SHARED_KEY_FILE: Final = "--shared-key-file"
 _NUMBER: Final = "--number"
 
 
+_DEFAULTS: Final = Numbers()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewaySettings:
     """What netlb-gateway is told."""
@@ -29,7 +32,7 @@ class GatewaySettings:
     shared_key_file: Path | None = None
     """None: tunnels are bound by their own keys alone."""
     backend: Choice = Choice.AUTO
-    numbers: Numbers = Numbers()
+    numbers: Numbers = _DEFAULTS
     state_dir: Path | None = None
     """Of a cluster: where what was heard is kept; None: nowhere."""
     withdraws: bool = False

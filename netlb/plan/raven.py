@@ -54,7 +54,7 @@ def plan_raven(snapshot: Snapshot, seen: Seen) -> RavenPlan:
 
 
 def plan_sites(sites: Collection[Site], findings: Collection[Finding], seen: Seen) -> RavenPlan:
-    """Plan sites that have been read before, with the keys in them: as `plan_raven`, where only what is seen changed."""
+    """Plan sites that have been read before, with the keys in them, as `plan_raven` does."""
     subnets = settle(sites)
     elections = {site.name: elect(site, seen.incumbents.get(site.name, ()), seen.health) for site in sites}
     return RavenPlan(

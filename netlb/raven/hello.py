@@ -2,7 +2,7 @@
 
 BFD says that somebody is alive, and no more. Who takes over says so in a hello at once, through its own tunnels and to
 the nodes of its site, so that nobody has to find out by the silence of the one before, and no cloud is asked. Through
-the tunnels a hello is answered, which measures the way; one that is as long as the tunnel takes is the probe of its MTU.
+the tunnels a hello is answered, which measures the way; one as long as the tunnel takes is the probe of its MTU.
 
 Where a hello comes from says whose it is: inside the tunnels an address belongs to one key, and within the site our
 filter takes them from its nodes only. What is no hello is dropped; of a hello that is longer than its content the rest
@@ -31,7 +31,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     dead: tuple[str, ...] = ()
     """Its endpoints that are not."""
     hears: int = 0
-    """How many other nodes of the site it hears: of two that contradict each other, the one that hears more is right."""
+    """How many other nodes of the site it hears: of two that contradict each other, who hears more is right."""
     reaches: int = 0
     """How many endpoints of other sites it hears through its tunnels."""
     leaving: bool = False

@@ -1,8 +1,8 @@
-"""From what a node hears to what it takes for true: who is dead, who was active before. Pure; takes time as an argument.
+"""From what a node hears to what it takes for true: who is dead, who was active. Pure; takes time as an argument.
 
 Every node of a site watches its endpoints itself (BFD), and so do endpoints through their tunnels. What a node cannot
-see it is told by those who can (`netlb.raven.hello`): of several the one counts that hears the most of its site. Whoever
-has heard the same concludes the same.
+see it is told by those who can (`netlb.raven.hello`): of several the one counts that hears the most of its site.
+Whoever has heard the same concludes the same.
 
 Where nobody seems left all stays as it is: a tunnel may work though those that watched it are silent, and packets are
 lost in any case if it does not.

@@ -1,9 +1,9 @@
 """Who watches whom, and how often. Pure.
 
-Within a site every node watches the endpoints, and they watch every node: what is sent grows with the number of nodes,
-and each learns of a dead gateway by itself. Where there is one endpoint only there is nothing to decide, so it is not
-watched. Through the tunnels an active endpoint watches all that it has a tunnel to, and those that could take over watch
-the active ones of other sites.
+Within a site every node watches the endpoints, and they watch every node: what is sent grows with the number of
+nodes, and each learns of a dead gateway by itself. Where there is one endpoint only there is nothing to decide, and it
+is not watched. Through the tunnels an active endpoint watches all that it has a tunnel to, and those that could take
+over watch the active ones of other sites.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ __all__ = ["POOL_INTERVAL", "TUNNEL_INTERVAL", "Watched", "Watches", "watches"]
 POOL_INTERVAL: Final = 100_000
 """Microseconds between two packets within a site; three that are missing are a death."""
 TUNNEL_INTERVAL: Final = 300_000
-"""And through a tunnel, which is long, and may be paid for by the octet. Who takes over says so at once, at any rate."""
+"""And through a tunnel, which is long, and may be paid for by the octet. Who takes over says so at once."""
 _EACH: Final = 200
 """Microseconds for a packet: who watches more than 500 sends each of them fewer."""
 
