@@ -43,13 +43,15 @@ class KernelOperations:
     """Keeps the objects of a data plane in the network namespace in which it is opened.
 
     Use it with `async with`: sockets are opened at its beginning (DataplaneError if netlink does not serve) and closed
-    at its end; nothing in the kernel is removed by that. One caller at a time, as the engine is.
+    at its end; nothing in the kernel is removed by that. Callers take turns.
     """
 
     def __init__(self, numbers: Numbers) -> None:
         self._numbers = numbers
         self._other_devices = {numbers.tunnel_device}
         self._watch = Watch(Ears(numbers))
+        # The kernel tells one socket one thing at a time, and refuses what is asked meanwhile (EBUSY).
+        self._turn = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         with contextlib.ExitStack() as stack:
@@ -76,7 +78,7 @@ class KernelOperations:
 
     async def observe(self) -> Mapping[Key, Value]:
         """Return every object of ours that is there, whoever of us made it."""
-        async with _Errors("observe"), asyncio.TaskGroup() as group:
+        async with self._turn, _Errors("observe"), asyncio.TaskGroup() as group:
             tables = group.create_task(self._tables.observe())
             found, overlay = await self._devices.observe()
             self._watch.ears.overlay = overlay
@@ -93,6 +95,10 @@ class KernelOperations:
         routes, and then rules. What is there in their place and is not ours stays, and is the failure
         (`ForeignStateError`).
         """
+        async with self._turn:
+            return await self._apply(changes)
+
+    async def _apply(self, changes: Mapping[Key, Value]) -> Mapping[Key, Exception]:
         failures: dict[Key, Exception] = {}
         for key, value in changes.items():
             if isinstance(key, TableKey) and isinstance(value, Ruleset):
@@ -122,6 +128,10 @@ class KernelOperations:
 
     async def prune(self, keys: Collection[Key]) -> Mapping[Key, Exception]:
         """Remove objects of ours, in the reverse order; return failures by key."""
+        async with self._turn:
+            return await self._prune(keys)
+
+    async def _prune(self, keys: Collection[Key]) -> Mapping[Key, Exception]:
         failures: dict[Key, Exception] = {}
         for key in keys:
             if isinstance(key, RuleKey):
@@ -148,7 +158,7 @@ class KernelOperations:
         `underlay` is its address within the site: the interface that has it carries overlay and tunnels; where none
         has it, it is the one of the default route. `watched` is passed on.
         """
-        async with _Errors("read the node's addresses"):
+        async with self._turn, _Errors("read the node's addresses"):
             return await read_local(self._route, self._numbers, underlay, watched)
 
     def changes(self) -> AsyncIterator[frozenset[Change]]:
