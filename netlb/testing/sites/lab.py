@@ -50,7 +50,6 @@ class SitesLab:
         self._processes = Processes()
         self._guardian: Guardian | None = None
         self._internet: Host | None = None
-        self._nats = {name: _usual(site) for name, site in self.sites.items()}
 
     @property
     def internet(self) -> Host:
@@ -72,8 +71,8 @@ class SitesLab:
             self._guardian = Guardian(self.name)
             write_record(self.name, kept=False)
             self._build()
-            for name in self.sites:
-                self.set_nat(name, self._nats[name])
+            for name, site in self.sites.items():
+                self.set_nat(name, _usual(site))
             self.serve(())
             for pod in self.pods.values():
                 pod.start()
@@ -110,12 +109,13 @@ class SitesLab:
         `drop_too_big` loses the messages of path MTU discovery that pass through it.
         """
         router, place = self.routers[site], self.sites[site]
+        way = [str(place.lan4), "via", str(place.outer4.ip)]
+        if nat is Nat.NONE:  # before anything comes from there
+            self.internet.run(["ip", "route", "replace", *way])
         router.run(["nft", "-f", "-"], input=router_rules(nat, drop_too_big=drop_too_big))
         router.run(["conntrack", "-F"])
-        known = ["ip", "route", "replace" if nat is Nat.NONE else "del", str(place.lan4), "via", str(place.outer4.ip)]
-        if (nat is Nat.NONE) or self._nats[site] is Nat.NONE:
-            self.internet.run(known, check=nat is Nat.NONE)
-        self._nats[site] = nat
+        if nat is not Nat.NONE:
+            self.internet.run(["ip", "route", "del", *way], check=False)
 
     def set_mtu(self, site: str, mtu: int) -> None:
         """Make packets between a site's router and the internet at most this long, in octets."""

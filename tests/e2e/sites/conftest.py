@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from netlb.testing.sites import SitesLab, requirements
+from tests.support.mesh.pairs import unreachable
 from tests.support.mesh.world import World
 from tests.support.needs import needs, needs_command
+from tests.support.waiting import eventually
 
 
 @contextmanager
@@ -39,4 +41,5 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     needs_command("wireguard-go", "wireguard-go")
     with _world(tmp_path_factory.mktemp("mesh"), "userspace") as made:
         made.start()
+        eventually(lambda: not unreachable(made.lab), "every pod reaches every pod")
         yield made

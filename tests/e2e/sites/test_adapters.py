@@ -14,7 +14,7 @@ from netlb.testing.sites import SitesLab, requirements
 from tests.support.mesh.declared import cluster_service, manifests
 from tests.support.mesh.in_process import bring, remove
 from tests.support.mesh.packets import carries, lose_icmp_errors, too_big
-from tests.support.mesh.pairs import by_services, pairs, pings
+from tests.support.mesh.pairs import by_services, pairs, pings, to_pods, unreachable
 from tests.support.mesh.state import plant_decoys, state
 from tests.support.needs import needs, needs_command
 
@@ -72,7 +72,7 @@ def joined(made: Made) -> Iterator[Made]:
 
 def test_what_fits_passes_and_of_one_octet_more_it_is_said_that_it_is_too_big(joined: Made) -> None:
     lab = joined.lab
-    asked = [(lab.pods[one.source], address) for one in pairs(lab) for address in lab.pods[one.target].addresses]
+    asked = to_pods(lab)
     assert {} == pings(asked, size=MTU, whole=True)
     assert {MTU} == {too_big(source, address, MTU + 1) for source, address in asked}
 
@@ -95,8 +95,7 @@ def test_whatever_others_have_survives_and_nothing_of_ours_does(made: Made) -> N
     assert set(lab.nodes) == set(made.bring())
     assert {} == {name: before[name] - after for name, after in everything(lab).items() if before[name] - after}
     assert {} == made.bring(), "what is there already is not written again"
-    asked = [(lab.pods[one.source], address) for one in pairs(lab) for address in lab.pods[one.target].addresses]
-    assert {} == pings(asked)
+    assert {} == unreachable(lab)
     assert {} == by_services(lab, pairs(lab))
     for name, host in lab.nodes.items():
         remove(host, made.numbers[name], made.keys[name])

@@ -1,7 +1,7 @@
 """What others have on a node is left alone from beginning to end, and in the end nothing of ours is left."""
 
 from netlb.testing.sites import SitesLab
-from tests.support.mesh.pairs import pairs, pings
+from tests.support.mesh.pairs import unreachable
 from tests.support.mesh.state import plant_decoys, state
 from tests.support.mesh.world import World
 from tests.support.waiting import eventually
@@ -22,8 +22,7 @@ def test_what_others_have_survives_and_nothing_of_ours_does(empty: World) -> Non
         plant_decoys(host, str(site.gateway4), str(site.gateway6))
     before = everything(lab)
     empty.start()
-    asked = [(lab.pods[one.source], address) for one in pairs(lab) for address in lab.pods[one.target].addresses]
-    eventually(lambda: not pings(asked), "every pod reaches every pod")
+    eventually(lambda: not unreachable(lab), "every pod reaches every pod")
     made = everything(lab)
     assert {} == missing(before, made)
 
@@ -40,7 +39,7 @@ def test_what_others_have_survives_and_nothing_of_ours_does(empty: World) -> Non
     for number, name in enumerate(lab.nodes):  # every second one is killed
         empty.daemons[name].kill() if number % 2 else empty.daemons[name].stop()
     assert {} == missing(made, everything(lab)), "tunnels and routes stay when a daemon ends"
-    assert {} == pings(asked)
+    assert {} == unreachable(lab)
     done = {name: empty.cleanup(name) for name in lab.nodes}
     assert dict.fromkeys(lab.nodes, 0) == {name: one.returncode for name, one in done.items()}, done
     assert before == everything(lab)

@@ -11,7 +11,7 @@ import pytest
 
 from netlb.testing.sites import SitesLab
 from tests.support.mesh.flow import Flow
-from tests.support.mesh.pairs import pairs, pings
+from tests.support.mesh.pairs import pings, unreachable
 from tests.support.mesh.state import state
 from tests.support.mesh.wire import clear_text
 from tests.support.mesh.world import World
@@ -28,10 +28,6 @@ def whole(world: World) -> Iterator[None]:
     """Every pod reaches every other one, before and after."""
     yield
     eventually(lambda: not unreachable(world.lab), "every pod reaches every pod again")
-
-
-def unreachable(lab: SitesLab) -> dict[str, str]:
-    return pings([(lab.pods[one.source], address) for one in pairs(lab) for address in lab.pods[one.target].addresses])
 
 
 def test_connections_live_through_the_death_of_a_gateway_and_its_return(world: World, lab: SitesLab) -> None:

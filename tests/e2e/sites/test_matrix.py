@@ -5,12 +5,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from netlb.net import Address
-from netlb.testing.lab import Host
 from netlb.testing.sites import Nat, SitesLab
 from tests.support.mesh.kernel import filtered, reverse_path_filters
 from tests.support.mesh.packets import carries, lose_icmp_errors, too_big
-from tests.support.mesh.pairs import by_node_ports, by_services, pairs, pings
+from tests.support.mesh.pairs import by_node_ports, by_services, pairs, pings, to_pods, unreachable
 from tests.support.mesh.wire import clear_text, tunnelled
 from tests.support.mesh.world import World
 from tests.support.waiting import eventually
@@ -21,11 +19,6 @@ MIB = 1 << 20
 @pytest.fixture
 def lab(world: World) -> SitesLab:
     return world.lab
-
-
-def to_pods(lab: SitesLab) -> list[tuple[Host, Address]]:
-    """Every pair of pods of different sites, in both families."""
-    return [(lab.pods[one.source], address) for one in pairs(lab) for address in lab.pods[one.target].addresses]
 
 
 @contextmanager
@@ -101,11 +94,11 @@ def test_a_site_that_becomes_reachable_is_reached_directly(world: World, lab: Si
     lab.set_nat("a", Nat.NONE)
     world.declare(direct=("a",))
     eventually(lambda: ways() == {"direct"}, "a is reached directly")
-    eventually(lambda: not pings(to_pods(lab)), "every pod reaches every pod")
+    eventually(lambda: not unreachable(lab), "every pod reaches every pod")
     world.declare()
     lab.set_nat("a", Nat.MASQUERADE)
     eventually(lambda: ways() == {"direct", "relay by c1"}, "a is reached through the hub again")
-    eventually(lambda: not pings(to_pods(lab)), "every pod reaches every pod")
+    eventually(lambda: not unreachable(lab), "every pod reaches every pod")
 
 
 def test_the_reverse_path_is_checked_everywhere_and_nothing_fails_the_check(lab: SitesLab) -> None:

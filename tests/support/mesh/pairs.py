@@ -12,7 +12,7 @@ from netlb.testing.sites import SitesLab
 from tests.support.mesh.declared import node_port, service_addresses
 from tests.support.mesh.packets import headers
 
-__all__ = ["Pair", "by_node_ports", "by_services", "pairs", "pings", "pods_of"]
+__all__ = ["Pair", "by_node_ports", "by_services", "pairs", "pings", "to_pods", "unreachable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,6 @@ def pairs(lab: SitesLab, sources: Iterable[str] = (), targets: Iterable[str] = (
     ]
 
 
-def pods_of(lab: SitesLab) -> dict[str, Host]:
-    """Return the pods as hosts, by their nodes' names."""
-    return dict(lab.pods)
-
-
 def pings(asked: Iterable[tuple[Host, Address]], *, size: int = 84, whole: bool = False) -> dict[str, str]:
     """Ping once from each host to each address, with packets of so many octets; return what came of it, if no answer.
 
@@ -54,6 +49,16 @@ def pings(asked: Iterable[tuple[Host, Address]], *, size: int = 84, whole: bool 
         return "" if done.returncode == 0 else (done.stdout + done.stderr).strip()
 
     return _each({f"{source.name} to {target}": partial(ask, source, target) for source, target in asked})
+
+
+def unreachable(lab: SitesLab) -> dict[str, str]:
+    """Ping between all pods of different sites, in both families; return what came of it, if no answer."""
+    return pings(to_pods(lab))
+
+
+def to_pods(lab: SitesLab) -> list[tuple[Host, Address]]:
+    """Return every pair of pods of different sites, as a pod and an address, in both families."""
+    return [(lab.pods[one.source], address) for one in pairs(lab) for address in lab.pods[one.target].addresses]
 
 
 def by_services(lab: SitesLab, listed: Iterable[Pair], *, from_nodes: bool = False) -> dict[str, str]:

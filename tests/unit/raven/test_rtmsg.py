@@ -108,7 +108,7 @@ def test_any_route_is_read_back(
     table: int,
     metric: int,
     mtu: int,
-    hop: bool,  # noqa: FBT001
+    hop: bool,
 ) -> None:
     prefix = ip_network(f"{address}/{length}", strict=False)
     unicast = kind is RouteKind.UNICAST
