@@ -5,7 +5,7 @@ import errno
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Final, cast
 
 from netlb.errors import DataplaneError
 from netlb.net import Address, parse_address
@@ -66,8 +66,7 @@ class HelloSocket(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over the transport."""
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)  # 3.11 does not say so of its own
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         """Pass a hello on; anything else is dropped."""
