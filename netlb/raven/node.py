@@ -198,7 +198,10 @@ class _Planner:
         if self._is_gateway and overlay is not None:
             yield from self._routes_to_members(overlay)
         table = numbers.tunnel_table if self._is_gateway else numbers.overlay_table
+        outside = set(map(_host, self._carriers(tunnel)))
         for destination in self._destinations(ways):
+            if destination.prefix in outside:
+                continue  # a node's address at which its tunnels end: a route of one prefix and metric there is one
             family = family_of_prefix(destination.prefix)
             source = self._source(family)
             if destination.mtu and self._is_gateway:
