@@ -26,7 +26,10 @@ NEEDS_lab = $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("st
 NEEDS_demo = /usr/bin/gobgpd:gobgpd /usr/lib/frr/bfdd:frr /usr/sbin/sysctl:procps $(if $(KEEP),/usr/bin/curl:curl)
 NEEDS_test = /usr/sbin/sysctl:procps /usr/bin/cc:gcc /usr/include/stdio.h:libc6-dev \
 	/usr/bin/gobgpd:gobgpd /usr/lib/frr/bgpd:frr /usr/sbin/bird:bird2 /usr/sbin/exabgp:exabgp /usr/bin/openssl:openssl \
-	/usr/bin/kubectl:kubernetes-client /usr/bin/systemd-analyze:systemd
+	/usr/bin/kubectl:kubernetes-client /usr/bin/systemd-analyze:systemd \
+	/usr/bin/wireguard-go:wireguard-go /usr/bin/wg:wireguard-tools /usr/bin/ping:iputils-ping \
+	/usr/sbin/charon-systemd:charon-systemd /usr/lib/ipsec/plugins/libstrongswan-gcm.so:libstrongswan-standard-plugins \
+	/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so:libcharon-extra-plugins
 NEEDS_bench = /usr/bin/cc:gcc /usr/include/stdio.h:libc6-dev /usr/sbin/farpd:farpd /usr/sbin/ndppd:ndppd \
 	/usr/sbin/keepalived:keepalived /usr/bin/gobgpd:gobgpd /usr/lib/frr/bgpd:frr /usr/sbin/bird:bird2
 

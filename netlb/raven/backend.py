@@ -95,7 +95,7 @@ class Backend(Protocol):
         ...
 
     def use(self, keys: Keys) -> None:
-        """Use these keys from the next operation on; must have been called before any but `key` and `close`."""
+        """Use these keys from the next operation on; only `key`, `close` and pruning `DEVICE` do without any."""
         ...
 
     def watch(self, lost: Callable[[], None]) -> None:

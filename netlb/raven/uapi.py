@@ -5,6 +5,7 @@ Lines of `key=value`, and an empty one that ends each request and each answer. K
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final
 
@@ -95,7 +96,7 @@ def answer_to_get(answer: bytes) -> tuple[DeviceDump | None, int]:
 
 def _read_peer(peer: _Peer, key: str, value: str) -> None:
     if key == "allowed_ip":
-        peer.allowed.add(ip_network(value))
+        peer.allowed.add(_prefix(value))
     elif read := _PEER.get(key):
         name, convert = read
         setattr(peer, name, convert(value))
@@ -148,6 +149,12 @@ def _errno(key: str, value: str) -> int:
     if key != "errno" or not (digits.isdecimal() and len(digits) < 6):
         raise AnswerError("its last line is no errno")
     return int(digits)
+
+
+@lru_cache(maxsize=1 << 16)
+def _prefix(text: str) -> Prefix:
+    """Read a prefix: the same ones come with every answer, and reading them is most of the work."""
+    return ip_network(text)
 
 
 def _octets(text: str) -> bytes:

@@ -6,6 +6,7 @@ a time: prefixes have to move from one peer to another in one message.
 
 import struct
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Final
 
@@ -74,7 +75,7 @@ def read_dump(messages: Iterable[bytes]) -> DeviceDump:
                 elif kind == _PEERS:
                     for _, peer in attributes(value):
                         _read_peer(peers, dict(attributes(peer)))
-    except (ValueError, KeyError, struct.error):
+    except (ValueError, LookupError, struct.error):
         raise MessageError("a message of WireGuard's cannot be read") from None
     return DeviceDump(private=private, port=port, peers=peers)
 
@@ -150,7 +151,8 @@ def _sockaddr(destination: Destination) -> bytes:
 def _read_peer(peers: dict[str, PeerDump], fields: dict[int, bytes]) -> None:
     key = key_text(fields[_PUBLIC_KEY])
     known = peers.get(key)
-    allowed = {_read_prefix(dict(attributes(packed))) for _, packed in attributes(fields.get(_ALLOWED, b""))}
+    prefixes = (dict(attributes(packed)) for _, packed in attributes(fields.get(_ALLOWED, b"")))
+    allowed = {_read_prefix(prefix[_ADDRESS], prefix[_LENGTH][0]) for prefix in prefixes}
     if known is not None:
         peers[key] = PeerDump(
             shared=known.shared,
@@ -174,8 +176,10 @@ def _read_peer(peers: dict[str, PeerDump], fields: dict[int, bytes]) -> None:
     )
 
 
-def _read_prefix(fields: dict[int, bytes]) -> Prefix:
-    return ip_network((fields[_ADDRESS], fields[_LENGTH][0]))
+@lru_cache(maxsize=1 << 16)
+def _read_prefix(address: bytes, length: int) -> Prefix:
+    """Read a prefix: the same ones come with every dump, and reading them is most of the work."""
+    return ip_network((address, length))
 
 
 def _read_sockaddr(packed: bytes) -> Destination | None:

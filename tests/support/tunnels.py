@@ -188,6 +188,8 @@ class World:
     a: End
     b: End
     kill: Callable[[End], None]
+    says_all: bool = True
+    """Whether the device itself says all that a new process has to know."""
 
     @property
     def ends(self) -> tuple[End, End]:

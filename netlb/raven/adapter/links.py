@@ -73,6 +73,11 @@ class NetLink:
         async with _netlink(f"make {self.device} ({kind})") as route:
             await route.link("add", ifname=self.device, kind=kind, **more)
 
+    async def disown(self, link: Link) -> None:
+        """Take our mark from the link."""
+        async with _netlink(f"let go of {self.device}") as route:
+            await route.link("set", index=link.index, ifalias="")
+
     async def delete_link(self, link: Link) -> None:
         """Remove the link; one that is gone already is removed."""
         async with _netlink(f"remove {self.device}") as route:

@@ -122,12 +122,11 @@ class WireGuard:
     async def prune(self, keys: Collection[str]) -> Mapping[str, Exception]:
         """See `Backend`."""
         link, dump = await self._look()
-        if link is None or dump is None:
+        if DEVICE in keys:
             self._asked.clear()
-        elif DEVICE in keys:
-            self._asked.clear()
-            await self._socket.remove(link)
-        elif peers := removal(dump, keys):
+            if link is not None:
+                await self._socket.remove(link)
+        elif dump is not None and (peers := removal(dump, keys)):
             await self._socket.write(Write(peers=peers))
         for key in keys:
             self._asked.pop(key, None)
@@ -148,8 +147,10 @@ class WireGuard:
         if want.key != keys.public:
             raise NetlbError(f"{self.device}: it is wanted with another key than the one that is in use")
         link, dump = await self._look()
-        if link is None:
+        if link is None or dump is None:
             self._asked.clear()
+            if link is not None:
+                await self._socket.remove(link)
             await self._socket.make()
             link, dump = await self._look()
         if link is None or dump is None:
@@ -181,10 +182,15 @@ class WireGuard:
         self._asked.update({key: peer.destination for key, peer in peers.items()})
 
     async def _look(self) -> tuple[Link | None, DeviceDump | None]:
-        """Return link and device, both None if there is none; NetlbError where the name is somebody else's."""
+        """Return link and device, both None if there is none, and no device where ours is another backend's.
+
+        NetlbError where the name is somebody else's.
+        """
         link = await self._socket.link()
         if link is None:
             return None, None
+        if link.kind != self._socket.kind and link.ours:
+            return link, None
         dump = await self._socket.dump() if link.kind == self._socket.kind else None
         if dump is None and link.ours:
             await self._vanished()
@@ -192,7 +198,7 @@ class WireGuard:
         if dump is None:
             found = f"a device of kind {link.kind or 'unknown'} that nobody answers for has this name"
             raise NetlbError(f"{self.device}: {found}; remove it, or name another device for the tunnels")
-        if not link.ours and dump.private not in (None, self._view().keys.private):
+        if not link.ours and dump.private not in (None, self._keys and self._keys.private):
             raise NetlbError(
                 f"{self.device}: another program has made it; stop that and remove the device, or name another one"
             )

@@ -1,0 +1,215 @@
+"""Tunnels by IPsec as strongSwan is told of them over VICI: messages, and what is to be done about its SAs. Pure.
+
+A peer is a connection: IKEv2 (RFC 7296) with the shared secret, identities that are the public keys of both ends, and
+one CHILD_SA with all prefixes of both families. We say what the peer has, and leave it to the peer to say what we have
+(traffic selectors are narrowed, RFC 7296 section 2.9), so that the two need not be told the same.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from ipaddress import ip_address
+from typing import Any, Final
+
+from netlb.raven.backend import PeerState, Remote
+from netlb.raven.keys import key_octets, key_text
+from netlb.raven.nat import Destination
+
+__all__ = [
+    "OVERHEAD",
+    "ChildSa",
+    "Sa",
+    "Todo",
+    "child_name",
+    "connection",
+    "identity",
+    "key_of",
+    "name_of",
+    "read_sa",
+    "same",
+    "secret",
+    "state",
+    "to_do",
+]
+
+OVERHEAD: Final = 88
+"""Outer IPv6 header, UDP, ESP with AES-GCM (RFC 4106) and its padding; a multiple of four."""
+_ALIVE: Final = 10
+"""Seconds between two questions whether the peer lives, where it says nothing itself."""
+_ESP: Final = ["aes128gcm16-curve25519", "aes256gcm16-curve25519"]
+_EVERYTHING: Final = ["0.0.0.0/0", "::/0"]
+_ESTABLISHED, _INSTALLED = "ESTABLISHED", "INSTALLED"
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSa:
+    """A CHILD_SA."""
+
+    name: str
+    number: str
+    """By which strongSwan knows it."""
+    state: str
+    received: int
+    sent: int
+    age: int
+    """Seconds since it was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sa:
+    """An IKE_SA."""
+
+    name: str
+    state: str
+    endpoint: Destination | None
+    age: int
+    children: tuple[ChildSa, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Todo:
+    """What is to be done."""
+
+    initiate: tuple[tuple[str, str], ...] = ()
+    """Names of connections and of their children."""
+    terminate: tuple[str, ...] = ()
+    """Numbers of CHILD_SAs."""
+
+
+def identity(key: str) -> str:
+    """Return the identity of an endpoint: its public key in hexadecimal."""
+    return key_octets(key).hex()
+
+
+def name_of(device: str, key: str) -> str:
+    """Return the name of the connection to a peer, and of the secret for it."""
+    return f"netlb-{device}-{identity(key)}"
+
+
+def key_of(device: str, name: str) -> str | None:
+    """Return the peer that a connection of ours leads to; None: it is somebody else's."""
+    prefix = f"netlb-{device}-"
+    digits = name.removeprefix(prefix)
+    if not name.startswith(prefix) or len(digits) != 64 or set(digits) - set("0123456789abcdef"):
+        return None
+    return key_text(bytes.fromhex(digits))
+
+
+def child_name(remote: Remote) -> str | None:
+    """Return the name of the CHILD_SA with just these prefixes; None: there is none without any."""
+    if not remote.allowed:
+        return None
+    return f"net-{sha256(' '.join(_selectors(remote)).encode()).hexdigest()[:8]}"
+
+
+def connection(device: str, own: str, key: str, remote: Remote, port: int, if_id: int) -> dict[str, Any]:  # noqa: PLR0917
+    """Return a connection as `load-conn` takes it; `own` and `key` are public keys, `if_id` 0 where there is none."""
+    child: dict[str, Any] = {
+        "mode": "tunnel",
+        "local_ts": _EVERYTHING,
+        "remote_ts": _selectors(remote),
+        "esp_proposals": _ESP,
+        "dpd_action": "clear",
+    }
+    if if_id:
+        child |= {"if_id_in": str(if_id), "if_id_out": str(if_id)}
+    name = child_name(remote)
+    host, remote_port = remote.destination or ("%any", port)
+    return {
+        name_of(device, key): {
+            "version": "2",
+            "local_addrs": ["%any"],
+            "remote_addrs": [str(host)],
+            "local_port": str(port),
+            "remote_port": str(remote_port),
+            "encap": "yes",
+            "unique": "replace",
+            "dpd_delay": f"{remote.keepalive or _ALIVE}s",
+            "local": {"auth": "psk", "id": identity(own)},
+            "remote": {"auth": "psk", "id": identity(key)},
+            "children": {name: child} if name else {},
+        }
+    }
+
+
+def secret(device: str, own: str, key: str, octets: bytes) -> dict[str, Any]:
+    """Return the secret for a peer as `load-shared` takes it."""
+    return {"id": name_of(device, key), "type": "IKE", "data": octets, "owners": [identity(own), identity(key)]}
+
+
+def same(listed: Mapping[str, Any], own: str, remote: Remote) -> bool:
+    """Whether a connection that `list-conns` says is as `connection` makes it, as far as that is said."""
+    name = child_name(remote)
+    host = str(remote.destination[0]) if remote.destination else "%any"
+    local = listed.get("local-1", {}).get("id", b"")
+    return (list(listed.get("children", {})), [host.encode()], identity(own).encode()) == (
+        [name] if name else [],
+        listed.get("remote_addrs"),
+        local,
+    )
+
+
+def read_sa(name: str, said: Mapping[str, Any]) -> Sa:
+    """Read an IKE_SA of `list-sas`; KeyError and ValueError where that is not one."""
+    host, port = _text(said, "remote-host"), _number(said, "remote-port")
+    try:
+        endpoint: Destination | None = (ip_address(host), port)
+    except ValueError:
+        endpoint = None  # %any
+    children = tuple(
+        ChildSa(
+            name=_text(child, "name"),
+            number=_text(child, "uniqueid"),
+            state=_text(child, "state"),
+            received=_number(child, "bytes-in"),
+            sent=_number(child, "bytes-out"),
+            age=_number(child, "install-time"),
+        )
+        for child in said.get("child-sas", {}).values()
+    )
+    return Sa(name, _text(said, "state"), endpoint, _number(said, "established"), children)
+
+
+def state(sas: Iterable[Sa]) -> PeerState:
+    """Return what is seen of a peer that has these SAs."""
+    established = [sa for sa in sas if sa.state == _ESTABLISHED]
+    children = [child for sa in established for child in sa.children]
+    ages = [sa.age for sa in established] + [child.age for child in children]
+    return PeerState(
+        endpoint=next((sa.endpoint for sa in established), None),
+        handshake=float(min(ages)) if ages else None,
+        received=sum(child.received for child in children),
+        sent=sum(child.sent for child in children),
+    )
+
+
+def to_do(wanted: Mapping[str, Remote], sas: tuple[Sa, ...]) -> Todo:
+    """Return which CHILD_SAs to make and to end; `wanted` has peers by the names of their connections.
+
+    One with other prefixes ends when the new one is there. Whoever knows where the peer is begins, and later whoever
+    has new prefixes.
+    """
+    initiate: list[tuple[str, str]] = []
+    terminate: list[str] = []
+    for name, remote in wanted.items():
+        child = child_name(remote)
+        mine = [sa for sa in sas if sa.name == name]
+        children = [found for sa in mine for found in sa.children if found.state == _INSTALLED]
+        if child is None or any(found.name == child for found in children):
+            terminate += [found.number for found in children if found.name != child]
+        elif any(sa.state == _ESTABLISHED for sa in mine) or (remote.destination and not mine):
+            initiate.append((name, child))
+    return Todo(tuple(initiate), tuple(terminate))
+
+
+def _selectors(remote: Remote) -> list[str]:
+    ordered = sorted(remote.allowed, key=lambda prefix: (prefix.version, int(prefix.network_address), prefix.prefixlen))
+    return [str(prefix) for prefix in ordered]
+
+
+def _text(said: Mapping[str, Any], name: str) -> str:
+    return str(said[name].decode())
+
+
+def _number(said: Mapping[str, Any], name: str) -> int:
+    return int(said.get(name, b"0"))

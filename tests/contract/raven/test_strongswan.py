@@ -1,0 +1,160 @@
+"""IPsec with real packets, through a strongSwan in each of two namespaces."""
+
+import asyncio
+import errno
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from netlb.errors import DataplaneError, NetlbError, SettingError, TransientError
+from netlb.raven.adapter.choice import choose
+from netlb.raven.adapter.links import NetLink
+from netlb.raven.adapter.strongswan import LIBIPSEC_DEVICE, Strongswan, Vici
+from netlb.raven.backend import DEVICE, Choice, Remote
+from netlb.reconcile import Reconciler
+from tests.support.strongswan import Charon
+from tests.support.tunnels import End, World, keys_of, prefixes
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.root
+Made = tuple[World, list[Charon]]
+
+
+@pytest.fixture
+def joined(ipsec: Made) -> World:
+    world, _ = ipsec
+    world.join()
+    world.routes()
+    for end, other in ((world.a, world.b), (world.b, world.a)):
+        eventually(lambda end=end, other=other: end.pings(other.inner4), "a packet passes")  # type: ignore[misc]
+    return world
+
+
+def ask(end: End, command: str, message: dict[str, Any] | None = None) -> dict[str, Any]:
+    assert isinstance(end.backend, Strongswan)
+    return end.do(end.backend._vici.ask(command, message))
+
+
+def listed(end: End, command: str, event: str) -> list[str]:
+    assert isinstance(end.backend, Strongswan)
+    return [name for message in end.do(end.backend._vici.listed(command, event)) for name in message]
+
+
+def test_packets_of_both_families_pass_both_ways(joined: World) -> None:
+    for end, other in ((joined.a, joined.b), (joined.b, joined.a)):
+        assert end.pings(other.inner4)
+        assert end.pings(other.inner6)
+
+
+def test_what_is_seen_of_a_peer(joined: World) -> None:
+    a, b = joined.ends
+    state = a.do(a.backend.states())[b.keys.public]
+    assert (b.address, 51820) == state.endpoint
+    assert state.handshake is not None
+    assert state.received > 0
+    assert state.sent > 0
+
+
+def test_a_restart_of_the_agent_keeps_the_sas(joined: World) -> None:
+    a, b = joined.ends
+    before = a.do(a.backend.states())[b.keys.public]
+    a.restart()
+    assert {} == a.apply(a.wanted(b))
+    assert a.pings(b.inner4)
+    after = a.do(a.backend.states())[b.keys.public]
+    assert after.received > before.received
+    assert a.wanted(b) == a.observed()
+
+
+def test_one_end_that_is_not_dialled_waits_for_the_other(ipsec: Made) -> None:
+    (a, b), _ = ipsec[0].ends, ipsec[1]
+    a.apply({DEVICE: a.device(), b.keys.public: b.as_peer(dialled=False)})
+    b.apply(b.wanted(a))
+    ipsec[0].routes()
+    assert eventually(lambda: a.pings(b.inner4), "a packet passes")
+
+
+def test_more_prefixes_come_without_a_gap_and_go(joined: World) -> None:
+    a, b = joined.ends
+    b.ip("address add 10.99.0.1/32 dev lo")
+    a.ip(f"route add 10.99.0.0/24 dev {LIBIPSEC_DEVICE} src {a.inner4}")
+    assert not a.pings("10.99.0.1", within=1)
+    more = replace(b.as_peer(), allowed=b.own | prefixes("10.99.0.0/24"))
+    flow = a.popen("ping", "-n", "-i", "0.02", "-c", "150", b.inner4)
+    a.apply({b.keys.public: more})
+    assert eventually(lambda: a.pings("10.99.0.1", within=1), "the new prefix is reached")
+    assert " 0% packet loss" in flow.communicate(timeout=60)[0]
+    a.apply({b.keys.public: b.as_peer()})
+    assert eventually(lambda: not a.pings("10.99.0.1", within=1), "it is reached no more")
+    assert a.pings(b.inner4)
+
+
+def test_what_others_have_configured_stays(joined: World) -> None:
+    a, b = joined.ends
+    foreign = {"foreign": {"version": "2", "remote_addrs": ["192.0.2.9"], "children": {"net": {}}}}
+    ask(a, "load-conn", foreign)
+    ask(a, "load-conn", {"netlb-other-device": foreign["foreign"]})
+    ask(a, "load-shared", {"id": "foreign", "type": "IKE", "data": b"theirs", "owners": ["them"]})
+    a.restart()
+    a.apply({**a.wanted(b), keys_of(9).public: Remote(allowed=prefixes("10.9.0.0/16"))})
+    assert {DEVICE, b.keys.public, keys_of(9).public} == a.observed().keys()
+    a.do(a.backend.prune(a.observed().keys()))
+    assert {} == a.observed()
+    assert ["foreign", "netlb-other-device"] == sorted(listed(a, "list-conns", "list-conn"))
+    assert [b"foreign"] == ask(a, "get-shared")["keys"]
+    assert eventually(lambda: [] == listed(a, "list-sas", "list-sa"), "our SA is gone")
+    assert LIBIPSEC_DEVICE in a.run("ip", "link").stdout
+
+
+def test_a_strongswan_that_was_killed_is_filled_again(ipsec: Made) -> None:
+    world, charons = ipsec
+    a, b = world.ends
+    bugs: list[Exception] = []
+
+    async def keep() -> asyncio.Task[None]:
+        reconciler = Reconciler("tunnels", a.backend, on_bug=lambda _, error: bugs.append(error))
+        a.backend.watch(reconciler.lost)
+        reconciler.want(a.wanted(b))
+        task = asyncio.create_task(reconciler.run())
+        await reconciler.settled()
+        return task
+
+    task = a.do(keep())
+    b.apply(b.wanted(a))
+    charons[0].kill()
+    with pytest.raises(TransientError, match=r"strongSwan does not answer at .*; start it"):
+        a.observed()
+    charons[0].start()
+    assert eventually(lambda: a.wanted(b) == a.observed() or None, "it is as it was")
+    world.routes()
+    assert eventually(lambda: a.pings(b.inner4), "a packet passes")
+    a.call(task.cancel)
+    assert [] == bugs
+
+
+def test_without_a_shared_secret_there_is_none(ipsec: Made) -> None:
+    with pytest.raises(NetlbError, match="IPsec needs a secret that all endpoints share"):
+        ipsec[0].a.backend.use(keys_of(1, None))
+
+
+def test_it_is_chosen_by_what_strongswan_has(ipsec: Made) -> None:
+    world, charons = ipsec
+    backend = world.a.do(choose(Choice.IPSEC, "raven-wg0", setting="--backend", vici=charons[0].vici))
+    assert LIBIPSEC_DEVICE == backend.device
+    charons[0].kill()
+    with pytest.raises(SettingError, match=r"--backend: strongSwan does not answer at .*; or choose another"):
+        world.a.do(choose(Choice.IPSEC, "raven-wg0", setting="--backend", vici=charons[0].vici))
+
+
+def test_a_kernel_without_xfrm_interfaces_is_a_clear_error(ipsec: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    world, charons = ipsec
+
+    async def refuse(_: NetLink, kind: str, **__: object) -> None:
+        raise DataplaneError(f"make it ({kind})", errno.EOPNOTSUPP)
+
+    monkeypatch.setattr(NetLink, "add_link", refuse)
+    backend = Strongswan("raven-wg0", Vici(charons[0].vici), libipsec=False)
+    backend.use(world.a.keys)
+    with pytest.raises(NetlbError, match="raven-wg0: this kernel has no xfrm interfaces; load xfrm_interface, or give"):
+        world.a.do(backend.apply(world.a.wanted(world.b)))

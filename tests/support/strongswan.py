@@ -1,0 +1,102 @@
+"""A strongSwan in a namespace, which does ESP in a process of its own: the kernel need not have it."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from netlb.raven.adapter.strongswan import LIBIPSEC_DEVICE, Strongswan, Vici
+from netlb.raven.backend import Backend
+from tests.support.tunnels import PORT, End, Namespaces, World
+from tests.support.waiting import eventually
+
+__all__ = ["Charon", "missing", "strongswan"]
+
+_PLUGINS = "random nonce aes sha1 sha2 hmac kdf gcm openssl gmp kernel-libipsec kernel-netlink socket-default vici"
+_PLUGIN = Path("/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so")
+
+
+def missing() -> list[str]:
+    """What is not installed."""
+    return [] if _PLUGIN.exists() else [f"{_PLUGIN}: not found; install libcharon-extra-plugins"]
+
+
+class Charon:
+    """One charon. It gives every CHILD_SA a route, and these go behind all others (table 9029)."""
+
+    def __init__(self, directory: Path, namespace: str) -> None:
+        self.directory = directory
+        self.namespace = namespace
+        self.vici = directory / "vici"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        configuration = self.directory / "strongswan.conf"
+        configuration.write_text(
+            f"""charon-systemd {{
+  load = {_PLUGINS}
+  port = 0
+  port_nat_t = {PORT}
+  install_routes = no
+  routing_table = 9029
+  routing_table_prio = 33000
+  retransmit_tries = 2
+  journal {{
+    default = -1
+  }}
+  filelog {{
+    log {{
+      path = {self.directory / "log"}
+      default = 1
+    }}
+  }}
+  plugins {{
+    vici {{
+      socket = unix://{self.vici}
+    }}
+    kernel-libipsec {{
+      load = yes
+    }}
+  }}
+}}
+"""
+        )
+        self._process = subprocess.Popen(
+            ("ip", "netns", "exec", self.namespace, "env", f"STRONGSWAN_CONF={configuration}", "charon-systemd"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        eventually(self.vici.exists, f"charon in {self.namespace} listens")
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(timeout=30)
+        self._process = None
+        self.vici.unlink(missing_ok=True)
+
+
+@contextmanager
+def strongswan(namespaces: Namespaces, directory: Path) -> Iterator[tuple[World, list[Charon]]]:
+    charons = []
+    for name in namespaces.names:
+        (directory / name).mkdir()
+        charons.append(Charon(directory / name, name))
+
+    def make(end: End) -> Backend:
+        return Strongswan(LIBIPSEC_DEVICE, Vici(charons[end.number - 1].vici), libipsec=True)
+
+    ends: list[End] = []
+    try:
+        for number, charon in enumerate(charons, start=1):
+            charon.start()
+            ends.append(End(number, charon.namespace, make))
+        yield World(ends[0], ends[1], kill=lambda end: charons[end.number - 1].kill(), says_all=False), charons
+    finally:
+        for end in ends:
+            end.do(end.backend.close())
+            end.end()
+        for charon in charons:
+            charon.kill()
