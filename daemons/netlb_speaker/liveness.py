@@ -4,7 +4,7 @@ A node that was heard and falls silent is dead at once. One that was never heard
 sessions come up: a speaker that starts must not take everything for its own. Whoever says that it leaves is treated as
 dead, since it asks for that. So is a speaker that has come and cannot answer yet: it says so by a diagnostic (RFC 5880
 section 6.8.17), and whoever has its addresses keeps them until it can. Who has not our key is not believed, so it is
-dead too: of the two, an address that two nodes answer for and one that nobody answers for, the first is the lesser evil.
+dead too: two nodes that answer for an address are a lesser evil than none.
 """
 
 import asyncio
@@ -22,10 +22,12 @@ from netlb.errors import DataplaneError, NetlbError
 from netlb.plan.segment import Watched
 from netlb.reasons import BfdVerdict
 from netlb.runtime.metrics import gauge
+from netlb_speaker.hearsay import Hearsay
 from netlb_speaker.keyring import Keyring
 
 __all__ = ["GRACE", "Liveness"]
 
+NOBODY: Final[Mapping[str, frozenset[str]]] = {}
 GRACE: Final = 5.0
 """Seconds for which a node that was never heard counts as alive: sessions begin at one packet a second."""
 _HAND_OVER: Final = 0.05
@@ -54,6 +56,7 @@ class Liveness:
 
     def __init__(
         self,
+        node: str,
         log: Any,
         on_change: Callable[[], None],
         on_return: Callable[[], None],
@@ -68,8 +71,12 @@ class Liveness:
         self._on_note = on_note
         self._keyring = keyring
         self._grace = grace
+        self._hearsay = Hearsay(node, log, self._hear_of_others, keyring)
+        self._mourned: frozenset[str] = frozenset()
+        """Who was dead when others were heard of last."""
         self._bfd: Bfd | None = None
         self._wanted: Mapping[str, Watched] = {}
+        self._graph = NOBODY
         self._sessions: dict[str, Peer] = {}
         self._timers: dict[str, Settings] = {}
         self._refused: dict[str, str] = {}
@@ -82,36 +89,51 @@ class Liveness:
         self._strange = 0
         self._told: dict[str, tuple[int, float]] = {}
         """By node: packets that were not made with our key, and when that was logged."""
-        self.dead: frozenset[str] = frozenset()
+        self._lost: frozenset[str] = frozenset()
+
+    @property
+    def dead(self) -> frozenset[str]:
+        """The nodes that cannot answer: as this one hears, and in a large segment as all say."""
+        return self._hearsay.dead(self._lost) if self._hearsay.needed else self._lost
 
     def begin(self, bfd: Bfd) -> None:
         """Begin to watch what is wanted, by a BFD that others may use too. SettingError where the key is none."""
         if self._keyring is not None:
             self._keyring.begin()
         self._bfd = bfd
-        self.watch(self._wanted)
+        self._watch(self._wanted)
         self._on_change()  # whoever waits to know has nobody to wait for, perhaps
 
     async def attend(self) -> None:
         """Follow the key, try again what was refused, and tell of packets that are not believed; never ends."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._hearsay.attend())
+            await self._attend()
+
+    async def _attend(self) -> None:
         while True:
             await asyncio.sleep(_TURN)
             if self._keyring is not None and self._keyring.look(asyncio.get_running_loop().time()):
                 self._timers.clear()
-            self.watch(self._wanted)
+            self._watch(self._wanted)
             self._tell_of_strangers()
 
-    def watch(self, nodes: Mapping[str, Watched]) -> None:
-        """Watch these nodes, and no others."""
+    def watch(self, nodes: Mapping[str, Watched], graph: Mapping[str, frozenset[str]] = NOBODY) -> None:
+        """Watch these nodes, and no others; `graph` has who watches whom, where not all watch each other."""
+        self._graph = graph
+        self._watch(nodes)
+
+    def _watch(self, nodes: Mapping[str, Watched]) -> None:
         self._wanted = nodes
         if self._bfd is None:
             return
+        self._hearsay.arrange(self._graph, nodes)
         for node, peer in list(self._sessions.items()):
             if node not in nodes or nodes[node].address != peer.address:
                 self._forget(node)
         for node in self._refused.keys() - nodes.keys():
             self._pardon(node)
-            self._bury(self.dead - {node})
+            self._lose(self._lost - {node})
         for node, watched in nodes.items():
             if node not in self._sessions:
                 self._begin(node, Peer(watched.address), watched.timers)
@@ -122,7 +144,7 @@ class Liveness:
     @property
     def settled(self) -> bool:
         """Whether it is known of every watched node if it lives."""
-        known = self._sessions.keys() | self.dead
+        known = self._sessions.keys() | self._lost
         doubtful = self._doubts.keys() - self._heard_of
         return self._bfd is not None and known >= self._wanted.keys() and not doubtful
 
@@ -131,7 +153,7 @@ class Liveness:
         if ready != self._ready:
             self._ready = ready
             self._timers.clear()
-            self.watch(self._wanted)
+            self._watch(self._wanted)
 
     def states(self) -> dict[str, str]:
         """Return how each watched node is: alive, not ready, dead, or unknown."""
@@ -140,6 +162,7 @@ class Liveness:
     def notes(self) -> list[str]:
         """Return what an operator should know: nodes that cannot be watched, or have another key."""
         return [
+            *self._hearsay.notes(),
             *(f"node {node} is not watched: {problem}" for node, problem in self._refused.items()),
             *(
                 f"{number} packets in the name of node {node} were not made with the key of this one; {_REMEDY}"
@@ -155,6 +178,7 @@ class Liveness:
             ("node",),
             {(node,): float(state == "alive") for node, state in self.states().items()},
         )
+        yield from self._hearsay.metrics()
 
     async def leave(self) -> None:
         """Tell everybody that this node leaves, and return when they have taken over."""
@@ -173,7 +197,7 @@ class Liveness:
             return "alive"
         if node in self._heard_of:
             return "not ready"
-        return "dead" if node in self.dead else "unknown"
+        return "dead" if node in self._lost else "unknown"
 
     def _settings(self, timers: Settings) -> Settings:
         settings = replace(timers, path_down=not self._ready)
@@ -193,12 +217,12 @@ class Liveness:
                 self._on_note()
             # To whom there is no way from here is as good as dead; all else is our own trouble, and says nothing of it.
             away = isinstance(error, DataplaneError) and error.errno in _NO_WAY
-            if away and node not in self._doubts and node not in self.dead:
+            if away and node not in self._doubts and node not in self._lost:
                 self._doubt(node)
             return
         self._pardon(node)
         self._sessions[node], self._timers[node] = peer, timers
-        if node not in self.dead:
+        if node not in self._lost:
             self._doubt(node)
 
     def _doubt(self, node: str) -> None:
@@ -223,13 +247,13 @@ class Liveness:
         if self._bfd is not None:
             removal = asyncio.ensure_future(self._bfd.remove(peer))
             removal.add_done_callback(lambda done: done.cancelled() or done.exception())
-        self._bury(self.dead - {node})
+        self._lose(self._lost - {node})
 
     def _give_up(self, node: str) -> None:
         del self._doubts[node]
         what = "node not ready" if node in self._heard_of else "node never heard"
         self._log.warning(what, node=node, address=str(self._wanted[node].address))
-        self._bury(self.dead | {node}, always=True)
+        self._lose(self._lost | {node}, always=True)
 
     def _heard(self, peer: Peer, event: Event) -> None:
         node = next((name for name, each in self._sessions.items() if each == peer), None)
@@ -237,6 +261,8 @@ class Liveness:
             return
         match event:
             case Up(_, detection_time, usable) | ParametersChanged(_, detection_time, usable):
+                if isinstance(event, Up):
+                    self._hearsay.greet(node)
                 self._heard_of.add(node)
                 within = f"{detection_time / 1000:g} ms"
                 self._log.info("node heard", node=node, ready=usable, death_noticed_within=within)
@@ -244,7 +270,7 @@ class Liveness:
                     self._welcome(node)
                 elif node in self._alive:
                     self._alive.discard(node)
-                    self._bury(self.dead | {node})
+                    self._lose(self._lost | {node})
                 else:
                     self._on_change()
             case Down() | AdminDown():
@@ -253,21 +279,34 @@ class Liveness:
                 self._heard_of.discard(node)
                 self._assure(node)
                 self._log.warning("node left" if left else "node dead", node=node)
-                self._bury(self.dead | {node})
+                self._lose(self._lost | {node})
 
     def _welcome(self, node: str) -> None:
         """Count a node among the living."""
         self._assure(node)
         self._alive.add(node)
-        returns = node in self.dead
-        self._bury(self.dead - {node}, always=True)
+        returns = node in self._lost
+        self._lose(self._lost - {node}, always=True)
         if returns:
             self._on_return()
 
-    def _bury(self, dead: frozenset[str], *, always: bool = False) -> None:
-        if dead != self.dead or always:
-            self.dead = dead
+    def _lose(self, lost: frozenset[str], *, always: bool = False) -> None:
+        if lost != self._lost or always:
+            self._lost = lost
+            if self._hearsay.needed:
+                self._hearsay.say(lost)
             self._on_change()
+
+    def _hear_of_others(self) -> None:
+        """Take in what was heard of nodes that are not watched."""
+        before, self._mourned = self._mourned, self.dead
+        for node in sorted(self._mourned ^ before):
+            self._log.info(
+                "node dead, as others say" if node in self._mourned else "node alive, as others say", node=node
+            )
+        self._on_change()
+        if before - self._mourned:
+            self._on_return()
 
     def _tell_of_strangers(self) -> None:
         """Log whose packets are not made with our key: it has another one, or somebody forges them."""

@@ -129,7 +129,7 @@ class Speaker:
         self._began = False
         self._returned = asyncio.Event()
         self.liveness = (
-            Liveness(self._log, self._plan, self._returned.set, self._news.set, keyring=keyring, grace=grace)
+            Liveness(node, self._log, self._plan, self._returned.set, self._news.set, keyring=keyring, grace=grace)
             if watches
             else None
         )
@@ -163,7 +163,7 @@ class Speaker:
         self._tell(plan)
         self.plan = plan
         if self.liveness:
-            self.liveness.watch(plan.peers)
+            self.liveness.watch(plan.peers, plan.watchers)
         if self._detects_conflicts:
             held = {address for holding in self._snapshot.holdings.values() for address in holding.addresses}
             self.prober.planned(held, plan)

@@ -11,6 +11,7 @@ __all__ = [
     "DESIRED_NODE_POOL_LABEL",
     "EXCLUDE_NODE_LABEL",
     "GATEWAY_LABEL",
+    "GROUP",
     "JOINS_ONLY",
     "LOAD_BALANCER_CLASS",
     "NODE_POOL_LABEL",
@@ -57,6 +58,8 @@ SHARE_KEY = (
     "purelb.io/allow-shared-ip",
 )
 """Services with the same key may share an address."""
+GROUP = "netlb.io/group"
+"""On a Service: all addresses of the Services of its namespace with the same value are announced by one node."""
 JOINS_ONLY = frozenset({"purelb.io/allow-shared-ip"})
 """Keys whose system gives no second address to a key that has one."""
 

@@ -1,15 +1,15 @@
 """Who of a large segment lives, where each node watches a few of the others: from what all of them say of those.
 
-As in a link-state routing protocol (RFC 2328): each node says of which neighbours it has lost sight, what it says is
-passed on by everybody, and a node lives for us if there is a way to it over links that neither end denies. So a dead
-node is dead to all as soon as the last of its neighbours has noticed; the two halves of a segment that has come apart
-are dead to each other; and one neighbour that sees what others do not changes nothing.
+As in a link-state routing protocol (RFC 2328): each node says which neighbours it does not hear, what it says is passed
+on by everybody, and a node lives for us if there is a way to it over nodes that hear the next. So a dead node is dead
+to all as soon as the last of its neighbours has noticed; the two halves of a segment that has come apart are dead to
+each other; and a neighbour that alone does not hear a node changes nothing.
 """
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
-__all__ = ["LinkState", "Statement"]
+__all__ = ["LinkState", "Reaction", "Statement"]
 
 
 class Statement(NamedTuple):
@@ -17,9 +17,17 @@ class Statement(NamedTuple):
 
     origin: str
     version: int
-    """Of two statements of a node the one with the higher number counts; microseconds of its wall clock."""
+    """Of two statements of a node the one with the higher number counts: microseconds of its wall clock, 64 bits."""
     lost: frozenset[str]
     """The neighbours that it does not hear. It hears all others."""
+
+
+class Reaction(NamedTuple):
+    """What is said on account of what was heard."""
+
+    said: Statement
+    everybody: bool
+    """To all but whoever it came from; otherwise to that one alone."""
 
 
 class LinkState:
@@ -31,48 +39,48 @@ class LinkState:
         self._known: dict[str, Statement] = {}
 
     def arrange(self, graph: Mapping[str, frozenset[str]]) -> None:
-        """Take in who watches whom (`circles.neighbours`); what was said by nodes that have left is forgotten."""
+        """Take in who watches whom (`circles.neighbours`); what nodes have said that are gone is forgotten."""
         self._graph = graph
         self._known = {origin: said for origin, said in self._known.items() if origin in graph}
 
-    def say(self, lost: frozenset[str], now: int) -> Statement:
-        """Return what this node says from now on; `now` in microseconds, and a clock that went back does no harm."""
-        before = self._known.get(self._node)
-        if before is None:
-            return self._take(Statement(self._node, now, lost))
-        if before.lost == lost:
-            return before
-        return self._take(Statement(self._node, max(now, before.version + 1), lost))
+    def say(self, lost: frozenset[str], now: int) -> Statement | None:
+        """Say what this node hears from now on; return what others must be told, or None where it is not news.
 
-    def heard(self, said: Statement, now: int) -> Statement | None:
-        """Take in a statement; return what others must be told on account of it, or None.
-
-        That is the statement itself where it is news. If it is our own, from before we began anew, and ours would not
-        count beside it, ours is made to count.
+        `now` are microseconds of the wall clock; one that goes back does no harm.
         """
-        known = self._known.get(said.origin)
-        if said.origin not in self._graph or (known is not None and known.version >= said.version):
+        before = self._known.get(self._node, Statement(self._node, 0, frozenset()))
+        if before.lost == lost:
             return None
+        return self._take(before._replace(version=max(now, before.version + 1), lost=lost))
+
+    def hear(self, said: Statement, now: int) -> Reaction | None:
+        """Take in what another has passed on.
+
+        News are for all others; who is behind is told what is newer. Where it is our own, from before we began anew,
+        all are told one of ours that counts more.
+        """
+        known = self._known.get(said.origin, Statement(said.origin, 0, frozenset()))
+        if said.origin not in self._graph or known.version == said.version:
+            return None
+        if known.version > said.version:
+            return Reaction(known, everybody=False)
         if said.origin == self._node:
-            lost = known.lost if known else frozenset[str]()
-            return self._take(Statement(self._node, max(now, said.version + 1), lost))
-        return self._take(said)
+            return Reaction(self._take(known._replace(version=max(now, said.version + 1))), everybody=True)
+        return Reaction(self._take(said), everybody=True)
 
     def statements(self) -> tuple[Statement, ...]:
-        """Return all that is worth telling a node that comes: who has lost nobody need not say so."""
-        return tuple(said for said in self._known.values() if said.lost or said.origin == self._node)
+        """Return all that a node that comes has to be told."""
+        return tuple(said for said in self._known.values() if said.lost)
 
-    def dead(self) -> frozenset[str]:
-        """Return the nodes to which there is no way; linear in the links."""
-        reached = {self._node}
-        edge = [self._node]
+    def dead(self, lost: frozenset[str]) -> frozenset[str]:
+        """Return the nodes to which there is no way but over neighbours that are `lost` to us; linear in the links."""
+        reached, edge = {self._node}, [self._node]
         while edge:
             node = edge.pop()
-            lost = self._lost(node)
-            for other in self._graph.get(node, frozenset()):
-                if other not in reached and other not in lost and node not in self._lost(other):
-                    reached.add(other)
-                    edge.append(other)
+            denied = lost if node == self._node else self._lost(node)
+            found = self._graph.get(node, frozenset()) - denied - reached
+            reached |= found
+            edge.extend(found)
         return frozenset(self._graph.keys() - reached)
 
     def _lost(self, node: str) -> frozenset[str]:

@@ -1,18 +1,19 @@
 """Snapshot to NodePlan: what one node announces, and why it does not announce the rest."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from netlb.api.core import Service
-from netlb.api.meta import selects
+from netlb.api.keys import GROUP
+from netlb.api.meta import LabelSelector, selects
 from netlb.api.snapshot import Snapshot
 from netlb.api.v1alpha1 import AddressPool, L2Advertisement
 from netlb.findings import Finding, ObjectRef
-from netlb.l2.election import owner
 from netlb.net import Address
+from netlb.plan.owners import NOBODY, Willing, elect
 from netlb.plan.places import Places
-from netlb.plan.segment import Watched, segment_peers
+from netlb.plan.segment import Watched, plan_segment
 from netlb.plan.validate import advertises, validate
 from netlb.reasons import Silence
 
@@ -46,64 +47,58 @@ class NodePlan:
     silent: Mapping[ObjectRef, Mapping[Address, SilentAddress]]
     findings: tuple[Finding, ...]
     peers: Mapping[str, Watched] = field(default_factory=lambda: MappingProxyType({}))
-    """The other nodes that may own what this node may own, and how they are watched: whose life matters here."""
+    """The other nodes whose life this node watches, and how: those that may own what it may own, or some of them."""
+    watchers: Mapping[str, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
+    """Where they are too many for each to watch all: who watches whom."""
 
 
 def plan_node(
-    snapshot: Snapshot, node: str, dead: frozenset[str] = frozenset(), *, ready_only: bool = False
+    snapshot: Snapshot,
+    node: str,
+    dead: frozenset[str] = frozenset(),
+    *,
+    ready_only: bool = False,
+    holders: Mapping[Address, frozenset[str]] = NOBODY,
 ) -> NodePlan:
-    """Plan one node. Pure: nodes that see the same snapshot, and the same nodes dead, agree on every owner.
+    """Plan one node. Pure: nodes that see the same snapshot, nodes dead and holders agree on every owner.
 
-    `ready_only`: nodes that are not ready announce nothing (see `netlb.topology.eligible_nodes`).
+    `ready_only`: nodes that are not ready announce nothing (see `netlb.topology.eligible_nodes`). `holders`: who says
+    that it announces an address now, which counts where an advertisement is not revertive.
     """
     planner = _Planner(snapshot, node, ready_only)
-    holders: dict[Address, list[ObjectRef]] = {}
+    sharers: dict[Address, list[ObjectRef]] = {}
     for ref in sorted(snapshot.holdings):
         service = snapshot.services.get(ref)
         if service and service.spec.type == "LoadBalancer":
             for address in snapshot.holdings[ref].addresses:
-                holders.setdefault(address, []).append(ref)
-    announced: dict[Address, AnnouncedAddress] = {}
+                sharers.setdefault(address, []).append(ref)
+    claims: dict[Address, dict[ObjectRef, Willing]] = {}
     silent: dict[ObjectRef, dict[Address, SilentAddress]] = {}
-    rivals: dict[str, set[str]] = {}
-    for address, refs in holders.items():
-        verdicts = {ref: planner.judge(ref, address) for ref in refs}
-        willing = {ref: verdict for ref, verdict in verdicts.items() if not isinstance(verdict, SilentAddress)}
-        elected = _owner(address, willing, dead - {node})
-        for one in willing.values():
-            if node in one.nodes:
-                rivals.setdefault(one.profile, set()).update(one.nodes)
-        for ref, verdict in verdicts.items():
+    groups: set[tuple[str, frozenset[str]]] = set()
+    for address, refs in sharers.items():
+        for ref in refs:
+            verdict = planner.judge(ref, address)
             if isinstance(verdict, SilentAddress):
                 silent.setdefault(ref, {})[address] = verdict
-            elif elected != node:
-                reason = Silence.NOT_OWNER if elected else Silence.NO_CANDIDATE
-                silent.setdefault(ref, {})[address] = SilentAddress(reason, elected)
-        if willing and elected == node:
+            else:
+                claims.setdefault(address, {})[ref] = verdict
+                groups.add((verdict.profile, verdict.nodes))
+    announced: dict[Address, AnnouncedAddress] = {}
+    for address, elected in elect(claims, dead - {node}, holders).items():
+        willing = claims[address]
+        if elected == node:
             announced[address] = AnnouncedAddress(tuple(willing), planner.interfaces(willing.values()))
+        else:
+            reason = Silence.NOT_OWNER if elected else Silence.NO_CANDIDATE
+            for ref in willing:
+                silent.setdefault(ref, {})[address] = SilentAddress(reason, elected)
     return NodePlan(
         node,
         announced,
         {ref: silent[ref] for ref in sorted(silent)},
         validate(snapshot),
-        segment_peers(snapshot, node, rivals),
+        *plan_segment(snapshot, node, groups),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Willing:
-    """The nodes that may announce an address for one Service, and the advertisements that say so."""
-
-    nodes: frozenset[str]
-    advertisements: tuple[L2Advertisement, ...]
-    profile: str
-    """The BFDProfile that the pool names, or nothing."""
-
-
-def _owner(address: Address, willing: Mapping[ObjectRef, _Willing], dead: frozenset[str]) -> str | None:
-    """Elect one living node for all Services that share an address: one that will do for each of them, if any will."""
-    sets = [one.nodes - dead for one in willing.values()]
-    return owner(str(address), frozenset.intersection(*sets) or frozenset.union(*sets)) if sets else None
 
 
 class _Planner:
@@ -114,8 +109,9 @@ class _Planner:
         self._node = node
         self._places = Places(snapshot, ready_only=ready_only)
         self._covered: dict[str, frozenset[str]] = {}
+        self._preferred: dict[str, Mapping[str, int]] = {}
 
-    def judge(self, ref: ObjectRef, address: Address) -> _Willing | SilentAddress:
+    def judge(self, ref: ObjectRef, address: Address) -> Willing | SilentAddress:
         """Return the nodes that may announce an address for a Service, or why none may."""
         service, pool = self._snapshot.services[ref], self._places.pool_of(address)
         advertisements = self._advertisements(service, pool) if pool else ()
@@ -125,9 +121,12 @@ class _Planner:
         if isinstance(nodes, Silence):
             return SilentAddress(nodes)
         nodes &= frozenset().union(*(self._nodes(record) for record in advertisements))
-        return _Willing(nodes, advertisements, pool.spec.bfd_profile) if nodes else SilentAddress(Silence.NO_CANDIDATE)
+        if not nodes:
+            return SilentAddress(Silence.NO_CANDIDATE)
+        places = self._preferences(advertisements)
+        return Willing(nodes, advertisements, pool.spec.bfd_profile, _group(service, advertisements), places)
 
-    def interfaces(self, willing: Iterable[_Willing]) -> frozenset[str] | None:
+    def interfaces(self, willing: Iterable[Willing]) -> frozenset[str] | None:
         """Return the interfaces on which this node announces an address; None: all."""
         mine = [record for one in willing for record in one.advertisements if self._node in self._nodes(record)]
         if any(not record.spec.interfaces for record in mine):
@@ -141,6 +140,18 @@ class _Planner:
             if advertises(record, pool) and selects(record.spec.service_selectors, service.metadata.labels)
         )
 
+    def _preferences(self, advertisements: Iterable[L2Advertisement]) -> Mapping[str, int]:
+        """Return the places of nodes by the first advertisement that prefers any."""
+        for record in advertisements:
+            if preferred := record.spec.preferred_node_selectors:
+                name = record.metadata.name
+                if name not in self._preferred:
+                    self._preferred[name] = {
+                        node: _place(preferred, each.metadata.labels) for node, each in self._snapshot.nodes.items()
+                    }
+                return self._preferred[name]
+        return {}
+
     def _nodes(self, advertisement: L2Advertisement) -> frozenset[str]:
         """Return the nodes that an advertisement selects."""
         name = advertisement.metadata.name
@@ -151,3 +162,14 @@ class _Planner:
                 if selects(advertisement.spec.node_selectors, record.metadata.labels)
             )
         return self._covered[name]
+
+
+def _place(preferred: Sequence[LabelSelector], labels: Mapping[str, str]) -> int:
+    return next((place for place, selector in enumerate(preferred) if selector.matches(labels)), len(preferred))
+
+
+def _group(service: Service, advertisements: Iterable[L2Advertisement]) -> str:
+    """Return the name of the group that a Service's addresses are in; one that it names itself is its namespace's."""
+    if named := service.metadata.annotations.get(GROUP):
+        return f"{service.metadata.namespace}/{named}"
+    return next((record.spec.group for record in advertisements if record.spec.group), "")

@@ -5,11 +5,12 @@ from typing import NamedTuple
 
 from netlb.api.core import Node
 from netlb.api.snapshot import Snapshot
+from netlb.bfd.circles import MOST, neighbours
 from netlb.bfd.settings import Settings
 from netlb.net import Address, Family, family_of, parse_address
 from netlb.plan.timers import fastest
 
-__all__ = ["Watched", "addresses_of", "segment_peers"]
+__all__ = ["Segment", "Watched", "addresses_of", "plan_segment"]
 
 
 class Watched(NamedTuple):
@@ -21,25 +22,48 @@ class Watched(NamedTuple):
     """The same at both ends, since both plan from the same snapshot."""
 
 
-def segment_peers(snapshot: Snapshot, node: str, rivals: Mapping[str, Iterable[str]]) -> dict[str, Watched]:
-    """Return how each of the other nodes is watched: by an address of a family that this node has too, IPv4 first.
+class Segment(NamedTuple):
+    """Whose life matters to a node."""
 
-    `rivals` has, by the BFDProfile that a pool names or "", the nodes that may announce the pool's addresses as this
-    one may. There is one session to a pair of nodes, so the fastest profile counts. Nodes without an address
-    (`InternalIP` in their status) are left out: nobody can say whether they live.
+    peers: Mapping[str, Watched]
+    """The nodes that it watches."""
+    graph: Mapping[str, frozenset[str]]
+    """Where that would be too many: who watches whom, of all nodes whose life matters. Empty: all watch each other."""
+
+
+def plan_segment(snapshot: Snapshot, node: str, groups: Iterable[tuple[str, frozenset[str]]]) -> Segment:
+    """Return how others are watched: by an address of a family that both nodes have, IPv4 first.
+
+    `groups` has nodes that may announce the same addresses, each with the BFDProfile that their pool names, or "".
+    There is one session to a pair of nodes, so the fastest profile counts. Nodes without an address (`InternalIP` in
+    their status) are left out: nobody can say whether they live.
     """
+    known = list(groups)
     profiles: dict[str, set[str]] = {}
-    for profile, others in rivals.items():
-        for other in others:
-            profiles.setdefault(other, set()).add(profile)
+    for profile, nodes in known:
+        if node in nodes:
+            for other in nodes:
+                profiles.setdefault(other, set()).add(profile)
+    all_of_them = _reach(node, {nodes for _, nodes in known})
+    graph = neighbours(all_of_them) if len(all_of_them) > MOST + 1 else {}
+    chosen = graph[node] if graph else profiles.keys() - {node}
     mine = addresses_of(snapshot.nodes.get(node))
     peers: dict[str, Watched] = {}
-    for other in sorted(profiles.keys() - {node}):
+    for other in sorted(chosen):
         theirs = addresses_of(snapshot.nodes.get(other))
         common = [family for family in Family if family in mine and family in theirs]
         if common and theirs[common[0]] != mine[common[0]]:
-            peers[other] = Watched(theirs[common[0]], fastest(snapshot, profiles[other]))
-    return peers
+            peers[other] = Watched(theirs[common[0]], fastest(snapshot, profiles.get(other, {""})))
+    return Segment(peers, graph)
+
+
+def _reach(node: str, groups: Iterable[frozenset[str]]) -> set[str]:
+    """Return all nodes that a node has to do with, over however many others: the same set for each of them."""
+    reached, apart = {node}, set(groups)
+    while touching := {nodes for nodes in apart if not reached.isdisjoint(nodes)}:
+        apart -= touching
+        reached.update(*touching)
+    return reached
 
 
 def addresses_of(node: Node | None, kind: str = "InternalIP") -> dict[Family, Address]:

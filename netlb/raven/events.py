@@ -41,21 +41,19 @@ class Ears:
     """Hears what concerns one data plane."""
 
     numbers: Numbers
-    ports: frozenset[int] = frozenset()
-    """Our own sockets: what was done through them is no news."""
     overlay: int = 0
     """The index of the overlay's device; 0: it is not there."""
 
     def route(self, data: bytes) -> set[Change]:
-        """Return what messages of rtnetlink mean. ValueError if they are cut off."""
+        """Return what messages of rtnetlink mean, as the kernel sends them."""
         found: set[Change] = set()
-        for kind, _, _, body in messages(data, but_from=self.ports):
+        for kind, _, _, body in messages(data):
             if (change := self._change(kind, body)) is not None:
                 found.add(change)
         return found
 
     def netfilter(self, data: bytes) -> set[Change]:
-        """Return what messages of nftables mean. ValueError if they are cut off."""
+        """Return what messages of nftables mean, as the kernel sends them."""
         name = self.numbers.nft_table.encode() + b"\0"
         for kind, _, _, body in messages(data):
             if kind != _NEW_GENERATION and any(found == (_TABLE_NAME, name) for found in attributes(body, _GENERIC)):

@@ -5,7 +5,7 @@ Messages are in the byte order of the machine. Nothing here sends any: see `netl
 """
 
 import struct
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -92,7 +92,7 @@ class Entry:
     """Strange where it says what we never say."""
 
 
-def new_route(route: Route, protocol: int, index: int, flags: Flag, sequence: int) -> bytes:
+def new_route(route: Route, protocol: int, index: int, flags: int, sequence: int) -> bytes:
     """Return the message that makes a route; `index` is that of its device, 0 if it has none."""
     prefix, via = route.prefix, route.via
     packed = prefix.network_address.packed
@@ -132,7 +132,7 @@ def new_route(route: Route, protocol: int, index: int, flags: Flag, sequence: in
     )
 
 
-def delete_route(key: RouteKey, protocol: int, type_: int, flags: Flag, sequence: int) -> bytes:
+def delete_route(key: RouteKey, protocol: int, type_: int, flags: int, sequence: int) -> bytes:
     """Return the message that removes a route of a protocol, and no other one.
 
     For IPv4 the kernel takes a metric of 0 for any, so the type goes along: a route that says unreachable stays when
@@ -158,20 +158,16 @@ def dump_routes(version: int, table: int, sequence: int) -> bytes:
     return _message(Kind.GET_ROUTE, Flag.REQUEST | Flag.DUMP, sequence, header, [_NUMBER.pack(8, _TABLE, table)])
 
 
-def messages(data: bytes, but_from: Container[int] = ()) -> Iterator[tuple[int, int, int, bytes]]:
-    """Yield type, flags, sequence number and body of each message in what was received; ValueError if it is cut off.
-
-    Those that say that they come from, or are about what was done by, certain ports are left out.
-    """
+def messages(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
+    """Yield type, flags, sequence number and body of each message in what was received; ValueError if it is cut off."""
     offset = 0
     while offset < len(data):
         if len(data) - offset < HEADER.size:
             raise ValueError("a netlink message is cut off")
-        length, type_, flags, sequence, port = HEADER.unpack_from(data, offset)
+        length, type_, flags, sequence, _ = HEADER.unpack_from(data, offset)
         if not HEADER.size <= length <= len(data) - offset:
             raise ValueError("a netlink message is cut off")
-        if port not in but_from:
-            yield type_, flags, sequence, data[offset + HEADER.size : offset + length]
+        yield type_, flags, sequence, data[offset + HEADER.size : offset + length]
         offset += length + 3 & ~3
 
 
@@ -235,7 +231,7 @@ def decode(body: bytes, name_of: Callable[[int], str]) -> Entry:
 _KNOWN: Final = frozenset((_DST, _OIF, _GATEWAY, _PRIORITY, _PREFSRC, _METRICS, _TABLE))
 
 
-def _message(kind: Kind, flags: Flag, sequence: int, header: bytes, attributes: list[bytes]) -> bytes:
+def _message(kind: Kind, flags: int, sequence: int, header: bytes, attributes: list[bytes]) -> bytes:
     body = b"".join((header, *attributes))
     return HEADER.pack(HEADER.size + len(body), kind, flags, sequence, 0) + body
 

@@ -1,6 +1,8 @@
 """Sites for tests: nodes of a lab, each with a netlb-gateway, and pods behind them."""
 
-import re
+import os
+import signal
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,14 +10,13 @@ from typing import Any
 import yaml
 
 from netlb.testing.lab import Host, Lab
+from netlb.testing.lab.janitor import processes_in
 from tests.support.daemons import Daemon
 from tests.support.site import Site
 from tests.support.status import load
 from tests.support.waiting import eventually
 
 __all__ = ["Gateways"]
-
-ROOT = Path(__file__).parents[2]
 
 
 class Gateways(Site):
@@ -24,7 +25,7 @@ class Gateways(Site):
     def __init__(self, root: Path, lab: Lab) -> None:
         super().__init__(root)
         self.lab = lab
-        self.keys = root / "keys"
+        self.keys = root.with_name(f"{root.name}-keys")
         self.keys.mkdir()
 
     def declare(self, sites: Mapping[str, Mapping[str, Any]]) -> None:
@@ -58,21 +59,64 @@ class Gateways(Site):
         """Return the name of a node's device."""
         return f"wg-{name}"
 
+    def command_line(self, *arguments: str) -> list[str]:
+        """Return how netlb-gateway is called here."""
+        return [sys.executable, "-m", "netlb_gateway", *arguments]
+
     def gateway(self, name: str, *arguments: str) -> Daemon:
         """Start the netlb-gateway of a node inside the node."""
-        command = self.command(
-            "gateway", "--node-name", name, "--key-file", str(self.keys / name), "--backend", "userspace",
-            "--number", f"tunnel_device={self.device(name)}", *arguments, http=name,
-        )  # fmt: skip
+        options = {
+            "--source": f"dir:{self.manifests}",
+            "--http": f"unix:{self.root / name}.sock",
+            "--node-name": name,
+            "--key-file": str(self.keys / name),
+            "--backend": "userspace",
+            "--number": f"tunnel_device={self.device(name)}",
+        }
+        command = self.command_line(*(word for pair in options.items() for word in pair), *arguments)
         with self.log(name) as log:
             process = self.lab.nodes[name].popen(command, stdout=log, stderr=log, env={"TMPDIR": str(self.temporary)})
         return self.enrol(name, process)
 
-    def cleanup(self, name: str) -> str:
-        """Run `netlb-gateway cleanup` in a node; return what it prints."""
-        command = self.command("gateway")[:1]
+    def start(self) -> dict[str, Daemon]:
+        """Start the gateway of every node; return them by name when all are connected."""
+        started = {name: self.gateway(name) for name in self.lab.nodes}
+        for daemon in started.values():
+            self.await_ready(daemon)
+        return started
+
+    def cleanup(self, name: str) -> list[str]:
+        """Run `netlb-gateway cleanup` in a node; return the lines that it prints."""
         words = ["cleanup", "--backend", "userspace", "--number", f"tunnel_device={self.device(name)}"]
-        return self.lab.nodes[name].run([*command, *words]).stdout
+        return self.lab.nodes[name].run(self.command_line(*words)).stdout.splitlines()
+
+    def left(self, name: str) -> list[str]:
+        """Return what a node has of ours in its kernel."""
+        host = self.lab.nodes[name]
+        wanted = [f"dev {self.device(name)}", self.device(name), "raven0", "lookup 902", "table inet raven"]
+        commands = [["ip", "-o", "link"], ["ip", "rule"], ["ip", "-6", "rule"], ["nft", "list", "tables"]]
+        lines = [line for command in commands for line in host.run(command).stdout.splitlines()]
+        for table in ("9027", "9028"):
+            for flag in ("-4", "-6"):
+                lines += host.run(["ip", flag, "route", "show", "table", table], check=False).stdout.splitlines()
+                wanted.append("proto 107")
+        return [line for line in lines if any(word in line for word in wanted)]
+
+    def tunnel_process(self, name: str) -> int:
+        """Return the process that makes a node's tunnels."""
+        return next(
+            pid
+            for pid in processes_in([self.lab.nodes[name].namespace])
+            if b"wireguard-go" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        )
+
+    def kill(self) -> None:
+        """End everything, the tunnels' processes too, which outlive their daemons."""
+        super().kill()
+        for name in self.lab.nodes:
+            for pid in processes_in([self.lab.nodes[name].namespace]):
+                if b"wireguard-go" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    os.kill(pid, signal.SIGKILL)
 
     def said(self, name: str) -> dict[str, Any]:
         """Return what a node's gateway says; empty while it says nothing."""
@@ -84,10 +128,15 @@ class Gateways(Site):
         document = load(self.status.root / f"gateways/{name}.yaml")
         return document["status"] if document else {}
 
-    def await_active(self, site: str, *nodes: str, by: tuple[str, ...] = ()) -> None:
-        """Wait until these nodes, in whatever site, take those for the active endpoints of theirs."""
-        for name in by:
-            eventually(lambda name=name: self.said(name).get("active") == list(nodes), f"{name} sees {nodes} active")  # type: ignore[misc]
+    def await_active(self, site: str, node: str) -> None:
+        """Wait until a node is the only active endpoint of its site, and its site's nodes send through it."""
+        members = [name for name in self.lab.nodes if self.said(name).get("site") == site and self.alive(name)]
+        for name in members:
+            eventually(lambda name=name: self.said(name).get("gateway") == node, f"{name} sends through {node}")  # type: ignore[misc]
+
+    def alive(self, name: str) -> bool:
+        """Say whether a node's gateway runs."""
+        return any(daemon.running() for daemon in self.daemons if daemon.log.stem == name)
 
     def pings(self, one: str, other: str, *, version: int = 4) -> bool:
         """Say whether the first pod of a node reaches that of another one."""
@@ -98,8 +147,3 @@ class Gateways(Site):
     def pod(self, node: str) -> Host:
         """Return the first pod of a node."""
         return self.lab.pods[f"{node}-pod-1"]
-
-    def lost(self, printed: str) -> list[int]:
-        """Return the sequence numbers that have no answer in what a ping printed."""
-        answered = {int(number) for number in re.findall(r"icmp_seq=(\d+)", printed)}
-        return [number for number in range(1, max(answered, default=0)) if number not in answered]

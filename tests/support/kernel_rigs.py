@@ -195,7 +195,7 @@ class RealRig:
 
     def lose_routes(self, table: int) -> None:
         for flag in _FLAG.values():
-            self._run("ip", flag, "route", "flush", "table", str(table))
+            self.run_command("ip", flag, "route", "flush", "table", str(table))
 
     def lose_table(self) -> None:
         self.nft("delete", "table", "inet", NUMBERS.nft_table)
@@ -209,16 +209,17 @@ class RealRig:
     def ip(self, *lines: str) -> None:
         """Run `ip` here."""
         for line in lines:
-            self._run("ip", *line.split())
+            self.run_command("ip", *line.split())
 
     def nft(self, *words: str) -> str:
         """Run `nft` here."""
-        return self._run("nft", *words)
+        return self.run_command("nft", *words)
 
     def _listed(self, *words: str) -> list[dict[str, Any]]:
-        return json.loads(self._run("ip", "-json", *words) or "[]")  # type: ignore[no-any-return]
+        return json.loads(self.run_command("ip", "-json", *words) or "[]")  # type: ignore[no-any-return]
 
-    def _run(self, *command: str) -> str:
+    def run_command(self, *command: str) -> str:
+        """Run a command here to its end, and return what it prints."""
         done = subprocess.run(
             ["ip", "netns", "exec", self.namespace, *command], capture_output=True, text=True, check=False, timeout=30
         )
@@ -232,7 +233,8 @@ def real_rig() -> Iterator[RealRig]:
     name = f"raven-{os.getpid()}-{next(_SERIAL)}"
     batch([f"netns add {name}"])
     try:
-        batch(["link set lo up", f"link add {_PODS} type bridge", f"link set {_PODS} up"], name)
+        pods = [f"link add {_PODS} type bridge", f"link set {_PODS} addrgenmode none", f"link set {_PODS} up"]
+        batch(["link set lo up", *pods], name)
         yield RealRig(name)
     finally:
         batch([f"netns delete {name}"])

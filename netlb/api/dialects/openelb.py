@@ -142,8 +142,8 @@ def _read(foreign: Foreign, spec: EipSpec) -> _Read:
         findings.append(
             foreign.warning(
                 "spec.protocol",
-                "no keepalived is run: the addresses are served as with protocol layer2, from one node each",
-                "write layer2, which means the same here",
+                "no keepalived is run: one node answers by ARP and NDP for all addresses of this interface",
+                "write layer2, which spreads the addresses over the nodes",
             )
         )
     if spec.protocol in ("layer2", "vip"):
@@ -274,6 +274,8 @@ def _records(eip: _Read, is_default: bool) -> tuple[Record, Record]:
     metadata = ObjectMeta(name=name)
     if layer2:
         announced = L2AdvertisementSpec(ip_address_pools=(name,), interfaces=eip.interfaces)
+        if spec.protocol == "vip":  # keepalived has one master for all addresses of an interface, and nopreempt
+            announced = msgspec.structs.replace(announced, group=f"openelb-vip-{spec.interface}", revertive=False)
         return pool, L2Advertisement(metadata=metadata, spec=announced)
     return pool, BGPAdvertisement(metadata=metadata, spec=BGPAdvertisementSpec(ip_address_pools=(name,)))
 

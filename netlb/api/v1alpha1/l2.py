@@ -15,6 +15,12 @@ class L2AdvertisementSpec(Spec, frozen=True, kw_only=True):
     """Pools by their labels; added to those named."""
     node_selectors: tuple[LabelSelector, ...] = ()
     """Nodes that may announce; none: every node."""
+    preferred_node_selectors: tuple[LabelSelector, ...] = ()
+    """Of the nodes that may announce, those that are preferred: by the first that selects them, in this order."""
+    group: str = ""
+    """Name of a group: all addresses that are announced so, by this and others of the same group, are on one node."""
+    revertive: bool = True
+    """False: an address stays with the node that announces it, for as long as it can, when a better one comes."""
     service_selectors: tuple[LabelSelector, ...] = ()
     """Services that are announced, by their labels; none: every Service."""
     interfaces: tuple[str, ...] = ()
@@ -24,6 +30,7 @@ class L2AdvertisementSpec(Spec, frozen=True, kw_only=True):
         check_distinct("ipAddressPools", self.ip_address_pools)
         check_distinct("ipAddressPoolSelectors", self.ip_address_pool_selectors)
         check_distinct("nodeSelectors", self.node_selectors)
+        check_distinct("preferredNodeSelectors", self.preferred_node_selectors)
         check_distinct("serviceSelectors", self.service_selectors)
         check_distinct("interfaces", self.interfaces)
 

@@ -59,11 +59,11 @@ def open_receiver(family: socket.AddressFamily, port: int) -> socket.socket:
     return sock
 
 
-def arrivals(sock: socket.socket, *, multihop: bool) -> Iterator[tuple[bytes, Arrival]]:
+def arrivals(sock: socket.socket, *, multihop: bool, longest: int = LONGEST) -> Iterator[tuple[bytes, Arrival]]:
     """Yield the datagrams that wait in a receiver, at most 4,096."""
     for _ in range(_MOST_DATAGRAMS):
         try:
-            data, ancillary, _, sender = sock.recvmsg(LONGEST + 1, _ANCILLARY)
+            data, ancillary, _, sender = sock.recvmsg(longest + 1, _ANCILLARY)
         except BlockingIOError:
             return
         except OSError:  # of an earlier datagram, and told once

@@ -66,7 +66,7 @@ class HelloSocket(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over the transport."""
-        self._transport = cast("asyncio.DatagramTransport", transport)  # before Python 3.12 it is not called one
+        self._transport = cast(asyncio.DatagramTransport, transport)  # 3.11 does not say so of its own
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         """Pass a hello on; anything else is dropped."""

@@ -62,10 +62,9 @@ class KernelOperations:
                 stack.callback(self._route.close)
                 await self._route.setup_endpoint()
                 stack.callback(self._watch.close)
-                self._watch.open()
+                self._watch.open([opened.getsockname()[0] for opened in (packed, general)])
             except OSError as error:
                 raise DataplaneError("open netlink", error.errno or errno.EIO) from error
-            self._watch.ears.ports = frozenset(opened.getsockname()[0] for opened in (packed, general))
             self._devices = Devices(self._route, self._numbers)
             self._rules = Rules(self._route, self._numbers)
             self._routes = Routes(Exchange(packed), self._numbers)

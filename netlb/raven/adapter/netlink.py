@@ -6,26 +6,31 @@ waited for, so nothing here needs the event loop but to let it turn between two 
 
 import asyncio
 import contextlib
+import ctypes
 import errno
 import os
 import socket
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 from netlb.errors import DataplaneError
 from netlb.raven.rtmsg import Flag, Kind, messages
 
-__all__ = ["Exchange", "Refusal", "open_netlink"]
+__all__ = ["Exchange", "Refusal", "ignore", "open_netlink"]
 
 _SOL_NETLINK: Final = 270
 _ADD_MEMBERSHIP, _CAP_ACK, _EXT_ACK, _STRICT = 1, 10, 11, 12
-_SO_RCVBUFFORCE: Final = 33
+_SO_ATTACH_FILTER, _SO_RCVBUFFORCE = 26, 33
+_PORT_OFFSET: Final = 12
 _ROOM: Final = 4 << 20
 """Octets for answers: if each message of a part is refused, there is room for all the words."""
 _PART: Final = 250
 """Messages sent at once: some 2 ms of the kernel's time, for which the event loop stands still."""
 _CHUNK: Final = 1 << 16
+_REQUEST: Final = int(Flag.REQUEST)
+_LAST: Final = int(Flag.REQUEST | Flag.ACK)
 _ERROR: Final = struct.Struct("=iIHHII")  # nlmsgerr: the error, and the header of what it is about
 _ATTRIBUTE: Final = struct.Struct("=HH")
 _CAPPED: Final = 0x100
@@ -60,6 +65,21 @@ def open_netlink(
     return opened
 
 
+def ignore(listening: socket.socket, ports: Collection[int]) -> None:
+    """Drop in the kernel what is told of things that were done through sockets with these ports.
+
+    A message names that port in its header; classic BPF (Documentation/networking/filter.rst) reads it there, as big
+    endian. Ten thousand routes of our own would else be told one by one.
+    """
+    load, equal, give = 0x20, 0x15, 0x06
+    code = [(load, 0, 0, _PORT_OFFSET)]
+    for place, port in enumerate(ports):
+        code.append((equal, len(ports) - place, 0, int.from_bytes(port.to_bytes(4, sys.byteorder), "big")))
+    code += [(give, 0, 0, 0xFFFFFFFF), (give, 0, 0, 0)]
+    packed = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in code))
+    listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(code), ctypes.addressof(packed)))
+
+
 class Exchange:
     """Requests and their answers over one socket, one caller at a time."""
 
@@ -67,7 +87,7 @@ class Exchange:
         self._socket = opened
         self._sequence = 0
 
-    async def batch(self, encoders: Sequence[Callable[[Flag, int], bytes]]) -> dict[int, Refusal]:
+    async def batch(self, encoders: Sequence[Callable[[int, int], bytes]]) -> dict[int, Refusal]:
         """Send what each encoder makes of the flags of a request and a sequence number; return refusals by place.
 
         Only the last message of a part asks to be acknowledged: refusals come in any case, and all others have worked
@@ -79,8 +99,7 @@ class Exchange:
             first = self._sequence = self._sequence + 1
             self._sequence = last = first + len(part) - 1
             data = b"".join(
-                encode(Flag.REQUEST | Flag.ACK if number == last else Flag.REQUEST, number)
-                for number, encode in enumerate(part, first)
+                encode(_LAST if number == last else _REQUEST, number) for number, encode in enumerate(part, first)
             )
             self._socket.send(data)
             for number, refusal in self._answers(last):

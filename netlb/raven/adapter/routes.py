@@ -1,6 +1,6 @@
 """Our routes: those of our protocol number in our tables. Packed by `netlb.raven.rtmsg`, in batches."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from errno import EEXIST, ENOENT, ESRCH
 from functools import partial
 from typing import Final
@@ -8,7 +8,7 @@ from typing import Final
 from netlb.raven.adapter.errors import ForeignStateError, missing, refused
 from netlb.raven.adapter.netlink import Exchange, Refusal
 from netlb.raven.dataplane import Numbers, Route, RouteKind
-from netlb.raven.objects import Key, RouteKey, Value
+from netlb.raven.objects import Key, RouteKey, Strange, Value
 from netlb.raven.rtmsg import Entry, Flag, decode, delete_route, dump_routes, new_route
 from netlb.reasons import Foreign
 
@@ -17,8 +17,8 @@ __all__ = ["Routes"]
 _ORDER: Final = {RouteKind.THROW: 0, RouteKind.UNREACHABLE: 1, RouteKind.UNICAST: 2}
 """What keeps packets from going wrong comes before what sends them, and goes after it."""
 _UNICAST: Final = 1
-_MAKE: Final = Flag.CREATE | Flag.EXCLUSIVE
-_CHANGE: Final = Flag.CREATE | Flag.REPLACE
+_MAKE: Final = int(Flag.CREATE | Flag.EXCLUSIVE)
+_CHANGE: Final = int(Flag.CREATE | Flag.REPLACE)
 
 
 class Routes:
@@ -31,16 +31,19 @@ class Routes:
         self._names: Mapping[int, str] = {}
         self._decoded: dict[bytes, Entry] = {}
         """By the octets that they are: what is there again is not decoded again."""
-        self._ours: dict[RouteKey, int] = {}
-        """The types (RTN_*) of our routes, when it was last looked."""
+        self._ours: dict[RouteKey, tuple[int, ...]] = {}
+        """The types (RTN_*) of our routes, when it was last looked; somebody may have appended some of IPv4."""
 
     def observe(self, names: Mapping[int, str]) -> dict[Key, Value]:
         """Return our routes; `names` are those of the devices that they may have, by index."""
         if names != self._names:
             self._names = names
             self._decoded.clear()
-        entries = self._entries()
-        return {entry.key: entry.route for entry in entries if entry.protocol == self._protocol}
+        return {
+            entry.key: entry.route if len(self._ours[entry.key]) == 1 else Strange("several")
+            for entry in self._entries()
+            if entry.protocol == self._protocol
+        }
 
     async def apply(self, changes: Mapping[RouteKey, Route], indices: Mapping[str, int]) -> dict[Key, Exception]:
         """Make routes or change them; `indices` are those of devices that are there. Failures by key.
@@ -49,42 +52,53 @@ class Routes:
         it is changed.
         """
         failures: dict[Key, Exception] = {}
-        ready: list[tuple[RouteKey, Route]] = []
+        fresh: list[tuple[RouteKey, Route]] = []
+        known: list[tuple[RouteKey, Route]] = []
         for key, route in sorted(changes.items(), key=lambda item: _ORDER[item[1].kind]):
             if route.device and route.device not in indices:
                 failures[key] = missing(key, route.device)
             else:
-                ready.append((key, route))
-        fresh = [item for item in ready if item[0] not in self._ours]
+                (known if key in self._ours else fresh).append((key, route))
         refusals = await self._make(fresh, indices, _MAKE)
-        taken = {key for key, (number, _) in refusals.items() if number == EEXIST}
-        known = [item for item in ready if item[0] in self._ours or item[0] in taken]
-        failures |= {key: refused(key, refusal) for key, refusal in refusals.items() if key not in taken}
-        self._ours |= {key: 0 for key, _ in fresh if key not in refusals}
+        self._ours.update((key, ()) for key, _ in fresh)
+        for key, refusal in refusals.items():
+            del self._ours[key]
+            if refusal[0] == EEXIST:
+                known.append((key, changes[key]))
+            else:
+                failures[key] = refused(key, refusal)
         if known:
             foreign = {entry.key: entry for entry in self._entries() if entry.protocol != self._protocol}
             failures |= {key: _foreign(key, foreign[key]) for key, _ in known if key in foreign}
             own = [item for item in known if item[0] not in foreign]
-            failures |= {key: refused(key, why) for key, why in (await self._make(own, indices, _CHANGE)).items()}
+            # To change one of several under one key would leave the others.
+            failures |= await self._remove(key for key, _ in own if len(self._ours.get(key, ())) > 1)
+            refusals = await self._make(own, indices, _CHANGE)
+            failures |= {key: refused(key, why) for key, why in refusals.items()}
         return failures
 
     async def prune(self, keys: Collection[RouteKey]) -> dict[Key, Exception]:
         """Remove routes of ours, and none of anybody else's."""
         self._entries()
-        there = sorted((key for key in keys if key in self._ours), key=lambda key: self._ours[key] != _UNICAST)
-        refusals = await self._exchange.batch(
-            [partial(delete_route, key, self._protocol, self._ours[key]) for key in there]
+        return await self._remove(key for key in keys if key in self._ours)
+
+    async def _remove(self, keys: Iterable[RouteKey]) -> dict[Key, Exception]:
+        there = sorted(
+            ((key, type_) for key in keys for type_ in self._ours[key]), key=lambda item: item[1] != _UNICAST
         )
-        for key in there:
-            self._ours.pop(key)
+        refusals = await self._exchange.batch(
+            [partial(delete_route, key, self._protocol, type_) for key, type_ in there]
+        )
+        for key, _ in there:
+            self._ours.pop(key, None)
         return {
-            there[place]: refused(there[place], refusal)
+            there[place][0]: refused(there[place][0], refusal)
             for place, refusal in refusals.items()
             if refusal[0] not in (ESRCH, ENOENT)
         }
 
     async def _make(
-        self, items: list[tuple[RouteKey, Route]], indices: Mapping[str, int], flags: Flag
+        self, items: list[tuple[RouteKey, Route]], indices: Mapping[str, int], flags: int
     ) -> dict[RouteKey, Refusal]:
         refusals = await self._exchange.batch(
             [partial(self._new, route, indices.get(route.device, 0), flags) for _, route in items]
@@ -102,10 +116,13 @@ class Routes:
         known = self._decoded
         self._decoded = {body: known.get(body) or decode(body, self._name_of) for body in bodies}
         entries = [self._decoded[body] for body in bodies]
-        self._ours = {entry.key: entry.type for entry in entries if entry.protocol == self._protocol}
+        self._ours = {}
+        for entry in entries:
+            if entry.protocol == self._protocol:
+                self._ours[entry.key] = (*self._ours.get(entry.key, ()), entry.type)
         return entries
 
-    def _new(self, route: Route, index: int, more: Flag, flags: Flag, sequence: int) -> bytes:
+    def _new(self, route: Route, index: int, more: int, flags: int, sequence: int) -> bytes:
         return new_route(route, self._protocol, index, flags | more, sequence)
 
     def _name_of(self, index: int) -> str:

@@ -3,10 +3,10 @@
 import asyncio
 import errno
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from typing import Final
 
-from netlb.raven.adapter.netlink import open_netlink
+from netlb.raven.adapter.netlink import ignore, open_netlink
 from netlb.raven.events import NETFILTER_GROUPS, ROUTE_GROUPS, Change, Ears
 
 __all__ = ["Watch"]
@@ -25,14 +25,16 @@ class Watch:
         self._heard: set[Change] = set()
         self._news = asyncio.Event()
 
-    def open(self) -> None:
-        """Begin to listen; OSError if netlink does not serve."""
+    def open(self, own: Collection[int]) -> None:
+        """Begin to listen to all but what is done through sockets with these ports; OSError if netlink does not
+        serve."""
         for protocol, groups, hear in (
             (socket.NETLINK_ROUTE, ROUTE_GROUPS, self.ears.route),
             (_NETLINK_NETFILTER, NETFILTER_GROUPS, self.ears.netfilter),
         ):
             opened = open_netlink(protocol, groups)
             self._sockets.append(opened)
+            ignore(opened, own)
             asyncio.get_running_loop().add_reader(opened, self._drain, opened, hear)
 
     def close(self) -> None:

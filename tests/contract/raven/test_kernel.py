@@ -282,6 +282,19 @@ def test_what_the_node_knows_of_itself(rig: Rig) -> None:
     in_kernel(rig, play)
 
 
+def test_what_we_do_ourselves_is_no_news(rig: Rig) -> None:
+    async def play(kernel: Kernel) -> None:
+        routes = {key: value for key, value in wanted("c1").items() if getattr(value, "kind", "") == "unreachable"}
+        assert routes
+        assert {} == await kernel.apply(routes)
+        assert {} == await kernel.prune(routes)
+        rig.add_address("10.2.3.1")
+        async with asyncio.timeout(30):
+            assert {Change.LOCAL} == await anext(kernel.changes())
+
+    in_kernel(rig, play)
+
+
 def test_a_new_address_of_the_node_is_told(rig: Rig) -> None:
     async def play(kernel: Kernel) -> None:
         changes = kernel.changes()

@@ -3,7 +3,10 @@
 import asyncio
 import os
 import re
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import ip_address
@@ -11,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from netlb.errors import DataplaneError, NetlbError
+from netlb.errors import DataplaneError, NetlbError, TransientError
+from netlb.raven.adapter import wireguard_go
+from netlb.raven.adapter.keys import own_key
 from netlb.raven.adapter.wireguard import WireGuard
 from netlb.raven.backend import DEVICE, Part, Remote
 from netlb.raven.wireguard import Write
@@ -31,6 +36,31 @@ def joined(wireguard: World) -> World:
     return wireguard
 
 
+AGENT = """
+import asyncio, sys
+from netlb.raven.adapter.choice import choose
+from netlb.raven.backend import DEVICE, Choice
+from tests.support.tunnels import PORT, keys_of
+from netlb.raven.backend import Device, Remote
+from ipaddress import ip_address, ip_network
+
+async def main(device):
+    backend = await choose(Choice.AUTO, device, setting="--backend")
+    keys = keys_of(1)
+    backend.use(keys)
+    peer = Remote(
+        allowed=frozenset((ip_network("10.77.2.0/24"), ip_network("fd77:2::/64"))),
+        destination=(ip_address("192.0.2.2"), PORT),
+    )
+    wanted = {DEVICE: Device(key=keys.public, port=PORT, mtu=1380), keys_of(2).public: peer}
+    assert not await backend.apply(wanted)
+    print("applied", flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
 class Flow:
     """A ping every 10 ms; what was lost is counted when it is stopped."""
 
@@ -46,7 +76,7 @@ class Flow:
             count -= "bytes from" in self._output.readline()
 
     def lost(self) -> int:
-        self._process.send_signal(2)
+        self._process.send_signal(signal.SIGINT)
         found = re.search(r"(\d+) packets transmitted, (\d+) received", self._process.communicate(timeout=30)[0])
         assert found
         return int(found[1]) - int(found[2])
@@ -290,3 +320,49 @@ def test_secrets_are_seen_nowhere(joined: World) -> None:
     command = Path(f"/proc/{process_of(a.backend.device)}/cmdline").read_text()
     assert [] == [text for text in (*said, command) for secret in secrets if secret in text]
     assert b.keys.public in said[0]
+
+
+def test_an_agent_that_is_killed_with_its_group_leaves_a_tunnel_that_the_next_one_adopts(wireguard: World) -> None:
+    a, b = wireguard.ends
+    b.apply(b.wanted(a))
+    b.route(a)
+    words = ("ip", "netns", "exec", a.namespace, sys.executable, "-c", AGENT, a.backend.device)
+    agent = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        assert agent.stdout is not None
+        assert "applied\n" == agent.stdout.readline()
+        a.route(b)
+        flow = Flow(a, b.inner4)
+    finally:
+        os.killpg(agent.pid, signal.SIGKILL)
+        agent.communicate(timeout=30)
+    flow.proceed(20)
+    keeper = Keeper(a, a.wanted(b))
+    keeper.settle()
+    flow.proceed(20)
+    keeper.stop()
+    assert 0 == flow.lost()
+    assert [] == keeper.written
+
+
+def test_the_key_is_kept_through_the_loss_of_its_file(joined: World, tmp_path: Path) -> None:
+    a, _ = joined.ends
+    path = tmp_path / "keys" / "private"
+    assert a.keys.private == own_key(path, "--key-file", running=a.do(a.backend.key()))
+    path.unlink()
+    a.restart()
+    assert a.keys.private == own_key(path, "--key-file", running=a.do(a.backend.key()))
+    assert path.exists()
+
+
+def test_a_wireguard_go_that_hangs_is_told(joined: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = joined.ends
+    monkeypatch.setattr(wireguard_go, "_PATIENCE", 0.3)
+    process = process_of(a.backend.device)
+    os.kill(process, signal.SIGSTOP)
+    try:
+        with pytest.raises(TransientError, match="wireguard-go does not answer"):
+            a.observed()
+    finally:
+        os.kill(process, signal.SIGCONT)
+    assert eventually(lambda: a.wanted(b) == a.observed(), "it answers again, and to the right question")

@@ -148,7 +148,9 @@ def test_an_eip_becomes_a_pool(spec: str, native: AddressPoolSpec, warnings: lis
         (
             ", protocol: vip, interface: bond0.7",
             L2Advertisement,
-            L2AdvertisementSpec(ip_address_pools=("e",), interfaces=("bond0.7",)),
+            L2AdvertisementSpec(
+                ip_address_pools=("e",), interfaces=("bond0.7",), group="openelb-vip-bond0.7", revertive=False
+            ),
         ),
         (
             ", protocol: layer2, interface: 'can_reach:2001:db8::1'",

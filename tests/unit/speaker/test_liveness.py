@@ -55,7 +55,7 @@ class Rig:
     def __init__(self, grace: float) -> None:
         self.bfd, self.log = Scripted(), CapturingLogger()
         self.returns = 0
-        self.liveness = Liveness(self.log, lambda: None, self._returned, lambda: None, keyring=None, grace=grace)
+        self.liveness = Liveness("own", self.log, lambda: None, self._returned, lambda: None, keyring=None, grace=grace)
         self.liveness.begin(cast(Bfd, self.bfd))
 
     def _returned(self) -> None:
