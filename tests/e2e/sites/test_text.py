@@ -1,6 +1,7 @@
 """The plan as text is what makes it work: given to `ip`, `wg` and `nft` by hand, every pod reaches every other one."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -39,10 +40,10 @@ def lab() -> Iterator[SitesLab]:
 
 
 def test_every_pod_reaches_every_pod_of_other_sites(lab: SitesLab) -> None:
-    wires = {name: lab.wire(name) for name in lab.sites}
-    assert {} == unreachable(lab)
-    for name, wire in wires.items():
-        with wire:
+    with ExitStack() as opened:
+        wires = {name: opened.enter_context(lab.wire(name)) for name in lab.sites}
+        assert {} == unreachable(lab)
+        for name, wire in wires.items():
             frames = wire.frames()
             assert {} == clear_text(frames, [51820]), name
             assert tunnelled(frames, [51820]) > 0
