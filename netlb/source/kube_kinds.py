@@ -49,6 +49,7 @@ _READ = frozenset(
         *keys.POOL,
         *keys.SHARE_KEY,
         *keys.ALLOCATED_FROM,
+        keys.GROUP,
         keys.OPENELB_MARK,
         keys.OPENELB_ADDRESS,
         keys.TOPOLOGY_KEYS,

@@ -54,37 +54,45 @@ class Vici:
     async def close(self) -> None:
         """Hang up."""
         async with self._turn:
-            self._hang_up()
+            session, self._session = self._session, None
+            _hang_up(session)
 
     async def _call(self, command: str, call: Callable[[Session], Any]) -> Any:
         async with self._turn:
+            session, self._session = self._session, None
             try:
-                return await asyncio.to_thread(self._call_now, call)
+                if session is None:
+                    session = await asyncio.to_thread(self._connect)
+                answer = await asyncio.to_thread(call, session)
             except CommandException as error:
+                self._session = session
                 raise NetlbError(f"strongSwan refuses {command}: {error}") from None
             except (OSError, SessionException, DeserializationException) as error:
-                self._hang_up()
+                _hang_up(session)
                 words = f"strongSwan does not answer at {self._path}: {error}"
                 raise TransientError(f"{words}; start it, with its plugin vici") from None
-
-    def _call_now(self, call: Callable[[Session], Any]) -> Any:
-        if self._session is None:
-            channel = socket.socket(socket.AF_UNIX)
-            try:
-                channel.settimeout(_PATIENCE)
-                channel.connect(str(self._path))
-            except OSError:
-                channel.close()
+            except asyncio.CancelledError:
+                _hang_up(session)  # the answer is still to come, and would be taken for that to the next request
                 raise
-            self._session = Session(channel)
-        return call(self._session)
+            self._session = session
+            return answer
 
-    def _hang_up(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            with contextlib.suppress(OSError):
-                session.transport.close()
-            session.transport.socket.close()
+    def _connect(self) -> Session:
+        channel = socket.socket(socket.AF_UNIX)
+        try:
+            channel.settimeout(_PATIENCE)
+            channel.connect(str(self._path))
+        except OSError:
+            channel.close()
+            raise
+        return Session(channel)
+
+
+def _hang_up(session: Session | None) -> None:
+    if session is not None:
+        with contextlib.suppress(OSError):
+            session.transport.close()
+        session.transport.socket.close()
 
 
 class Strongswan:
