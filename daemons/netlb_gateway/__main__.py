@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,8 +112,10 @@ def main(
         if shared.directory is None:
             _require_cluster(shared.kubeconfig)
         configure(shared.log_level, shared.log_format)
-        made, keys, name = asyncio.run(_tunnels(settings))
-    raise SystemExit(run(build(settings, real_doors(made, keys, name))))
+        made, keys = asyncio.run(_tunnels(settings))
+        if made is not None:  # strongSwan has a name of its own for it
+            settings = replace(settings, numbers=replace(settings.numbers, tunnel_device=made.device))
+    raise SystemExit(run(build(settings, real_doors(made, keys))))
 
 
 @main.command("cleanup")
@@ -130,7 +133,7 @@ def clean_up(*, backend: str, numbers: tuple[str, ...]) -> None:
     raise SystemExit(1 if any(gone.values()) else 0)
 
 
-async def _tunnels(settings: GatewaySettings) -> tuple[Backend | None, Keys | None, str]:
+async def _tunnels(settings: GatewaySettings) -> tuple[Backend | None, Keys | None]:
     """Return the backend and its keys; none where no tunnel can be held and nobody has asked for a certain backend.
 
     Raises SettingError.
@@ -141,13 +144,13 @@ async def _tunnels(settings: GatewaySettings) -> tuple[Backend | None, Keys | No
         if settings.backend is not Choice.AUTO:
             raise
         get_logger(NAME).warning("no tunnels can be held here", problem=error.problem, remedy=error.remedy)
-        return None, None, ""
+        return None, None
     private = own_key(settings.key_file, KEY_FILE, running=await backend.key())
     shared = read_shared_key(settings.shared_key_file, SHARED_KEY_FILE) if settings.shared_key_file else None
     keys = Keys(private, shared)
     backend.use(keys)
     await backend.close()  # it is opened anew on the daemon's own loop
-    return backend, keys, type(backend).__name__
+    return backend, keys
 
 
 async def _clean_up(choice: Choice, numbers: Numbers) -> dict[str, Exception | None]:
@@ -158,10 +161,10 @@ async def _clean_up(choice: Choice, numbers: Numbers) -> dict[str, Exception | N
         if choice is not Choice.AUTO:
             raise
         return gone  # where none can be made, none was
-    there = DEVICE in await backend.observe()
+    there = bool(await backend.key() or await backend.states())
     failures = await backend.prune([DEVICE])
     await backend.close()
-    return gone | ({f"device {numbers.tunnel_device}": failures.get(DEVICE)} if there or failures else {})
+    return gone | ({f"device {backend.device}": failures.get(DEVICE)} if there or failures else {})
 
 
 async def _plan(settings: GatewaySettings) -> str:

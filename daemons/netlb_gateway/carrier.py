@@ -5,7 +5,7 @@ others turn to its successor; then its routes lead there, and its tunnels end la
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import suppress
 from ipaddress import IPv4Address
 from typing import Any, Final, Protocol, Self
@@ -19,7 +19,7 @@ from netlb.raven.node import Local
 from netlb.raven.objects import Key, Value, objects
 from netlb.reconcile import Operations, Reconciler
 
-__all__ = ["LINGER", "Carrier", "Inner", "Kernel"]
+__all__ = ["LINGER", "Carrier", "InTurn", "Inner", "Kernel"]
 
 LINGER: Final = 0.2
 """Seconds for which an endpoint that is no longer active goes on: so long, at most, do others take to turn away."""
@@ -49,6 +49,34 @@ class Kernel(Operations[Key, Value], Protocol):
         ...
 
 
+class InTurn:
+    """A kernel that is asked one thing at a time, as it has to be."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._turn = asyncio.Lock()
+
+    async def observe(self) -> Mapping[Key, Value]:
+        """See `Operations`."""
+        async with self._turn:
+            return await self._kernel.observe()
+
+    async def apply(self, changes: Mapping[Key, Value]) -> Mapping[Key, Exception]:
+        """See `Operations`."""
+        async with self._turn:
+            return await self._kernel.apply(changes)
+
+    async def prune(self, keys: Collection[Key]) -> Mapping[Key, Exception]:
+        """See `Operations`."""
+        async with self._turn:
+            return await self._kernel.prune(keys)
+
+    async def local(self, underlay: Address | None) -> Local:
+        """See `Kernel`."""
+        async with self._turn:
+            return await self._kernel.local(underlay)
+
+
 Inner = Operations[str, IPv4Address]
 """The address inside the tunnels, by device."""
 
@@ -69,12 +97,13 @@ class Carrier:
     ) -> None:
         """Without a backend there are no tunnels, and must be none wanted."""
         self._numbers = numbers
+        self._in_turn = InTurn(kernel)
         self._keys = keys
         self.backend = backend
         self._on_status = on_status
         self._progress = asyncio.Event()
         told: Any = {"on_status": lambda _: self._progressed(), "on_bug": on_bug, "refresh_interval": _REFRESH}
-        self.kernel: Reconciler[Key, Value] = Reconciler("kernel", kernel, **told)
+        self.kernel: Reconciler[Key, Value] = Reconciler("kernel", self._in_turn, **told)
         self.inner: Reconciler[str, IPv4Address] = Reconciler("inner", inner, **told)
         self.tunnels: Reconciler[str, Part] | None = Reconciler("tunnels", backend, **told) if backend else None
         if backend is not None:
@@ -93,6 +122,10 @@ class Carrier:
     def halves(self) -> "tuple[Reconciler[Any, Any], ...]":
         """All that works here."""
         return (self.kernel, self.inner, *((self.tunnels,) if self.tunnels else ()))
+
+    async def local(self, underlay: Address | None) -> Local:
+        """Return what only the node itself knows. Raises NetlbError."""
+        return await self._in_turn.local(underlay)
 
     def want(self, plane: DataPlane) -> None:
         """Make this true."""

@@ -9,9 +9,11 @@ from prometheus_client import Metric
 
 from netlb.api.snapshot import Snapshot
 from netlb.bfd.adapter.bfd import Bfd
+from netlb.errors import NetlbError
 from netlb.findings import Finding
 from netlb.plan.raven import RavenPlan, Seen, plan_sites
 from netlb.plan.sites import read_sites
+from netlb.raven.backend import Choice
 from netlb.raven.dataplane import DataPlane, Numbers, Role
 from netlb.raven.events import Change
 from netlb.raven.hello import Claim
@@ -40,6 +42,7 @@ _TAKE_OVER_SECONDS: Final = 1.0
 """Within which a successor says that it has taken over, or is taken to have."""
 _LEAVE_SECONDS: Final = 2.0
 _STATES_SECONDS: Final = 5.0
+_AGAIN_SECONDS: Final = 1.0
 _ABSENT = Site(name="")
 
 MakeCarrier = Callable[[Callable[[], None], Callable[[str, Exception], None]], Carrier]
@@ -58,11 +61,11 @@ class Gateway:
         carrier: MakeCarrier,
         keys: Keys | None,
         numbers: Numbers,
-        backend: str,
+        backend: Choice,
         withdraws: bool,
         grace: float = GRACE,
     ) -> None:
-        """`backend` is its name, for people; without `keys` the node can hold no tunnels."""
+        """`backend` is the one that was chosen; without `keys` the node can hold no tunnels."""
         self._log = get_logger(NAME).bind(node=node)
         self._node = node
         self._source = source
@@ -230,7 +233,13 @@ class Gateway:
         """Read what only the node knows, and plan."""
         site = next((site for site in self._sites if self._node in site.nodes), _ABSENT)
         node = site.nodes.get(self._node)
-        self._local = await self._kernel.local(node.underlay if node else None)
+        while True:
+            try:
+                self._local = await self.carrier.local(node.underlay if node else None)
+                break
+            except NetlbError as error:
+                self._log.warning("cannot read what only the node knows", problem=str(error))
+                await asyncio.sleep(_AGAIN_SECONDS)
         self._replan()
 
     def _replan(self) -> None:
@@ -333,7 +342,7 @@ class Gateway:
             plan,
             plane,
             key=self._keys.public if self._keys else "",
-            backend=self._backend,
+            backend=str(self._backend),
             alive=self.liveness.alive,
             mtus=self.narrow(),
             notes=self.problems(),

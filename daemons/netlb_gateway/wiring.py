@@ -33,18 +33,15 @@ class Doors:
     """None: this node can hold no tunnels."""
     keys: Keys | None
     """Those that the backend uses."""
-    name: str = ""
-    """Of the backend, for people."""
 
 
-def real_doors(backend: Backend | None, keys: Keys | None, name: str) -> Doors:
+def real_doors(backend: Backend | None, keys: Keys | None) -> Doors:
     """Return the doors to this machine's kernel."""
     return Doors(
         kernel=KernelOperations,
         inner=lambda numbers: InnerAddress(numbers.tunnel_device, numbers.inner_network),
         backend=backend,
         keys=keys,
-        name=name,
     )
 
 
@@ -71,7 +68,7 @@ def build(
         ),
         keys=doors.keys,
         numbers=numbers,
-        backend=doors.name,
+        backend=settings.backend,
         withdraws=settings.withdraws,
         grace=grace,
     )

@@ -50,7 +50,7 @@ def reach(sites: Gateways, paths: list[tuple[str, str]] = PATHS) -> None:
 
 def kill(sites: Gateways, daemons: dict[str, Daemon]) -> None:
     """The agent and its tunnel die; the machine lives."""
-    daemons["node-1"].kill()
+    sites.crash(daemons["node-1"])
     os.kill(sites.tunnel_process("node-1"), signal.SIGKILL)
 
 
@@ -77,7 +77,8 @@ def test_pods_reach_each_other_and_go_on_when_the_gateway_is_gone(
         eventually(lambda name=name: sites.said(name).get("gateway") == "node-2", f"{name} has turned to node-2")  # type: ignore[misc]
     eventually(lambda: sites.said("node-4")["ways"][0]["endpoint"] == "node-2", "the cloud has, too")
     reach(sites, [path for path in PATHS if "node-1" not in path or fault is stop])
-    eventually(lambda: sites.site_said("edge")["activeEndpoints"][0]["nodeName"] == "node-2", "the status says so")
+    if fault is not cut:  # who is cut off can still write here, and knows no better
+        eventually(lambda: sites.site_said("edge")["activeEndpoints"][0]["nodeName"] == "node-2", "the status says so")
 
 
 def test_who_returns_takes_nothing_back(sites: Gateways) -> None:
@@ -86,7 +87,7 @@ def test_who_returns_takes_nothing_back(sites: Gateways) -> None:
     kill(sites, daemons)
     eventually(lambda: sites.said("node-3").get("gateway") == "node-2", "node-2 has taken over")
     sites.await_ready(sites.gateway("node-1"))
-    assert "standby" == sites.said("node-1")["role"]
+    eventually(lambda: sites.said("node-1")["role"] == "standby", "the one that returned stands by")
     reach(sites)
     assert "node-2" == sites.said("node-3")["gateway"]
 
@@ -108,7 +109,7 @@ def test_cleanup_removes_everything_of_ours_also_after_a_kill(sites: Gateways) -
     for command in decoys:
         sites.lab.nodes["node-1"].run(command.split())
     for name, daemon in daemons.items():
-        daemon.kill()
+        sites.crash(daemon)
         assert [] != sites.left(name)
         assert [] != sites.cleanup(name)
     assert {name: [] for name in daemons} == {name: sites.left(name) for name in daemons} | {"node-1": []}

@@ -78,6 +78,11 @@ class Gateways(Site):
             process = self.lab.nodes[name].popen(command, stdout=log, stderr=log, env={"TMPDIR": str(self.temporary)})
         return self.enrol(name, process)
 
+    def crash(self, daemon: Daemon) -> None:
+        """End a daemon as a crash would, and take away what only its next start would have."""
+        daemon.kill()
+        daemon.http.unlink()
+
     def start(self) -> dict[str, Daemon]:
         """Start the gateway of every node; return them by name when all are connected."""
         started = {name: self.gateway(name) for name in self.lab.nodes}
