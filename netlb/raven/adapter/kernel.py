@@ -94,9 +94,9 @@ class KernelOperations:
         """Make objects, or change them into these; return failures by key, in the kernel's words.
 
         What guards and what leads out comes before what leads in: the nftables table, the device and what it carries,
-        routes, and then rules. Without our table the device is not made. Routes that say unreachable come before all: with the table packets keep the addresses
-        of pods, and must not leave in clear text until their routes are there. What is there in their place and is not
-        ours stays, and is the failure (`ForeignStateError`).
+        routes, and then rules. Without our table the device is not made. Routes that say unreachable come before all:
+        with the table packets keep the addresses of pods, and must not leave in clear text until their routes are
+        there. What is there in their place and is not ours stays, and is the failure (`ForeignStateError`).
         """
         async with self._turn:
             return await self._apply(changes)
