@@ -144,6 +144,12 @@ class Carrier:
         if self.tunnels is not None:
             self.tunnels.refresh()
 
+    def refresh(self) -> None:
+        """Look at what is there: something has changed without us."""
+        halves = (self.kernel, self.inner, *((self.tunnels,) if self.tunnels else ()))
+        for half in halves:
+            half.refresh()
+
     async def settled(self) -> None:
         """Wait until everything is there, or as long as it is worth to wait."""
         await self._idle.wait()
@@ -204,8 +210,7 @@ class Carrier:
         """The device may have gone, with its address and its routes."""
         if self.tunnels is not None:
             self.tunnels.lost()
-        self.inner.refresh()
-        self.kernel.refresh()
+        self.refresh()
 
     async def _tried(self, half: Reconciler[Any, Any]) -> None:
         """Wait until one half is as wanted, or has failed in some part: that must not hold up the other one."""

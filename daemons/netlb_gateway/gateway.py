@@ -124,8 +124,7 @@ class Gateway:
             group.create_task(self.carrier.run())
             async for changes in self._kernel.changes():
                 if Change.OBJECTS in changes:
-                    self.carrier.kernel.refresh()
-                    self.carrier.inner.refresh()
+                    self.carrier.refresh()
                 if Change.LOCAL in changes:
                     await self._look()
 

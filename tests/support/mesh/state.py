@@ -1,8 +1,11 @@
 """What a node's kernel has, as lines that two moments can be compared by; and what others might have in it."""
 
-from netlb.testing.lab import Host
+from contextlib import suppress
 
-__all__ = ["plant_decoys", "state"]
+from netlb.testing.lab import Host
+from tests.support.waiting import eventually
+
+__all__ = ["difference", "plant_decoys", "state"]
 
 _LISTS = {
     "link": "ip -o link show",
@@ -49,6 +52,17 @@ def plant_decoys(host: Host, gateway4: str, gateway6: str) -> None:
     """Give a node what other programs might have: in our tables, by our names, under our numbers."""
     text = _DECOYS.format(ipv4=host.ipv4, gateway4=gateway4, gateway6=gateway6)
     host.run(["sh", "-e"], input=text.replace("{ ", "'{ ").replace(" }", " }'"))
+
+
+def difference(expected: set[str], host: Host, within: float = 10.0) -> tuple[list[str], list[str]]:
+    """Wait until a node's state is this one again; return the lines that are missing in the end, and those too many.
+
+    `within` bounds the wait of a test that fails.
+    """
+    with suppress(AssertionError):
+        eventually(lambda: expected == state(host), "the state", within)
+    found = state(host)
+    return sorted(expected - found), sorted(found - expected)
 
 
 def state(host: Host) -> set[str]:

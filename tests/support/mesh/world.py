@@ -114,8 +114,18 @@ class World:
         found = processes_in([self.lab.nodes[node].namespace])
         return [pid for pid in found if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"wireguard-go\0")]
 
+    def kill_all(self) -> None:
+        """End all daemons as crashes would, so fast that none hears of another one's end."""
+        for daemon in self.daemons.values():
+            daemon.process.kill()
+        for daemon in self.daemons.values():
+            daemon.wait()
+
     def stop(self) -> None:
         """End the daemons in order."""
+        for name, daemon in self.daemons.items():
+            if not daemon.running():  # whoever was killed could not remove its socket
+                (self.site.root / f"{name}.sock").unlink(missing_ok=True)
         self.site.stop()
 
     def kill(self) -> None:
