@@ -281,6 +281,7 @@ class Gateway:
     def _evidence(self, snapshot: Snapshot) -> Evidence:
         own = next((site for site in self._sites if self._node in site.nodes), _ABSENT)
         dead = self.liveness.dead
+        self.hellos.drop(dead)
         claims = dict(self.hellos.claims)
         if self._own.active or self._leaving:
             claims[self._node] = self._own if not self._leaving else Claim(leaving=True)

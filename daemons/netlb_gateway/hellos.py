@@ -5,7 +5,7 @@ something changes. Through a tunnel it is answered.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -95,6 +95,12 @@ class Hellos:
                 address, self._port, lambda *heard, tunnel=tunnel: self._heard(*heard, tunnel=tunnel)
             )
             self._opening[address] = asyncio.ensure_future(self._open(address))
+
+    def drop(self, nodes: Collection[str]) -> None:
+        """Forget what these have claimed: they are dead, and when they return they may know better."""
+        for node in self._claims.keys() & set(nodes):
+            del self._claims[node]
+            self._counted -= {node}
 
     def claim(self, claim: Claim) -> None:
         """Claim this from now on; at once, if it is new."""
