@@ -14,6 +14,7 @@ from netlb.api.documents import Document
 from netlb.errors import ConfigError
 from netlb.source.kube_kinds import (
     ENDPOINT_SLICES,
+    GATEWAY_NODES,
     NATIVE,
     REPORTS,
     SECRETS,
@@ -40,8 +41,8 @@ def test_the_native_kinds_are_those_of_the_definitions() -> None:
         defined[spec["names"]["kind"]] = (
             f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}"
         )
-    assert defined == {kind: resource.path() for kind, resource in REPORTS.items()} | {
-        kind: resource.path() for kind, resource in NATIVE.items()
+    assert defined == {
+        resource.kind: resource.path() for resource in (*REPORTS.values(), *NATIVE.values(), GATEWAY_NODES)
     }
 
 
