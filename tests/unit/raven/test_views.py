@@ -92,7 +92,7 @@ def test_where_all_seem_dead_who_was_active_stays_and_the_site_is_lost() -> None
     views = Views("a4")
     views.remember({"a": elect(A, ("a2",))}, "")
     view = views.conclude([A], heard("a1", "a2", "a3"), 0.0)
-    assert (("a2",), {"a"}) == (active(view), view.lost)
+    assert (("a2",), frozenset({"a"})) == (active(view), view.lost)
 
 
 def test_nodes_that_the_cluster_has_lost_sight_of_go_on() -> None:
