@@ -92,6 +92,7 @@ class Gateway:
         self._local: Local | None = None
         self._own = Claim()
         self._leaving = False
+        self._withdrawn = False
         self._opened = False
         self._kernel_opened = asyncio.Event()
         self._told: tuple[Finding, ...] = ()
@@ -180,6 +181,7 @@ class Gateway:
         if self.plane is not None and self._settled:
             await self.carrier.settled()
         if self._withdraws:
+            self._withdrawn = True
             await self.carrier.remove()
             self._log.info("everything removed")
 
@@ -249,7 +251,7 @@ class Gateway:
     def _replan(self) -> None:
         """Plan by what is declared and heard now."""
         self._heard.set()
-        if self._snapshot is None or self._local is None:
+        if self._snapshot is None or self._local is None or self._withdrawn:
             return
         now = asyncio.get_running_loop().time()
         self._began = now if self._began is None else self._began

@@ -169,16 +169,13 @@ def read_reports(root: Path) -> Reports:
         for path, text in _files(root, "services", problems)
         if (held := _service(path, text, problems)) is not None
     ]
-    gateways = [
-        report
-        for path, text in _files(root, FOLDER, problems)
-        if (report := _gateway(path, text, problems)) is not None
-    ]
+    gateways = [_gateway(path, text, problems) for path, text in _files(root, FOLDER, problems)]
+    found = sorted((one for one in gateways if one is not None), key=lambda one: one.node)
     return Reports(
         tuple(sorted(nodes, key=lambda report: report.node)),
         tuple(sorted(services, key=lambda held: held.service)),
         tuple(problems),
-        tuple(sorted(gateways, key=lambda report: report.node)),
+        tuple(found),
     )
 
 
