@@ -26,7 +26,7 @@ class Air:
         self.cut: set[Address] = set()
         self._sessions: dict[tuple[Address, Address], tuple[Peer, Hear]] = {}
         self._up: set[frozenset[Address]] = set()
-        self._sockets: dict[Address, "_Socket"] = {}
+        self._sockets: dict[Address, _Socket] = {}
 
     def bfd(self, *, on_problem: Callable[[str], None]) -> "_Bfd":
         """Make what stands for `Bfd`."""

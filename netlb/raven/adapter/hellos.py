@@ -22,8 +22,9 @@ _CONTROL: Final = 0xC0
 class HelloSocket(asyncio.DatagramProtocol):
     """Sends hellos from one address, and hears those that are sent to it.
 
-    Without that address it cannot be opened, so that nothing leaves by another way. Packets are never fragmented, so one
-    that does not fit is not sent. `hear` is called with the sender's address, the hello, and the octets of the datagram.
+    Without that address it cannot be opened, so that nothing leaves by another way. Packets are never fragmented, so
+    one that does not fit is not sent. `hear` is called with the sender's address, the hello, and the octets of the
+    datagram.
     """
 
     def __init__(self, local: Address, port: int, hear: Callable[[Address, Hello, int], None]) -> None:
