@@ -85,7 +85,7 @@ def test_a_gateway_that_starts_while_the_api_is_away_goes_on_with_what_was_kept(
         declare(cluster)
         air, devices = Air(), {name: FakeDevice() for name in ("e1", "c1")}
         state = tmp_path / "state"
-        async with wired(gateway(cluster, air, "c1", devices["c1"])) as cloud:
+        async with wired(gateway(cluster, air, "c1", devices["c1"])):
             first = Wired(gateway(cluster, air, "e1", devices["e1"], state_dir=state))
             await first.ready()
             await first.until(lambda: "c1" in str((state / "netlb-gateway.snapshot").read_bytes()) if state.exists() and (state / "netlb-gateway.snapshot").exists() else False, "it is kept")  # fmt: skip

@@ -66,9 +66,14 @@ def test_nobody_follows_what_no_plan_of_theirs_is_made_from() -> None:
         {str(one) for one in watched(reader=reader)} for reader in (Reader.ANNOUNCEMENTS, Reader.ADDRESSES)
     )
     assert {str(ENDPOINT_SLICES)} == speaker - controller
-    assert {"gateways.netlb.io", "gateways.raven.openyurt.io", "blockaffinities.crd.projectcalico.org"} == (
-        everything - speaker
-    )
+    sites = {
+        "gateways.netlb.io",
+        "gateways.raven.openyurt.io",
+        "gatewaynodestatuses.netlb.io",
+        "blockaffinities.crd.projectcalico.org",
+    }
+    assert sites == everything - speaker
+    assert {*sites, "nodes"} == {str(one) for one in watched(reader=Reader.SITES)}
 
 
 def test_of_a_secret_the_password_is_kept() -> None:
@@ -167,6 +172,7 @@ def test_every_annotation_that_netlb_knows_is_kept() -> None:
 NO_ANNOTATIONS = {
     keys.LOAD_BALANCER_CLASS,
     keys.GATEWAY_LABEL,
+    keys.READY,
     keys.NODE_POOL_LABEL,
     keys.RACK_LABEL,
     keys.EXCLUDE_NODE_LABEL,
