@@ -13,7 +13,7 @@ from netlb.errors import NetlbError
 from netlb.findings import ObjectRef
 from netlb.runtime.app import App, Callback
 from netlb.runtime.log import get_logger
-from netlb.runtime.metrics import StateCollector, counter, gauge, new_registry, source_metrics
+from netlb.runtime.metrics import StateCollector, counter, gauge, new_registry, received_metric, source_metrics
 from netlb.source import kube_once
 from netlb.source.kube import KubeClient
 from netlb.source.kube_departed import DepartedNodes
@@ -115,6 +115,7 @@ class _Cluster:
         yield counter(
             "netlb_events_dropped_total", "Events that could not be sent.", (), {(): float(self.recorder.dropped)}
         )
+        yield received_metric(self._client.received())
         if self._source is not None and self.terms.controller is not None:
             yield from source_metrics(self._source)
             yield from self.terms.controller.metrics()

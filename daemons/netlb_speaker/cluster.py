@@ -11,7 +11,7 @@ from netlb.api.intake import Intake
 from netlb.api.snapshot import Snapshot
 from netlb.runtime.config import CommonSettings
 from netlb.runtime.log import get_logger
-from netlb.runtime.metrics import counter, source_metrics
+from netlb.runtime.metrics import counter, received_metric, source_metrics
 from netlb.source import kube_once
 from netlb.source.keeper import Keeper
 from netlb.source.kube import KubeClient
@@ -61,6 +61,7 @@ def on_cluster(
 
     def metrics() -> Iterable[Metric]:
         yield from source_metrics(source)
+        yield received_metric(client.received())
         yield counter("netlb_events_dropped_total", "Events that could not be sent.", (), {(): float(recorder.dropped)})
 
     def why_blind() -> str | None:

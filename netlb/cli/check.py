@@ -5,26 +5,33 @@ import sys
 import click
 
 from netlb.api.dialects import Compatibility
-from netlb.cli.files import read_files
+from netlb.cli.files import read_files, read_source
 from netlb.findings import Severity
 from netlb.plan import plan_cluster
-from netlb.runtime.config import compatibility_options
+from netlb.runtime.app import reporting
+from netlb.runtime.config import compatibility_options, option
 
 __all__ = ["check"]
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, metavar="[FILE]...")
+@option("--source", "Without FILE, where the manifests are: dir:PATH, kube or kube:KUBECONFIG.", metavar="SPEC")
 @compatibility_options
 @click.option("--strict", is_flag=True, help="Fail on warnings too.")
-def check(files: tuple[str, ...], *, strict: bool, **namespaces: str) -> None:
-    """Check manifests together, as one cluster would see them.
+def check(files: tuple[str, ...], *, source: str | None, strict: bool, **namespaces: str) -> None:
+    """Check manifests together, as one cluster would see them, or what is declared in a cluster now.
 
     FILE is a manifest, a directory of manifests, or - for standard input. Findings go to standard error, one
     a line. Exit status: 0 if nothing is wrong, 1 otherwise.
     """
-    intake = read_files(files, Compatibility(**namespaces))
-    findings = plan_cluster(intake.snapshot({})).findings
+    compatibility = Compatibility(**namespaces)
+    if files:
+        snapshot = read_files(files, compatibility).snapshot({})
+    else:
+        with reporting("netlb check"):
+            snapshot = read_source(source, None, compatibility)
+    findings = plan_cluster(snapshot).findings
     for finding in findings:
         click.echo(str(finding), err=True)
     if strict or any(finding.severity is Severity.ERROR for finding in findings):

@@ -5,15 +5,12 @@ import sys
 import click
 
 from netlb.api.dialects import Compatibility
-from netlb.api.intake import Intake
 from netlb.api.snapshot import Snapshot
-from netlb.cli.files import read_files
+from netlb.cli.files import read_files, read_source
 from netlb.findings import ObjectRef
 from netlb.plan import explain_service
 from netlb.runtime.app import reporting
-from netlb.runtime.config import DirectorySpec, compatibility_options, option, parse_source
-from netlb.source.directory import read_once
-from netlb.source.tree import status_directory
+from netlb.runtime.config import compatibility_options, option
 
 __all__ = ["explain"]
 
@@ -54,10 +51,4 @@ def _snapshot(
     if files:
         intake = read_files(files, compatibility)
         return intake.snapshot(intake.holdings())
-    chosen = parse_source(source)
-    if isinstance(chosen, DirectorySpec):
-        return read_once(chosen.path, status_directory(chosen.path, status_dir), Intake(compatibility))
-    from netlb.source.kube_kinds import Reader, watched  # noqa: PLC0415 - as the next one
-    from netlb.source.kube_once import read_cluster  # noqa: PLC0415 - lightkube is for those who need it
-
-    return read_cluster(chosen.kubeconfig, Intake(compatibility), watched(compatibility, Reader.ANNOUNCEMENTS))
+    return read_source(source, status_dir, compatibility)

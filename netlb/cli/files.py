@@ -1,4 +1,4 @@
-"""Manifests named on a command line, read together as one cluster would see them."""
+"""What a command is about: manifests named on its line, read together as one cluster would see them, or a cluster."""
 
 import sys
 from collections.abc import Iterable
@@ -7,12 +7,16 @@ from pathlib import Path
 from netlb.api.dialects import DIALECTS, Compatibility
 from netlb.api.documents import parse_documents
 from netlb.api.intake import Intake
+from netlb.api.snapshot import Snapshot
 from netlb.errors import ConfigError
 from netlb.findings import Finding
 from netlb.reasons import ManifestProblem
+from netlb.runtime.config import DirectorySpec, parse_source
+from netlb.source.directory import read_once
 from netlb.source.folder import is_manifest
+from netlb.source.tree import status_directory
 
-__all__ = ["read_files"]
+__all__ = ["read_files", "read_source"]
 
 
 def read_files(files: Iterable[str], compatibility: Compatibility, dialects: Iterable[str] = DIALECTS) -> Intake:
@@ -33,6 +37,17 @@ def read_files(files: Iterable[str], compatibility: Compatibility, dialects: Ite
             except (OSError, UnicodeDecodeError) as error:
                 intake.unreadable(origin, _unreadable(origin, error))
     return intake
+
+
+def read_source(source: str | None, status_dir: str | None, compatibility: Compatibility) -> Snapshot:
+    """Return what is declared where `--source` says, and who holds what. Raises SettingError."""
+    chosen = parse_source(source)
+    if isinstance(chosen, DirectorySpec):
+        return read_once(chosen.path, status_directory(chosen.path, status_dir), Intake(compatibility))
+    from netlb.source.kube_kinds import Reader, watched  # noqa: PLC0415 - as the next one
+    from netlb.source.kube_once import read_cluster  # noqa: PLC0415 - lightkube is for those who need it
+
+    return read_cluster(chosen.kubeconfig, Intake(compatibility), watched(compatibility, Reader.ANNOUNCEMENTS))
 
 
 def _expand(file: str) -> list[str]:

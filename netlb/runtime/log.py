@@ -68,8 +68,9 @@ def configure(level: LogLevel, form: LogFormat, stream: TextIO | None = None) ->
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.number)
-    # Uvicorn tells at INFO that it starts and stops; the daemons say so themselves.
-    logging.getLogger("uvicorn").setLevel(max(level.number, logging.WARNING))
+    # At INFO, uvicorn tells that it starts and stops, which the daemons say themselves, and httpx2 of every request.
+    for chatty in ("uvicorn", "httpx2"):
+        logging.getLogger(chatty).setLevel(max(level.number, logging.WARNING))
 
 
 def get_logger(name: str) -> FilteringBoundLogger:

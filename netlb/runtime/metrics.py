@@ -20,6 +20,7 @@ __all__ = [
     "counter",
     "gauge",
     "new_registry",
+    "received_metric",
     "reconciler_metrics",
     "source_metrics",
 ]
@@ -113,6 +114,12 @@ def reconciler_metrics(reconcilers: Iterable[Counted]) -> Iterable[Metric]:
         labels,
         {key: count.retries for key, count in counts.items()},
     )
+
+
+def received_metric(received: Samples) -> Metric:
+    """Return how much an API server has sent, by kind and verb."""
+    description = "Bytes of the API server's answers, as sent, without headers and TLS."
+    return counter("netlb_source_received_bytes_total", description, ("kind", "verb"), received)
 
 
 def source_metrics(source: Followed) -> Iterable[Metric]:

@@ -8,6 +8,7 @@ Nothing that an error says comes from a kubeconfig, a token or a plug-in's outpu
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -85,6 +86,8 @@ class KubeClient:
         self._retired: httpx2.AsyncClient | None = None
         """The one before: open watches may still use it."""
         self._refused = False
+        self._received: Counter[tuple[str, ...]] = Counter()
+        self._open: dict[httpx2.Response, About] = {}
 
     async def close(self) -> None:
         """Close every connection."""
@@ -100,6 +103,13 @@ class KubeClient:
     def namespace(self) -> str:
         """The namespace that this pod is in, or that the kubeconfig names. Raises SettingError."""
         return (self._config or _read_config(self._kubeconfig)).namespace
+
+    def received(self) -> Mapping[tuple[str, ...], float]:
+        """Return how many bytes of answers have come in, by resource and verb: as sent, without headers and TLS."""
+        received = self._received.copy()
+        for response, what in self._open.items():
+            received[str(what.resource), what.verb] += response.num_bytes_downloaded
+        return received
 
     # Reading
 
@@ -229,6 +239,7 @@ class KubeClient:
                 method, path or what.path, params=dict(query), content=content, headers=headers
             )
             response = await http.send(request, stream=True)
+        self._open[response] = what
         try:
             if response.is_error:
                 self._refused |= response.status_code == UNAUTHORIZED
@@ -236,6 +247,8 @@ class KubeClient:
                 raise refusal(what, response.status_code, said, response.headers.get("Retry-After", ""))
             yield response
         finally:
+            del self._open[response]
+            self._received[str(what.resource), what.verb] += response.num_bytes_downloaded
             await response.aclose()
 
     async def _connected(self) -> httpx2.AsyncClient:

@@ -10,13 +10,12 @@ from typing import Any
 
 from netlb.errors import NetlbError
 from netlb.source.kube import KubeClient
-from netlb.source.kube_errors import NOT_FOUND, RequestError
+from netlb.source.kube_errors import CONFLICT, NOT_FOUND, RequestError
 from netlb.source.kube_kinds import LEASES
 from netlb.source.lease import Create, Elector, Lease, LeaseRecord, Read, Replace, Wait
 
 __all__ = ["Election"]
 
-CONFLICT = 409
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

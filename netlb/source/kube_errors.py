@@ -13,9 +13,9 @@ from netlb.findings import Finding, ObjectRef
 from netlb.reasons import ManifestProblem
 from netlb.source.kube_kinds import Resource
 
-__all__ = ["NOT_FOUND", "UNAUTHORIZED", "About", "RequestError", "refusal"]
+__all__ = ["CONFLICT", "NOT_FOUND", "UNAUTHORIZED", "About", "RequestError", "refusal"]
 
-BAD_REQUEST, UNAUTHORIZED, NOT_FOUND, UNPROCESSABLE = 400, 401, 404, 422
+BAD_REQUEST, UNAUTHORIZED, NOT_FOUND, CONFLICT, UNPROCESSABLE = 400, 401, 404, 409, 422
 _LONGEST_TEXT = 500
 _OWNER = re.compile(r'conflict with "([^"]*)"')
 _REMEDIES = {

@@ -11,7 +11,7 @@ from netlb.source.collection import Change, Key
 from netlb.source.kube import KubeClient
 from netlb.source.kube_errors import NOT_FOUND, RequestError
 from netlb.source.kube_kinds import Resource, Watched, narrowing
-from netlb.source.reflector import Failure, List, Pace, Page, Reflector, Wait, Watch
+from netlb.source.reflector import Failure, List, Pace, Page, Probe, Reflector, Wait, Watch
 
 __all__ = ["Follower", "Work"]
 
@@ -100,12 +100,14 @@ class Follower:
                     await self._try(action, self._list(action))
                 case Watch() as action:
                     await self._try(action, self._watch(action))
+                case Probe() as action:
+                    await self._try(action, self._probe(action))
             self._changed()
 
     def _decode(self, body: Mapping[str, Any]) -> bytes:
         return self._narrow[self._served](body)
 
-    async def _try(self, action: List | Watch, doing: Coroutine[None, None, None]) -> None:
+    async def _try(self, action: List | Watch | Probe, doing: Coroutine[None, None, None]) -> None:
         try:
             await doing
         except TimeoutError:
@@ -136,6 +138,11 @@ class Follower:
         return await self._client.list_page(
             self.resource, action, namespace=watched.namespace, labels=watched.labels, fields=watched.fields
         )
+
+    async def _probe(self, action: Probe) -> None:
+        async with asyncio.timeout_at(self.reflector.next_wakeup):
+            page = await self._page(List(1))
+        self.reflector.probed(action, page.resource_version)
 
     async def _watch(self, action: Watch) -> None:
         reflector, watched, now = self.reflector, self.watched, asyncio.get_running_loop().time

@@ -16,7 +16,7 @@ from netlb.errors import TransientError
 from netlb.findings import ObjectRef
 from netlb.net import parse_address
 from netlb.source.kube import KubeClient
-from netlb.source.kube_errors import NOT_FOUND, RequestError
+from netlb.source.kube_errors import CONFLICT, NOT_FOUND, RequestError
 from netlb.source.kube_kinds import CONFIG_MAPS, SERVICES
 from netlb.source.kube_rights import JOURNAL
 
@@ -27,7 +27,6 @@ Intents = Mapping[ObjectRef, tuple[str, ...]]
 
 MOST = 2000
 """Services in one writing: an object has at most 1 MiB."""
-_CONFLICT = 409
 _KEY = "services"
 
 
@@ -69,7 +68,7 @@ class Journal:
         try:
             self._body = await writing(CONFIG_MAPS, self._namespace, body)
         except RequestError as error:
-            if error.status not in (_CONFLICT, NOT_FOUND):
+            if error.status not in (CONFLICT, NOT_FOUND):
                 raise
             raise OvertakenError(
                 f"another controller gives addresses, too, or somebody has changed {JOURNAL} -n {self._namespace}; "

@@ -47,7 +47,15 @@ Mask = Mapping[str, Any] | None
 
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _READ = frozenset(
-    {*keys.ADDRESSES, *keys.POOL, *keys.SHARE_KEY, *keys.ALLOCATED_FROM, keys.OPENELB_MARK, keys.OPENELB_ADDRESS}
+    {
+        *keys.ADDRESSES,
+        *keys.POOL,
+        *keys.SHARE_KEY,
+        *keys.ALLOCATED_FROM,
+        keys.GROUP,
+        keys.OPENELB_MARK,
+        keys.OPENELB_ADDRESS,
+    }
 )
 _HELD: Mapping[str, Any] = {"status": {"loadBalancer": {"ingress": None}, "conditions": None}}
 

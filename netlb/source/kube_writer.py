@@ -13,6 +13,7 @@ from netlb.errors import NetlbError, TransientError
 from netlb.findings import ObjectRef
 from netlb.source.collection import Entry
 from netlb.source.kube import KubeClient
+from netlb.source.kube_errors import CONFLICT, RequestError
 from netlb.source.kube_events import service_events
 from netlb.source.kube_journal import MOST, Intents, Journal, OvertakenError
 from netlb.source.kube_kinds import ADDRESSING, SERVICES, Resource
@@ -188,7 +189,12 @@ class ClusterStatuses:
         version = written if _is_lower(entry.resource_version, written) else entry.resource_version
         body = service_body(ref, status, seen, version, timestamp())
         force = status is not None and (seen.marked or bool(seen.ingress))
-        answer = await self._client.apply(SERVICES, ref.namespace, body, subresource="status", force=force)
+        try:
+            answer = await self._client.apply(SERVICES, ref.namespace, body, subresource="status", force=force)
+        except RequestError as error:
+            if error.status == CONFLICT:
+                self._written.pop(ref, None)  # a restored server may not know of it
+            raise
         self._written[ref] = answer["metadata"]["resourceVersion"]
         told = {one["type"]: one["lastTransitionTime"] for one in body.get("status", {}).get("conditions", ())}
         self._seen[ref] = replace(seen, status=status, marked=bool(said), ingress=said, transitions=told)

@@ -10,9 +10,10 @@ What the protocol leaves to the client, and what is done about it here (client-g
 - 410, as an answer or as an ERROR event: the history that would be needed is gone; list again. While a list is read in
   pages, the rest of it has expired; list again in one piece, which cannot expire.
 - 504 to a watch ("Too large resource version"): this server has not come so far; list again.
-- A server restored from a backup has fewer versions than we saw, and answers a watch from the future with silence. So a
-  watch on which nothing came, not even a bookmark, until the idle timer ran out is not resumed: list again. A version
-  lower than the last one says the same.
+- A server restored from a backup has fewer versions than we saw. It answers a watch from the future with silence, until
+  it has written as many, and goes on as if nothing had happened. So after a connection broke the server is asked how
+  far it is, and a watch on which nothing came, not even a bookmark, until the idle timer ran out is not resumed: list
+  again. A version lower than the last one says the same.
 - Half-open connections: the idle timer. Bookmarks, asked for, come once a minute.
 - 429 and 503 with Retry-After: not before that. Everything else: back-off with jitter, from the last version seen.
 - 404 to a list: the kind is not served. An optional kind then counts as an empty collection.
@@ -25,7 +26,7 @@ from typing import Any, Generic, TypeVar
 from netlb.findings import Finding
 from netlb.source.collection import Change, Collection, Entry, Key, Part, version_of
 
-__all__ = ["DEFAULT_PACE", "Action", "Failure", "List", "Pace", "Page", "Reflector", "Wait", "Watch"]
+__all__ = ["DEFAULT_PACE", "Action", "Failure", "List", "Pace", "Page", "Probe", "Reflector", "Wait", "Watch"]
 
 T = TypeVar("T")
 
@@ -84,13 +85,18 @@ class Watch:
 
 
 @dataclass(frozen=True, slots=True)
+class Probe:
+    """Get the version that the collection has now, by a list of one object."""
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """Nothing to begin before this time; what is out goes on."""
 
     until: float
 
 
-Action = List | Watch | Wait
+Action = List | Watch | Probe | Wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +154,8 @@ class Reflector(Generic[T]):
         self._listing: _Listing[T] | None = None
         self._in_one_piece = False
         self._listed_at = 0.0
-        self._out: List | Watch | None = None
+        self._out: List | Watch | Probe | None = None
+        self._doubted = False
         self._deadline = 0.0
         self._opened_at: float | None = None
         self._heard = False
@@ -210,6 +217,8 @@ class Reflector(Generic[T]):
         if self._version is None or now - self._listed_at >= self._pace.relist_interval:
             self._listing = self._listing or _Listing()
             self._out = List(0 if self._in_one_piece else self._pace.page_size, self._listing.continue_token)
+        elif self._doubted:
+            self._out = Probe()
         else:
             self._out = Watch(self._version, int(self._pace.watch_timeout * (1 - self._jitter() / 4)))
         self._deadline = now + self._pace.answer_timeout
@@ -237,7 +246,16 @@ class Reflector(Generic[T]):
             self._replace(listing)
             self._version, self._listing, self._in_one_piece = listing.resource_version, None, False
             self._listed_at = now
+            self._doubted = False
             self._absent_since = None
+
+    def probed(self, action: Action, resource_version: str) -> None:
+        """Take the version that the server has."""
+        if action is self._out:
+            self._out = None
+            self._doubted = False
+            if _is_lower(resource_version, self._version or ""):
+                self._version = None
 
     def opened(self, action: Action, now: float) -> None:
         """Note that the server began to answer a watch."""
@@ -302,11 +320,12 @@ class Reflector(Generic[T]):
 
     def _fail(self, failure: Failure, now: float) -> None:
         """Decide where to go on after a failure, and when."""
-        listing, watching = isinstance(self._out, List), isinstance(self._out, Watch)
+        listing, watching = isinstance(self._out, List), isinstance(self._out, (Watch, Probe))
         lasted = self._opened_at is not None and now - self._opened_at >= SHORT_WATCH
         self._close()
         self._failures = 1 if lasted else self._failures + 1
         self._trouble = failure.message
+        self._doubted |= failure.status is None
         if listing and failure.status == GONE:
             self._in_one_piece = True
         if failure.status in (None, GONE, NOT_FOUND) or self._failures >= RELIST_AFTER:

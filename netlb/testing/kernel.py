@@ -8,7 +8,7 @@ from typing import Final, Self
 
 from netlb.errors import DataplaneError, TransientError
 from netlb.net import Address, Family
-from netlb.raven.adapter.errors import ForeignStateError, missing
+from netlb.raven.adapter.errors import SOON, ForeignStateError, missing
 from netlb.raven.dataplane import Numbers, Route, RouteKind
 from netlb.raven.events import Change
 from netlb.raven.node import Local
@@ -83,7 +83,7 @@ class FakeKernel:
         failures: dict[Key, Exception] = {}
         for key, value in sorted(changes.items(), key=lambda item: _place(item[0])):
             try:
-                self._refuse(key, value, failures)
+                self._refuse(key, value)
             except (DataplaneError, ForeignStateError, TransientError) as error:
                 failures[key] = error
                 continue
@@ -137,7 +137,7 @@ class FakeKernel:
 
     # -- what is refused
 
-    def _refuse(self, key: Key, value: Value, failed: Collection[Key]) -> None:
+    def _refuse(self, key: Key, value: Value) -> None:
         if fault := self.faults.get(key):
             raise fault
         match key, value:
@@ -147,8 +147,8 @@ class FakeKernel:
                 if key not in self.objects and f"table inet {key.name} " not in value.text:
                     raise DataplaneError(f"{key}: syntax error", errno.EINVAL)
             case DeviceKey(), Device():
-                if any(isinstance(other, TableKey) for other in failed):
-                    raise TransientError(f"{key}: waits for the nftables table")
+                if TableKey(self._numbers.nft_table) not in self.objects:
+                    raise TransientError(f"{key}: waits for the nftables table", SOON)
                 self._refuse_device(key, value)
             case AddressKey() | ForwardingKey() | NeighbourKey(), _:
                 if DeviceKey(key.device) not in self.objects:

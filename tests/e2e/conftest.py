@@ -10,6 +10,8 @@ from netlb.testing.lab import labs
 from netlb.testing.lab.fixtures import lab_fixture
 from netlb.testing.lab.lab import Lab
 from tests.support.cluster import Cluster
+from tests.support.kube_cluster import KubeCluster
+from tests.support.kubernetes import Kubernetes, kubernetes
 from tests.support.site import Site
 
 opened = lab_fixture(nodes=3, clients=1, pods_per_node=1, name="e2e", scope="function")
@@ -46,5 +48,20 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def cluster(lab: Lab, tmp_path: Path) -> Iterator[Cluster]:
     """The lab with a directory of manifests; no daemon runs yet."""
     made = Cluster(tmp_path, lab)
+    with ended(made):
+        yield made
+
+
+@pytest.fixture
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]:
+    """The double of the API server; every right that a daemon lacked is a failure."""
+    with kubernetes(tmp_path_factory.mktemp("api")) as api:
+        yield api
+
+
+@pytest.fixture
+def kube(lab: Lab, api: Kubernetes, tmp_path: Path) -> Iterator[KubeCluster]:
+    """The lab with that API server; no daemon runs yet."""
+    made = KubeCluster(tmp_path, lab, api)
     with ended(made):
         yield made

@@ -12,7 +12,7 @@ from netlb.errors import ConfigError
 from netlb.findings import Finding
 from netlb.reasons import ManifestProblem
 from netlb.source.collection import Change, Key
-from netlb.source.reflector import Failure, List, Pace, Page, Reflector, Wait, Watch
+from netlb.source.reflector import Failure, List, Pace, Page, Probe, Reflector, Wait, Watch
 from netlb.testing.apiserver.status import Refused
 from netlb.testing.apiserver.store import Name, Store
 
@@ -113,11 +113,13 @@ class Following(RuleBasedStateMachine):
         """Let what the last call began come to nothing."""
         self.now = max(self.now, self.reflector.next_wakeup)
 
-    def answer(self, action: List | Watch, status: int | None, retry_after: float | None = None) -> None:
+    def answer(self, action: List | Watch | Probe, status: int | None, retry_after: float | None = None) -> None:
         if status != 200:
             self.reflector.failed(action, Failure("trouble", status, retry_after), self.now)
         elif isinstance(action, List):
             self.list(action)
+        elif isinstance(action, Probe):
+            self.reflector.probed(action, str(self.store.revision))
         elif int(action.resource_version) < self.store.compacted:
             self.reflector.failed(action, Failure("gone", 410), self.now)
         else:

@@ -9,7 +9,6 @@ import pytest
 
 from netlb.source.kube_reports import node_label
 from tests.support.kubernetes import Kubernetes, kubernetes, node
-from tests.support.speaking import Net
 from tests.support.wired import wired
 
 KINDS = ("servicel2statuses.netlb.io", "servicebgpstatuses.netlb.io", "speakerstatuses.netlb.io")
@@ -86,23 +85,5 @@ def test_who_stands_by_asks_for_nothing(cluster: Kubernetes) -> None:
                 await first.until(lambda: not left(cluster), "the leader removes it")
                 assert (1.0, 0.0) == (first.metric("netlb_leader"), second.metric("netlb_leader"))
                 assert 2 == len(cluster.server.seen("list", KINDS[2])), "once at first, once when a node went"
-
-    asyncio.run(scenario())
-
-
-def test_a_speaker_says_how_it_is_and_takes_that_back_when_it_stops(cluster: Kubernetes, net: Net) -> None:
-    def said() -> dict[str, Any]:
-        return cluster.server.get(KINDS[2], "node-1") or {}
-
-    async def scenario() -> None:
-        async with wired(cluster.speaker(net)) as daemon:
-            await daemon.until(lambda: said().get("status", {}).get("interfaces"), "it is said")
-            assert {"eth0", "eth1"} == said()["status"]["interfaces"].keys()
-            assert {"netlb.io/node": "node-1"} == said()["metadata"]["labels"]
-            await daemon.until(lambda: cluster.announced("web")[0] == "True", "it is reported")
-        assert {} == said()
-        writes = [seen for seen in cluster.server.seen() if seen.resource in KINDS and seen.verb in ("patch", "delete")]
-        assert ("patch", KINDS[2]) == (writes[0].verb, writes[0].resource), "by it the others are found"
-        assert ("delete", KINDS[2]) == (writes[-1].verb, writes[-1].resource)
 
     asyncio.run(scenario())

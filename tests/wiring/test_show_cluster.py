@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from netlb.cli.main import main
 from netlb.source.kube_reading import reports_of
-from tests.support.kubernetes import SPEAKER, Kubernetes, kubernetes
+from tests.support.kubernetes import SPEAKER, Kubernetes, kubernetes, pool, service
 from tests.support.speaking import Net
 from tests.support.wired import wired
 
@@ -60,6 +60,21 @@ def test_a_cluster_that_does_not_answer_is_an_error(cluster: Kubernetes) -> None
     shown = show("peers", cluster)
     assert 64 == shown.exit_code
     assert "list speakerstatuses" in shown.output
+
+
+def test_what_the_cluster_declares_is_checked_and_explained(cluster: Kubernetes) -> None:
+    def run(*command: str) -> Result:
+        return CliRunner().invoke(main, [*command, "--source", f"kube:{cluster.kubeconfig(SPEAKER)}"])
+
+    assert (0, "") == ((fine := run("check")).exit_code, fine.output)
+    explained = run("explain", "service", "default/web")
+    assert f"{ADDRESS}" in explained.output
+    assert 0 == explained.exit_code, explained.output
+    cluster.server.put(service("greedy", loadBalancerIP="198.51.100.1"), pool("too", "192.0.2.1/32"))
+    checked = run("check")
+    assert 1 == checked.exit_code
+    assert "addresspools.netlb.io/two: AddressPool two: spec.addresses: the pool overlaps pool 'too'" in checked.stderr
+    assert 1 == run("explain", "service", "default/greedy").exit_code
 
 
 # What the objects say, without a server

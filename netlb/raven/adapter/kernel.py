@@ -12,7 +12,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from netlb.errors import DataplaneError, NetlbError, TransientError
 from netlb.net import Address
 from netlb.raven.adapter.devices import Devices
-from netlb.raven.adapter.errors import missing, refused, words_of
+from netlb.raven.adapter.errors import SOON, missing, refused, words_of
 from netlb.raven.adapter.local import read_local
 from netlb.raven.adapter.netlink import Exchange, open_netlink
 from netlb.raven.adapter.routes import Routes
@@ -49,6 +49,8 @@ class KernelOperations:
     def __init__(self, numbers: Numbers) -> None:
         self._numbers = numbers
         self._other_devices = {numbers.tunnel_device}
+        self._guarded = False
+        """Whether our nftables table was there when it was last looked or made."""
         self._watch = Watch(Ears(numbers))
 
     async def __aenter__(self) -> Self:
@@ -83,27 +85,29 @@ class KernelOperations:
             if overlay:
                 names[overlay] = self._numbers.overlay_device
             routes, rules = self._routes.observe(names), await self._rules.observe()
+        self._guarded = bool(tables.result())
         return {**found, **routes, **rules, **tables.result()}
 
     async def apply(self, changes: Mapping[Key, Value]) -> Mapping[Key, Exception]:
         """Make objects, or change them into these; return failures by key, in the kernel's words.
 
         What guards and what leads out comes before what leads in: the nftables table, the device and what it carries,
-        routes, and then rules. What is there in their place and is not ours stays, and is the failure
-        (`ForeignStateError`).
+        routes, and then rules. Without our table the device is not made. What is there in their place and is not ours
+        stays, and is the failure (`ForeignStateError`).
         """
         failures: dict[Key, Exception] = {}
         for key, value in changes.items():
             if isinstance(key, TableKey) and isinstance(value, Ruleset):
+                self._guarded = False
                 await _try(failures, key, self._tables.apply(key, value))
-        unguarded = bool(failures)
+                self._guarded = key not in failures
         for key, value in changes.items():
             if isinstance(key, DeviceKey) and isinstance(value, Device):
-                if unguarded:
-                    # VXLAN has no authentication: without the table everybody could send into it.
-                    failures[key] = TransientError(f"{key}: waits for the nftables table")
-                else:
+                if self._guarded:
                     await _try(failures, key, self._devices.apply_device(key, value))
+                else:
+                    # VXLAN has no authentication: without the table everybody could send into it.
+                    failures[key] = TransientError(f"{key}: waits for the nftables table", SOON)
         if carried := [key for key in changes if isinstance(key, AddressKey | ForwardingKey | NeighbourKey)]:
             index = await self._carrier()
             for key in carried:
@@ -138,6 +142,7 @@ class KernelOperations:
                     await _try(failures, key, self._devices.drop(index, key))
         for key in keys:
             if isinstance(key, TableKey):
+                self._guarded = False
                 await _try(failures, key, self._tables.prune(key))
         return failures
 

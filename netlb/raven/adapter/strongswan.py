@@ -54,37 +54,45 @@ class Vici:
     async def close(self) -> None:
         """Hang up."""
         async with self._turn:
-            self._hang_up()
+            session, self._session = self._session, None
+            _hang_up(session)
 
     async def _call(self, command: str, call: Callable[[Session], Any]) -> Any:
         async with self._turn:
+            session, self._session = self._session, None
             try:
-                return await asyncio.to_thread(self._call_now, call)
+                if session is None:
+                    session = await asyncio.to_thread(self._connect)
+                answer = await asyncio.to_thread(call, session)
             except CommandException as error:
+                self._session = session
                 raise NetlbError(f"strongSwan refuses {command}: {error}") from None
             except (OSError, SessionException, DeserializationException) as error:
-                self._hang_up()
+                _hang_up(session)
                 words = f"strongSwan does not answer at {self._path}: {error}"
                 raise TransientError(f"{words}; start it, with its plugin vici") from None
-
-    def _call_now(self, call: Callable[[Session], Any]) -> Any:
-        if self._session is None:
-            channel = socket.socket(socket.AF_UNIX)
-            try:
-                channel.settimeout(_PATIENCE)
-                channel.connect(str(self._path))
-            except OSError:
-                channel.close()
+            except asyncio.CancelledError:
+                _hang_up(session)  # the answer is still to come, and would be taken for that to the next request
                 raise
-            self._session = Session(channel)
-        return call(self._session)
+            self._session = session
+            return answer
 
-    def _hang_up(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            with contextlib.suppress(OSError):
-                session.transport.close()
-            session.transport.socket.close()
+    def _connect(self) -> Session:
+        channel = socket.socket(socket.AF_UNIX)
+        try:
+            channel.settimeout(_PATIENCE)
+            channel.connect(str(self._path))
+        except OSError:
+            channel.close()
+            raise
+        return Session(channel)
+
+
+def _hang_up(session: Session | None) -> None:
+    if session is not None:
+        with contextlib.suppress(OSError):
+            session.transport.close()
+        session.transport.socket.close()
 
 
 class Strongswan:
@@ -162,8 +170,7 @@ class Strongswan:
             if key in there:
                 name = ipsec.name_of(self.device, key)
                 await self._vici.ask("unload-conn", {"name": name})
-                with contextlib.suppress(NetlbError):  # it has no SA
-                    await self._vici.ask("terminate", {"ike": name, "force": "yes", "timeout": "-1"})
+                await self._end(name)
                 with contextlib.suppress(NetlbError):  # it has none
                     await self._vici.ask("unload-shared", {"id": name})
         link = await self._link.link()
@@ -239,9 +246,16 @@ class Strongswan:
                 away = False
                 self._lost()
 
+    async def _end(self, name: str) -> None:
+        """End all SAs of a connection, whether or not the peer is there to agree."""
+        with contextlib.suppress(NetlbError):  # it has none
+            await self._vici.ask("terminate", {"ike": name, "force": "yes", "timeout": "-1"})
+
     async def _look_after(self) -> None:
         wanted = {ipsec.name_of(self.device, key): remote for key, (remote, _) in self._loaded.items()}
         todo = ipsec.to_do(wanted, await self._sas())
+        for name in todo.end:
+            await self._end(name)
         # What is refused here is not there any more, or is asked for again in the next round.
         for name, child in todo.initiate:
             with contextlib.suppress(NetlbError):

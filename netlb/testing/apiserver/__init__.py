@@ -12,7 +12,7 @@ ownership of single fields, schemas with CEL of CustomResourceDefinitions, disco
 What it does not: no controllers (nothing allocates cluster addresses), no conversion between versions, no protobuf, no
 strategic merge patches, and of Kubernetes' own kinds only those that a load balancer meets, hardly validated.
 
-`tests/contract/test_apiserver.py` passes with it and with a real API server.
+`tests/contract/apiserver` passes with it and with a real API server.
 """
 
 from netlb.testing.apiserver.faults import Faults

@@ -156,8 +156,11 @@ def _definition(body: Body) -> Iterator[tuple[str, str]]:
     spec = body["spec"]
     if body["metadata"]["name"] != f"{spec['names']['plural']}.{spec['group']}":
         yield "metadata.name", "Invalid value: must be spec.names.plural+'.'+spec.group"
-    established = {"type": "Established", "status": "True", "reason": "InitialNamesAccepted", "message": ""}
-    body["status"] = {"acceptedNames": spec["names"], "conditions": [established], "storedVersions": []}
+    conditions = [
+        {"type": "NamesAccepted", "status": "True", "reason": "NoConflicts", "message": "no conflicts found"},
+        {"type": "Established", "status": "True", "reason": "InitialNamesAccepted", "message": ""},
+    ]
+    body["status"] = {"acceptedNames": spec["names"], "conditions": conditions, "storedVersions": []}
 
 
 _CHECKS = {"Service": _service, "Lease": _lease, "EndpointSlice": _slice, "CustomResourceDefinition": _definition}

@@ -107,8 +107,11 @@ class Api:
         if request.query.get("resourceVersionMatch") == "Exact":
             revision = asked
         if token := request.query.get("continue"):
-            revision, *name = json.loads(base64.urlsafe_b64decode(token))
-            start = Name(*name)
+            try:
+                revision, *name = json.loads(base64.urlsafe_b64decode(token))
+                start = Name(*name)
+            except (ValueError, TypeError):
+                raise Refused(400, "BadRequest", "continue key is not valid") from None
         try:
             objects = store.at(resource.name, revision)
         except Refused as refused:
@@ -228,7 +231,8 @@ class Api:
         config = self._body(request)
         config["metadata"].setdefault("name", request.name)
         if not request.query.get("fieldManager"):
-            raise Refused(400, "BadRequest", "PatchOptions.fieldManager: Required value: is required for apply patch")
+            said = "fieldManager: Required value: is required for apply patch"
+            raise Refused(422, "Invalid", f'PatchOptions.meta.k8s.io "" is invalid: {said}')
         owner = self._owner(request, "Apply")
         wanted = {**config} if not request.resource.status else _part(request, config)
         force = request.query.get("force") in ("1", "true")

@@ -187,6 +187,20 @@ def test_somebody_elses_table_stays_and_without_ours_there_is_no_overlay(rig: Ri
     assert {"table raven"} == rig.others()
 
 
+def test_the_overlay_waits_for_the_table_whichever_is_tried_first(rig: Rig) -> None:
+    async def play(kernel: Kernel) -> None:
+        want = wanted("e3")
+        device, table = DeviceKey("raven0"), TableKey("raven")
+        await kernel.observe()
+        failures = await kernel.apply({device: want[device]})
+        assert isinstance(failures[device], TransientError)
+        assert {} == await kernel.observe()
+        assert {} == await kernel.apply({table: want[table]})
+        assert {} == await kernel.apply({device: want[device]})
+
+    in_kernel(rig, play)
+
+
 # -- what is not there
 
 

@@ -250,6 +250,7 @@ class Segment:
                 for prefix, hop, source in zip(remote, hops if member else links[1], sources, strict=True)
             ),
             rules=tuple(Rule(family, NUMBERS.overlay_priority, NUMBERS.overlay_table) for family in Family),
+            nft="table inet raven\ndelete table inet raven\ntable inet raven {\n}\n",
         )
 
     def pings(self, address: object) -> bool:

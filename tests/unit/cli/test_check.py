@@ -53,6 +53,14 @@ def test_what_is_wrong_fails_with_one_line_each(text: str, words: str) -> None:
     assert not [line for line in errors.splitlines() if not line.startswith(("error: ", "warning: "))]
 
 
+def test_without_files_the_source_is_checked(tmp_path: Path) -> None:
+    (tmp_path / "pool.yaml").write_text(pool("one", "192.0.2.0/240"))
+    result = CliRunner().invoke(main, ["check", "--source", f"dir:{tmp_path}"])
+    assert 1 == result.exit_code
+    assert "192.0.2.0/240" in result.stderr
+    assert 64 == CliRunner().invoke(main, ["check"], env={"NETLB_SOURCE": None}).exit_code
+
+
 def test_a_file_that_is_not_there_fails() -> None:
     code, errors = run("/nonexistent/a.yaml")
     assert 1 == code

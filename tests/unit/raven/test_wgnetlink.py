@@ -84,13 +84,15 @@ def test_the_device_is_asked_by_its_name() -> None:
 
 def test_what_is_too_large_for_a_message_goes_on_in_the_next_in_order() -> None:
     prefixes: list[Prefix] = [ip_network(f"10.{second}.{third}.0/24") for second in range(20) for third in range(250)]
-    write = Write(port=1, peers=(PeerWrite(key=ONE, add=tuple(prefixes)), PeerWrite(key=ONE, remove=True)))
+    first = PeerWrite(key=ONE, keepalive=15, add=tuple(prefixes))
+    write = Write(port=1, peers=(first, PeerWrite(key=ONE, remove=True)))
     requests = list(write_requests("raven-wg0", write))
     assert len(requests) > 1
     assert max(map(len, requests)) < 65536
     found = [peer for request in requests for peer in peers_of(decoded(request))]
     assert {ONE} == {peer["WGPEER_A_PUBLIC_KEY"].decode() for peer in found}
     assert list(map(str, prefixes)) == [one["addr"] for peer in found for one in peer.get("WGPEER_A_ALLOWEDIPS", ())]
+    assert [0] == [at for at, peer in enumerate(found) if "WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL" in peer]
     assert [1] == [peer["WGPEER_A_FLAGS"] for peer in found if "WGPEER_A_FLAGS" in peer]
     assert 1 == found[-1]["WGPEER_A_FLAGS"]
 

@@ -108,10 +108,11 @@ def test_a_traceback_is_shown_for_both_worlds(form: LogFormat) -> None:
     assert out.getvalue().count("Traceback (most recent call last):") == 2, "plain, not in a box"
 
 
-def test_uvicorn_is_heard_from_warnings_up() -> None:
+@pytest.mark.parametrize("name", ["uvicorn.error", "httpx2"])
+def test_who_tells_everything_is_heard_from_warnings_up(name: str) -> None:
     out = io.StringIO()
     configure(LogLevel.DEBUG, LogFormat.CONSOLE, out)
-    logging.getLogger("uvicorn.error").info("started")
-    logging.getLogger("uvicorn.error").warning("limit reached")
+    logging.getLogger(name).info("started")
+    logging.getLogger(name).warning("limit reached")
     assert "started" not in out.getvalue()
     assert "limit reached" in out.getvalue()

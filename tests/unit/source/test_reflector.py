@@ -9,7 +9,7 @@ from netlb.errors import ConfigError
 from netlb.findings import Finding
 from netlb.reasons import ManifestProblem
 from netlb.source.collection import Change, Key
-from netlb.source.reflector import Action, Failure, List, Pace, Page, Reflector, Wait, Watch
+from netlb.source.reflector import Action, Failure, List, Pace, Page, Probe, Reflector, Wait, Watch
 
 PACE = Pace(page_size=2)
 A, B, C = Key("ns", "a"), Key("ns", "b"), Key("ns", "c")
@@ -50,8 +50,14 @@ class Rig:
     def opened(self) -> None:
         if not isinstance(self.action, Watch) or self.reflector.next_wakeup != self.now + PACE.answer_timeout:
             self.next()
+        if isinstance(self.action, Probe):
+            self.probed(10**6)
+            self.next()
         assert isinstance(self.action, Watch)
         self.reflector.opened(self.action, self.now)
+
+    def probed(self, version: int) -> None:
+        self.reflector.probed(self.action, str(version))
 
     def event(self, kind: str, body: Any) -> bool:
         return self.reflector.event(self.action, kind, body, self.now)
@@ -153,10 +159,31 @@ def test_a_broken_connection_is_resumed_where_it_was(rig: Rig) -> None:
     rig.failed(None)
     assert not rig.reflector.live
     assert "trouble" == rig.reflector.trouble
+    assert Probe() == rig.next()
+    rig.probed(12)
+    assert "trouble" == rig.reflector.trouble, "changes are still missed"
     assert Watch("12", 217) == rig.next()
     rig.opened()
     assert rig.reflector.live
     assert "" == rig.reflector.trouble
+
+
+def test_a_server_that_is_not_as_far_as_before_has_another_history(rig: Rig) -> None:
+    rig.event("MODIFIED", body("a", "2", 12))
+    rig.failed(None)
+    assert Probe() == rig.next()
+    rig.failed(None)
+    assert Probe() == rig.next(), "it is asked until it answers"
+    rig.probed(11)
+    assert List(2) == rig.next()
+    rig.listed(version=11)
+    assert Watch("11", 217) == rig.next()
+
+
+@pytest.mark.parametrize("status", [410, 500, 503])
+def test_a_server_that_refuses_a_watch_is_not_asked_how_far_it_is(rig: Rig, status: int) -> None:
+    rig.failed(status)
+    assert isinstance(rig.next(), List | Watch)
 
 
 def test_silence_after_events_resumes_and_silence_from_the_start_lists_again(rig: Rig) -> None:
@@ -165,8 +192,8 @@ def test_silence_after_events_resumes_and_silence_from_the_start_lists_again(rig
     assert 1130.0 == rig.reflector.next_wakeup
     rig.now += 69
     assert Wait(1130.0) == rig.reflector.next_action(rig.now)
-    assert Watch("15", 217) == rig.next()
     rig.opened()
+    assert Watch("15", 217) == rig.action
     assert List(2) == rig.next(), "a server with less history than we have seen says nothing at all"
 
 
