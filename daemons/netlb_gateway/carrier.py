@@ -191,20 +191,20 @@ class Carrier:
         else:
             await self._make_tunnels(plane)
             self.kernel.want(objects(plane, self._numbers))
+        if plane.tunnel is not None and plane.tunnel.address is not None:
+            # Last: as long as it is not there, nothing is sent to others' such addresses, whatever way is open.
+            await self._tried(self.kernel)
+            self.inner.want({plane.tunnel.device: plane.tunnel.address})
         self._made = plane
 
     async def _make_tunnels(self, plane: DataPlane) -> None:
         tunnel = plane.tunnel
+        if tunnel is None or tunnel.address is None:
+            self.inner.want({})
         if self.tunnels is not None:
             wanted = parts(tunnel, self._keys) if tunnel is not None and self._keys is not None else {}
             self.tunnels.want(wanted)
             await self._tried(self.tunnels)
-        addresses: Mapping[str, IPv4Address] = (
-            {tunnel.device: tunnel.address} if tunnel is not None and tunnel.address is not None else {}
-        )
-        self.inner.want(addresses)
-        if addresses:
-            await self._tried(self.inner)
 
     def _tunnel_lost(self) -> None:
         """The device may have gone, with its address and its routes."""

@@ -13,6 +13,7 @@ from netlb.errors import NetlbError
 from netlb.findings import Finding
 from netlb.plan.raven import RavenPlan, Seen, plan_sites
 from netlb.plan.sites import read_sites
+from netlb.raven.adapter.hellos import HelloSocket
 from netlb.raven.backend import Choice
 from netlb.raven.dataplane import DataPlane, Numbers, Role
 from netlb.raven.events import Change
@@ -27,7 +28,7 @@ from netlb.runtime.log import get_logger
 from netlb.source.gateway_status import gateway_path, node_document, node_path, site_document
 from netlb.source.protocol import Source
 from netlb_gateway.carrier import Carrier, Kernel
-from netlb_gateway.hellos import Hellos
+from netlb_gateway.hellos import Hellos, Sockets
 from netlb_gateway.liveness import GRACE, Liveness
 from netlb_gateway.metrics import Peers, gateway_metrics
 from netlb_gateway.report import node_status, peer_state, site_status, spokesman
@@ -64,6 +65,8 @@ class Gateway:
         backend: Choice,
         withdraws: bool,
         grace: float = GRACE,
+        bfd: Callable[..., Bfd] = Bfd,
+        sockets: Sockets = HelloSocket,
     ) -> None:
         """`backend` is the one that was chosen; without `keys` the node can hold no tunnels."""
         self._log = get_logger(NAME).bind(node=node)
@@ -76,9 +79,10 @@ class Gateway:
         self._backend = backend
         self._withdraws = withdraws
         self._grace = grace
+        self._bfd = bfd
         self.carrier = carrier(self._progressed, self._bug)
         self.liveness = Liveness(self._log, self._replan, grace=grace)
-        self.hellos = Hellos(self._log, node, numbers.hello_port, self._replan)
+        self.hellos = Hellos(self._log, node, numbers.hello_port, self._replan, sockets=sockets)
         self.status: Reconciler[str, Any] = Reconciler("status", sink, on_bug=self._bug)
         self._views = Views(node)
         self._view: View | None = None
@@ -88,6 +92,7 @@ class Gateway:
         self._local: Local | None = None
         self._own = Claim()
         self._leaving = False
+        self._withdrawn = False
         self._opened = False
         self._kernel_opened = asyncio.Event()
         self._told: tuple[Finding, ...] = ()
@@ -130,7 +135,7 @@ class Gateway:
 
     async def watch(self) -> None:
         """Have BFD, by which nodes and tunnels are watched."""
-        async with Bfd(on_problem=lambda problem: self._log.error("BFD process ended", problem=problem)) as bfd:
+        async with self._bfd(on_problem=lambda problem: self._log.error("BFD process ended", problem=problem)) as bfd:
             self.liveness.begin(bfd)
             self._replan()
             await self.liveness.attend()
@@ -175,6 +180,7 @@ class Gateway:
         if self.plane is not None and self._settled:
             await self.carrier.settled()
         if self._withdraws:
+            self._withdrawn = True
             await self.carrier.remove()
             self._log.info("everything removed")
 
@@ -244,7 +250,7 @@ class Gateway:
     def _replan(self) -> None:
         """Plan by what is declared and heard now."""
         self._heard.set()
-        if self._snapshot is None or self._local is None:
+        if self._snapshot is None or self._local is None or self._withdrawn:
             return
         now = asyncio.get_running_loop().time()
         self._began = now if self._began is None else self._began
@@ -280,6 +286,7 @@ class Gateway:
     def _evidence(self, snapshot: Snapshot) -> Evidence:
         own = next((site for site in self._sites if self._node in site.nodes), _ABSENT)
         dead = self.liveness.dead
+        self.hellos.drop(dead)
         claims = dict(self.hellos.claims)
         if self._own.active or self._leaving:
             claims[self._node] = self._own if not self._leaving else Claim(leaving=True)

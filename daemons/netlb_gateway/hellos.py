@@ -5,10 +5,10 @@ something changes. Through a tunnel it is answered.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from netlb.errors import NetlbError
 from netlb.net import Address
@@ -17,7 +17,7 @@ from netlb.raven.hello import HEADERS, Claim, Hello
 from netlb.raven.path_mtu import PathMtu
 from netlb.raven.watch import Watched, Watches
 
-__all__ = ["FRESH", "Hellos", "Way"]
+__all__ = ["FRESH", "Hellos", "OpenedSocket", "Sockets", "Way"]
 
 FRESH: Final = 3.5
 """Seconds for which a claim counts: two hellos may be lost."""
@@ -26,8 +26,30 @@ _AGAIN: Final = (0.05, 0.2)
 """Seconds after a change at which it is told again, in case that it was lost."""
 _EACH: Final = 0.002
 """Seconds between two hellos for each that is told, at least: whoever tells more than 500 tells them less often."""
+_UNTIL_THERE: Final = 0.2
+"""Seconds until it is tried again to hear, as until the address inside the tunnels is there."""
 _LOST: Final = 5.0
 """Seconds after which an answer is not waited for any more."""
+
+
+class OpenedSocket(Protocol):
+    """What hellos are sent through; `HelloSocket` is one."""
+
+    async def open(self) -> None:
+        """Begin to hear. Raises NetlbError."""
+        ...
+
+    def send(self, to: Address, hello: Hello, size: int = 0) -> None:
+        """Send a hello of at least so many octets."""
+        ...
+
+    def close(self) -> None:
+        """Hear nothing any more."""
+        ...
+
+
+Sockets = Callable[[Address, int, Callable[[Address, Hello, int], None]], OpenedSocket]
+"""Makes one for an address and a port; the callable is told who says what, in how many octets."""
 
 
 @dataclass(slots=True)
@@ -45,17 +67,20 @@ class Way:
 class Hellos:
     """Tells and hears. `on_change` is called when somebody claims something new, or when a claim is too old."""
 
-    def __init__(self, log: Any, node: str, port: int, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self, log: Any, node: str, port: int, on_change: Callable[[], None], *, sockets: Sockets = HelloSocket
+    ) -> None:
         self._log = log
         self._node = node
         self._port = port
+        self._make = sockets
         self._on_change = on_change
         self._site = ""
         self._claim = Claim()
         self._tells = False
         self._mtu = 0
         self._watches = Watches({}, {})
-        self._sockets: dict[Address, HelloSocket] = {}
+        self._sockets: dict[Address, OpenedSocket] = {}
         self._opening: dict[Address, asyncio.Future[None]] = {}
         self._senders: dict[tuple[Address, bool], str] = {}
         self._claims: dict[str, tuple[Claim, float]] = {}
@@ -91,10 +116,16 @@ class Hellos:
             self._sockets.pop(address).close()
         for address in locals_ - self._sockets.keys():
             tunnel = address in inner
-            self._sockets[address] = HelloSocket(
+            self._sockets[address] = self._make(
                 address, self._port, lambda *heard, tunnel=tunnel: self._heard(*heard, tunnel=tunnel)
             )
             self._opening[address] = asyncio.ensure_future(self._open(address))
+
+    def drop(self, nodes: Collection[str]) -> None:
+        """Forget what these have claimed: they are dead, and when they return they may know better."""
+        for node in self._claims.keys() & set(nodes):
+            del self._claims[node]
+            self._counted -= {node}
 
     def claim(self, claim: Claim) -> None:
         """Claim this from now on; at once, if it is new."""
@@ -201,8 +232,8 @@ class Hellos:
             try:
                 await opened.open()
             except NetlbError as error:
-                self._log.warning("hellos not heard yet", problem=str(error))
-                await asyncio.sleep(_EVERY)
+                self._log.debug("hellos not heard yet", problem=str(error))
+                await asyncio.sleep(_UNTIL_THERE)
             else:
                 if self._sockets.get(address) is not opened:
                     opened.close()

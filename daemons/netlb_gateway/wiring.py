@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from netlb.bfd.adapter.bfd import Bfd
+from netlb.raven.adapter.hellos import HelloSocket
 from netlb.raven.adapter.inner import InnerAddress
 from netlb.raven.adapter.kernel import KernelOperations
 from netlb.raven.backend import Backend
@@ -13,6 +15,7 @@ from netlb.runtime.metrics import StateCollector, new_registry
 from netlb.source.reflector import DEFAULT_PACE, Pace
 from netlb_gateway.carrier import Carrier, Inner, Kernel
 from netlb_gateway.gateway import Gateway
+from netlb_gateway.hellos import Sockets
 from netlb_gateway.liveness import GRACE
 from netlb_gateway.settings import NAME, GatewaySettings
 from netlb_gateway.surroundings import Surroundings, on_directory
@@ -33,6 +36,9 @@ class Doors:
     """None: this node can hold no tunnels."""
     keys: Keys | None
     """Those that the backend uses."""
+    bfd: Callable[..., Bfd] = Bfd
+    sockets: Sockets = HelloSocket
+    """For hellos."""
 
 
 def real_doors(backend: Backend | None, keys: Keys | None) -> Doors:
@@ -71,6 +77,8 @@ def build(
         backend=settings.backend,
         withdraws=settings.withdraws,
         grace=grace,
+        bfd=doors.bfd,
+        sockets=doors.sockets,
     )
     registry = new_registry(NAME)
     registry.register(StateCollector(gateway.metrics))

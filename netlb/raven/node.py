@@ -221,6 +221,7 @@ class _Planner:
             yield Route(prefix=destination.prefix, table=table, kind=RouteKind.UNREACHABLE, metric=_LAST)
         if tunnel is not None and tunnel.peers:
             yield Route(prefix=numbers.inner_network, table=table, device=tunnel.device)
+            yield Route(prefix=numbers.inner_network, table=table, kind=RouteKind.UNREACHABLE, metric=_LAST)
         remote = Coverage(self._remote)
         for address in self._carriers(tunnel):
             if address in remote:

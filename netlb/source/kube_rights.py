@@ -13,6 +13,8 @@ from netlb.source.kube_events import EVENTS
 from netlb.source.kube_kinds import (
     ADDRESSING,
     CONFIG_MAPS,
+    GATEWAY_NODES,
+    GATEWAYS,
     LEASES,
     REPORTS,
     SECRETS,
@@ -23,7 +25,7 @@ from netlb.source.kube_kinds import (
     watched,
 )
 
-__all__ = ["JOURNAL", "LEASE", "Right", "controller_rights", "role_rules", "speaker_rights"]
+__all__ = ["JOURNAL", "LEASE", "Right", "controller_rights", "gateway_rights", "role_rules", "speaker_rights"]
 
 LEASE = "netlb-controller"
 """The Lease by which one of several controllers is elected."""
@@ -73,6 +75,17 @@ def speaker_rights(namespace: str, compatibility: Compatibility = DEFAULT) -> tu
         ),
         # To apply what is not there yet takes both `patch` and `create`.
         *(_right(report, "list", "create", "patch", "delete") for report in REPORTS.values()),
+        _right(EVENTS, "create"),
+    )
+
+
+def gateway_rights(compatibility: Compatibility = DEFAULT) -> tuple[Right, ...]:
+    """Return what netlb-gateway does: it says of itself what others read, and of its Gateway who is active."""
+    return (
+        *_following(watched(compatibility, Reader.SITES)),
+        _right(GATEWAY_NODES, "get", "create", "patch"),
+        _right(GATEWAYS, "get"),
+        _right(GATEWAYS, "patch", subresource="status"),
         _right(EVENTS, "create"),
     )
 

@@ -353,8 +353,8 @@ def test_the_work_at_any_node_grows_with_the_number_of_sites(number: int, monkey
     assert 2 == len(edge.tunnel.peers)
     assert 3 * (number - 1) + 2 == len(owners(edge.tunnel.peers))
     assert {Way.RELAY, Way.DIRECT} == {way.link.way for way in edge.ways}
-    # A route and its last resort for every prefix; at an endpoint those to two other nodes, and that into the tunnels.
-    assert [6 * (number - 1) + 3, 6 * (number - 1) + 3, 6 * (number - 1)] == [
+    # A route and its last resort for every prefix; at an endpoint those to two other nodes, and into the tunnels.
+    assert [6 * (number - 1) + 4, 6 * (number - 1) + 4, 6 * (number - 1)] == [
         len(plane.routes) for plane in (hub, edge, member)
     ]
     assert [2, 2, 1] == [len(plane.neighbours) for plane in (hub, edge, member)]

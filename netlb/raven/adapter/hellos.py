@@ -13,8 +13,6 @@ from netlb.raven.hello import Hello, decode, encode
 
 __all__ = ["HelloSocket"]
 
-_IP_FREEBIND: Final = 15
-_IPV6_FREEBIND: Final = 78
 _IP_MTU_DISCOVER: Final = 10
 _IP_PMTUDISC_PROBE: Final = 3
 _CONTROL: Final = 0xC0
@@ -24,8 +22,9 @@ _CONTROL: Final = 0xC0
 class HelloSocket(asyncio.DatagramProtocol):
     """Sends hellos from one address, and hears those that are sent to it.
 
-    The address need not be there yet. Packets are never fragmented, so one that does not fit is not sent. `hear` is
-    called with the sender's address, the hello, and the octets of the datagram.
+    Without that address it cannot be opened, so that nothing leaves by another way. Packets are never fragmented, so
+    one that does not fit is not sent. `hear` is called with the sender's address, the hello, and the octets of the
+    datagram.
     """
 
     def __init__(self, local: Address, port: int, hear: Callable[[Address, Hello, int], None]) -> None:
@@ -35,16 +34,14 @@ class HelloSocket(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
 
     async def open(self) -> None:
-        """Begin to hear; DataplaneError if the port is taken."""
+        """Begin to hear; DataplaneError if the port is taken, or the address is not there."""
         family = socket.AF_INET if self.local.version == 4 else socket.AF_INET6
         sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
             if family == socket.AF_INET:
-                sock.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
                 sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_PROBE)
                 sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, _CONTROL)
             else:
-                sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, _CONTROL)
             sock.bind((str(self.local), self._port))
             await asyncio.get_running_loop().create_datagram_endpoint(lambda: self, sock=sock)
