@@ -49,6 +49,7 @@ class SitesLab:
         self._owner = os.getpid()
         self._processes = Processes()
         self._guardian: Guardian | None = None
+        self._kept = False
         self._internet: Host | None = None
 
     @property
@@ -85,13 +86,24 @@ class SitesLab:
         """End the processes started here and remove the lab; again, or in a forked child, does nothing."""
         if self._guardian is None or os.getpid() != self._owner:
             return
-        self._processes.end()
-        remove_lab(self.name)
-        self._guardian.dismiss()
+        if self._kept:
+            self._processes.disown()
+        else:
+            self._processes.end()
+            remove_lab(self.name)
+            self._guardian.dismiss()
         self._guardian = self._internet = None
         for hosts in (self.nodes, self.routers):
             hosts.clear()
         self.pods.clear()
+
+    def keep(self) -> None:
+        """Leave the lab and its processes up when this process ends, as `Lab.keep` does."""
+        if self._guardian is None:
+            raise LabError(f"{self.name} is not open")
+        write_record(self.name, kept=True)
+        self._kept = True
+        self._guardian.dismiss()
 
     def __enter__(self) -> Self:
         return self.open()

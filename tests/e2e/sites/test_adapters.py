@@ -11,7 +11,7 @@ from netlb.raven.dataplane import DataPlane, Numbers
 from netlb.raven.keys import Keys, PrivateKey
 from netlb.raven.node import Local
 from netlb.testing.sites import SitesLab, requirements
-from tests.support.mesh.declared import cluster_service, manifests
+from netlb.testing.sites.declared import cluster_service, manifests
 from tests.support.mesh.in_process import bring, remove
 from tests.support.mesh.packets import carries, lose_icmp_errors, too_big
 from tests.support.mesh.pairs import by_services, pairs, pings, to_pods, unreachable

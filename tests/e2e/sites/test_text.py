@@ -11,8 +11,8 @@ from netlb.plan.raven import Seen, plan_raven
 from netlb.raven.dataplane import Numbers
 from netlb.raven.node import Local
 from netlb.testing.sites import SitesLab, requirements
+from netlb.testing.sites.declared import cluster_service, manifests
 from tests.support.mesh import by_hand
-from tests.support.mesh.declared import cluster_service, manifests
 from tests.support.mesh.kernel import filtered, reverse_path_filters
 from tests.support.mesh.pairs import unreachable
 from tests.support.mesh.wire import clear_text, tunnelled

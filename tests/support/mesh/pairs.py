@@ -9,7 +9,7 @@ from functools import partial
 from netlb.net import Address
 from netlb.testing.lab import Host
 from netlb.testing.sites import SitesLab
-from tests.support.mesh.declared import node_port, service_addresses
+from netlb.testing.sites.declared import node_port, service_addresses
 from tests.support.mesh.packets import headers
 
 __all__ = ["Pair", "by_node_ports", "by_services", "pairs", "pings", "to_pods", "unreachable"]

@@ -10,8 +10,8 @@ import yaml
 
 from netlb.testing.lab.janitor import processes_in
 from netlb.testing.sites import SitesLab
+from netlb.testing.sites.declared import cluster_service, manifests
 from tests.support.daemons import Daemon
-from tests.support.mesh.declared import cluster_service, manifests
 from tests.support.site import Site
 from tests.support.waiting import eventually
 

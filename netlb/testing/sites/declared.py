@@ -7,7 +7,9 @@ from typing import Any
 import yaml
 
 from netlb.net import Address
-from netlb.testing.sites import ClusterService, NodePlace, SitesLab
+from netlb.testing.sites.lab import SitesLab
+from netlb.testing.sites.layout import NodePlace
+from netlb.testing.sites.rules import ClusterService
 
 __all__ = ["cluster_service", "gateways", "manifests", "node_port", "nodes", "service_addresses"]
 
@@ -30,9 +32,9 @@ def nodes(lab: SitesLab) -> Iterator[dict[str, Any]]:
 
 
 def gateways(lab: SitesLab, *, direct: tuple[str, ...] = (), **fields: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the Gateways of a lab: the first two nodes of each site are its endpoints, and the first site is the oldest.
+    """Yield the Gateways of a lab: the first two nodes of each site are its endpoints, the first site is the oldest.
 
-    Sites in `direct` say that they are reachable, though their addresses are private; `fields` are of the specs, by site.
+    Sites in `direct` say that they are reachable, though their addresses are private; `fields` are of specs, by site.
     """
     for site in lab.sites.values():
         reachable = site.public or site.name in direct
