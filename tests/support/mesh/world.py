@@ -2,7 +2,8 @@
 
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from netlb.testing.lab.janitor import processes_in
 from netlb.testing.sites import SitesLab
 from tests.support.daemons import Daemon
 from tests.support.mesh.declared import cluster_service, manifests
+from tests.support.needs import needs, needs_command
 from tests.support.site import Site
 from tests.support.waiting import eventually
 
@@ -113,6 +115,19 @@ class World:
         """Return the processes that carry a node's tunnels."""
         found = processes_in([self.lab.nodes[node].namespace])
         return [pid for pid in found if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"wireguard-go\0")]
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let nobody write to the directories by which daemons learn of each other, root neither."""
+        root = self.site.status.root
+        directories = [str(path) for path in (self.site.manifests, root, *root.rglob("*")) if path.is_dir()]
+        chattr = needs_command("chattr", "e2fsprogs")
+        try:
+            done = subprocess.run([chattr, "+i", *directories], capture_output=True, text=True, check=False)
+            needs([] if done.returncode == 0 else [f"directories that nobody may change: {done.stderr.strip()}"])
+            yield
+        finally:
+            subprocess.run([chattr, "-i", *directories], capture_output=True, check=False)
 
     def kill_all(self) -> None:
         """End all daemons as crashes would, so fast that none hears of another one's end."""
