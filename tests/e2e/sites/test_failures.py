@@ -25,8 +25,9 @@ def lab(world: World) -> SitesLab:
 
 @pytest.fixture(autouse=True)
 def whole(world: World) -> Iterator[None]:
-    """Every pod reaches every other one, before and after."""
+    """Every daemon runs and every pod reaches every other one afterwards, whatever came of the test."""
     yield
+    world.start(*(name for name, daemon in world.daemons.items() if not daemon.running()))
     eventually(lambda: not unreachable(world.lab), "every pod reaches every pod again")
 
 
