@@ -9,6 +9,11 @@ from typing import Any
 
 import yaml
 
+from netlb.api.documents import parse_documents
+from netlb.api.intake import Intake
+from netlb.plan.raven import Seen, plan_raven
+from netlb.raven.dataplane import Numbers
+from netlb.raven.inner import inner_addresses
 from netlb.testing.lab.janitor import processes_in
 from netlb.testing.lab.namespaces import batch
 from netlb.testing.sites import SitesLab
@@ -169,11 +174,20 @@ class World:
         self.site.stop()
 
     def start_charons(self) -> None:
-        """Start a strongSwan on every node, each with an address in every prefix of pods, as kernel-libipsec wants."""
+        """Start a strongSwan on every node, each with the addresses that kernel-libipsec wants.
+
+        It takes a prefix where the node has an address in it on some other device than its own: those of all pods, since
+        a hub stands for other sites, and the node's own inside the tunnels.
+        """
+        intake = Intake()
+        intake.declare("sites.yaml", parse_documents(manifests(self.lab), "sites.yaml"))
+        sites = plan_raven(intake.snapshot({}), Seen()).mesh.sites.values()
+        inner = inner_addresses(sites, Numbers().inner_network)
         for name, charon in self._charons.items():
             others = [place for place in self.lab.places.values() if place.name != name]
             lines = [f"address add {place.pods4[255]}/32 dev lo" for place in others]
             lines += [f"address add {place.pods6[0xFFFF]}/128 dev lo nodad" for place in others]
+            lines += [f"address add {inner[name]}/32 dev lo"] if name in inner else []
             batch(lines, self.lab.nodes[name].namespace)
             charon.start()
 
