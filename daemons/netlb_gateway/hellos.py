@@ -76,7 +76,7 @@ class Hellos:
         self._make = sockets
         self._on_change = on_change
         self._site = ""
-        self._claim = Claim()
+        self._claim = self._far = Claim()
         self._tells = False
         self._mtu = 0
         self._watches = Watches({}, {})
@@ -136,10 +136,11 @@ class Hellos:
             del self._claims[node]
             self._counted -= {node}
 
-    def claim(self, claim: Claim) -> None:
-        """Claim this from now on; at once, if it is new."""
-        if claim != self._claim:
+    def claim(self, claim: Claim, *, far: bool = True) -> None:
+        """Claim this from now on; at once, if it is new. Without `far`, other sites are told what they were before."""
+        if claim != self._claim or (far and claim != self._far):
             self._claim = claim
+            self._far = claim if far else self._far
             self._changed.set()
 
     async def run(self) -> None:
@@ -169,7 +170,7 @@ class Hellos:
 
     def _tell(self, *, ask: bool) -> None:
         for node, watched in self._watches.tunnels.items():
-            self._send(node, watched, Hello.of(self._node, self._site, self._claim), ask=ask)
+            self._send(node, watched, Hello.of(self._node, self._site, self._far), ask=ask)
         for watched in self._watches.pool.values() if self._tells else ():
             if watched.local in self._sockets:
                 self._sockets[watched.local].send(watched.address, Hello.of(self._node, self._site, self._claim))
@@ -192,7 +193,7 @@ class Hellos:
         for node, watched in self._watches.tunnels.items():
             way = self.ways[node]
             if now - way.answered_at < FRESH and (size := way.mtu.next_size(now)) is not None:
-                self._send(node, watched, Hello.of(self._node, self._site, self._claim), ask=True, size=size)
+                self._send(node, watched, Hello.of(self._node, self._site, self._far), ask=True, size=size)
 
     def _forget(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -209,7 +210,7 @@ class Hellos:
         now = asyncio.get_running_loop().time()
         if tunnel and hello.sequence:
             watched = self._watches.tunnels[node]
-            answer = Hello.of(self._node, self._site, self._claim, answer=hello.sequence)
+            answer = Hello.of(self._node, self._site, self._far, answer=hello.sequence)
             if watched.local in self._sockets:
                 self._sockets[watched.local].send(watched.address, answer)
         if tunnel and hello.answer:
