@@ -306,14 +306,16 @@ class Gateway:
     def _claim(self, plan: RavenPlan, plane: DataPlane) -> None:
         """Claim what was concluded, if this node is an endpoint.
 
-        Who takes over says so when it has: others turn to it then, and to nobody who is not ready.
+        Who takes over from one that lives says so when it has: others turn to it then, and to nobody who is not ready.
+        Who takes over from a dead one says so at once, for nothing is lost by that.
         """
         site = plan.mesh.sites.get(plane.site)
         if site is None or plane.tunnel is None or self._view is None:
             self._own = Claim()
             return
         alive, made = self.liveness.alive, self.carrier.made
-        if plane.role is Role.GATEWAY and (made is None or made.role is not Role.GATEWAY):
+        ready = made is not None and made.role is Role.GATEWAY
+        if plane.role is Role.GATEWAY and not ready and alive & set(self._own.active):
             return
         self._own = Claim(
             active=plan.mesh.elections[site.name].active,
