@@ -17,6 +17,7 @@ from netlb.plan.raven import Seen, plan_raven
 from netlb.raven.adapter.choice import choose
 from netlb.raven.adapter.kernel import KernelOperations, cleanup
 from netlb.raven.adapter.keys import own_key, read_shared_key
+from netlb.raven.adapter.strongswan import VICI
 from netlb.raven.backend import DEVICE, Backend, Choice
 from netlb.raven.dataplane import Numbers
 from netlb.raven.keys import Keys
@@ -48,6 +49,12 @@ _backend_option = option(
     metavar="WORD",
     default=Choice.AUTO.value,
 )
+_vici_option = option(
+    "--vici",
+    "With ipsec: where strongSwan's plugin vici listens.",
+    metavar="PATH",
+    default=str(VICI),
+)
 _key_option = option(
     KEY_FILE,
     "Where this node's private key is; it is made if it is not there.",
@@ -63,6 +70,7 @@ _key_option = option(
 @_key_option
 @option(SHARED_KEY_FILE, "A file with a secret that all endpoints share; none if not set.", metavar="PATH")
 @_backend_option
+@_vici_option
 @_number_option
 @option("--state-dir", "With kube: where what was last heard is kept; nowhere if not set.", metavar="PATH")
 @click.option(
@@ -84,6 +92,7 @@ def main(
     key_file: str,
     shared_key_file: str | None,
     backend: str,
+    vici: str,
     numbers: tuple[str, ...],
     state_dir: str | None,
     withdraw_on_stop: bool,
@@ -102,6 +111,7 @@ def main(
             key_file=Path(key_file),
             shared_key_file=Path(shared_key_file) if shared_key_file else None,
             backend=parse_choice(_BACKEND, Choice, backend),
+            vici=Path(vici),
             numbers=parse_numbers(numbers),
             state_dir=Path(state_dir) if state_dir else None,
             withdraws=withdraw_on_stop,
@@ -120,14 +130,15 @@ def main(
 
 @main.command("cleanup")
 @_backend_option
+@_vici_option
 @_number_option
-def clean_up(*, backend: str, numbers: tuple[str, ...]) -> None:
+def clean_up(*, backend: str, vici: str, numbers: tuple[str, ...]) -> None:
     """Remove all that netlb-gateway has made on this node, also if it was killed; what others made stays.
 
     The private key stays. Stop netlb-gateway first.
     """
     with reporting(f"{NAME} cleanup"):
-        gone = asyncio.run(_clean_up(parse_choice(_BACKEND, Choice, backend), parse_numbers(numbers)))
+        gone = asyncio.run(_clean_up(parse_choice(_BACKEND, Choice, backend), Path(vici), parse_numbers(numbers)))
     for what, error in gone.items():
         click.echo(f"{what}: {error}" if error else f"removed {what}", err=error is not None)
     raise SystemExit(1 if any(gone.values()) else 0)
@@ -139,7 +150,7 @@ async def _tunnels(settings: GatewaySettings) -> tuple[Backend | None, Keys | No
     Raises SettingError.
     """
     try:
-        backend = await choose(settings.backend, settings.numbers.tunnel_device, setting=_BACKEND)
+        backend = await choose(settings.backend, settings.numbers.tunnel_device, setting=_BACKEND, vici=settings.vici)
     except SettingError as error:
         if settings.backend is not Choice.AUTO:
             raise
@@ -153,10 +164,10 @@ async def _tunnels(settings: GatewaySettings) -> tuple[Backend | None, Keys | No
     return backend, keys
 
 
-async def _clean_up(choice: Choice, numbers: Numbers) -> dict[str, Exception | None]:
+async def _clean_up(choice: Choice, vici: Path, numbers: Numbers) -> dict[str, Exception | None]:
     gone = {str(key): error for key, error in (await cleanup(numbers)).items()}
     try:
-        backend = await choose(choice, numbers.tunnel_device, setting=_BACKEND)
+        backend = await choose(choice, numbers.tunnel_device, setting=_BACKEND, vici=vici)
     except SettingError:
         if choice is not Choice.AUTO:
             raise

@@ -82,7 +82,10 @@ Inner = Operations[str, IPv4Address]
 
 
 class Carrier:
-    """Keeps kernel and tunnels as wanted. `on_status` is called whenever one of them has come further."""
+    """Keeps kernel and tunnels as wanted.
+
+    `on_status` is called whenever one of them has come further, `on_made` when the node is something else to its site.
+    """
 
     def __init__(
         self,
@@ -93,6 +96,7 @@ class Carrier:
         numbers: Numbers,
         *,
         on_status: Callable[[], None],
+        on_made: Callable[[], None],
         on_bug: Callable[[str, Exception], None],
     ) -> None:
         """Without a backend there are no tunnels, and must be none wanted."""
@@ -100,7 +104,7 @@ class Carrier:
         self._in_turn = InTurn(kernel)
         self._keys = keys
         self.backend = backend
-        self._on_status = on_status
+        self._on_status, self._on_made = on_status, on_made
         self._progress = asyncio.Event()
         told: Any = {"on_status": lambda _: self._progressed(), "on_bug": on_bug, "refresh_interval": _REFRESH}
         self.kernel: Reconciler[Key, Value] = Reconciler("kernel", self._in_turn, **told)
@@ -196,6 +200,8 @@ class Carrier:
             await self._tried(self.kernel)
             self.inner.want({plane.tunnel.device: plane.tunnel.address})
         self._made = plane
+        if before is None or before.role is not plane.role:
+            self._on_made()
 
     async def _make_tunnels(self, plane: DataPlane) -> None:
         tunnel = plane.tunnel

@@ -46,7 +46,7 @@ _STATES_SECONDS: Final = 5.0
 _AGAIN_SECONDS: Final = 1.0
 _ABSENT = Site(name="")
 
-MakeCarrier = Callable[[Callable[[], None], Callable[[str, Exception], None]], Carrier]
+MakeCarrier = Callable[[Callable[[], None], Callable[[], None], Callable[[str, Exception], None]], Carrier]
 
 
 class Gateway:
@@ -80,7 +80,7 @@ class Gateway:
         self._withdraws = withdraws
         self._grace = grace
         self._bfd = bfd
-        self.carrier = carrier(self._progressed, self._bug)
+        self.carrier = carrier(self._progressed, self._replan, self._bug)
         self.liveness = Liveness(self._log, self._replan, grace=grace)
         self.hellos = Hellos(self._log, node, numbers.hello_port, self._replan, sockets=sockets)
         self.status: Reconciler[str, Any] = Reconciler("status", sink, on_bug=self._bug)
@@ -92,6 +92,7 @@ class Gateway:
         self._local: Local | None = None
         self._own = Claim()
         self._leaving = False
+        self._handed_over = False
         self._withdrawn = False
         self._opened = False
         self._kernel_opened = asyncio.Event()
@@ -173,6 +174,8 @@ class Gateway:
                     while after.gateway not in self._claimed(after.gateway):
                         self._heard.clear()
                         await self._heard.wait()
+        self._handed_over = True
+        self._replan()
         if after is None or after.role is not Role.GATEWAY:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LEAVE_SECONDS):
@@ -266,7 +269,8 @@ class Gateway:
             hubs = plan.mesh.hubs
             self._views.remember(plan.mesh.elections, hubs[0].site if hubs else "")
             self._claim(plan, plane)
-            self.carrier.want(plane)
+            if not self._leaving or self._handed_over:
+                self.carrier.want(plane)
             self._tell(before, plan)
         self._schedule(now)
         self._news.set()
@@ -299,12 +303,19 @@ class Gateway:
         )
 
     def _claim(self, plan: RavenPlan, plane: DataPlane) -> None:
-        """Claim what was concluded, if this node is an endpoint."""
+        """Claim what was concluded, if this node is an endpoint.
+
+        Who takes over from one that lives says so when it has: others turn to it then, and to nobody who is not ready.
+        Who takes over from a dead one says so at once, for nothing is lost by that.
+        """
         site = plan.mesh.sites.get(plane.site)
         if site is None or plane.tunnel is None or self._view is None:
             self._own = Claim()
             return
-        alive = self.liveness.alive
+        alive, made = self.liveness.alive, self.carrier.made
+        ready = made is not None and made.role is Role.GATEWAY
+        if plane.role is Role.GATEWAY and not ready and alive & set(self._own.active):
+            return
         self._own = Claim(
             active=plan.mesh.elections[site.name].active,
             dead=tuple(endpoint.node for endpoint in site.endpoints if endpoint.node in self._view.health.dead),
@@ -312,7 +323,7 @@ class Gateway:
             reaches=len(alive - site.nodes.keys()),
             leaving=self._leaving and plane.role is not Role.GATEWAY,
         )
-        self.hellos.claim(self._own)
+        self.hellos.claim(self._own, far=not self._leaving or self._handed_over)
 
     def _knows(self, plan: RavenPlan, plane: DataPlane, now: float) -> bool:
         """Say whether it is known which of the site's other endpoints live and who they say is active, or has been

@@ -76,7 +76,7 @@ class Hellos:
         self._make = sockets
         self._on_change = on_change
         self._site = ""
-        self._claim = Claim()
+        self._claim = self._far = Claim()
         self._tells = False
         self._mtu = 0
         self._watches = Watches({}, {})
@@ -84,6 +84,8 @@ class Hellos:
         self._opening: dict[Address, asyncio.Future[None]] = {}
         self._senders: dict[tuple[Address, bool], str] = {}
         self._claims: dict[str, tuple[Claim, float]] = {}
+        self._accused: dict[str, float] = {}
+        """When somebody began to say of a node that it is dead: what it claimed before does not count any more."""
         self._counted = frozenset[str]()
         self._sequence = 0
         self._changed = asyncio.Event()
@@ -94,7 +96,12 @@ class Hellos:
     def claims(self) -> Mapping[str, Claim]:
         """What others have claimed a moment ago."""
         now = asyncio.get_running_loop().time()
-        return {node: claim for node, (claim, at) in self._claims.items() if now - at < FRESH}
+        return {node: claim for node, (claim, _) in self._claims.items() if self._counts(node, now)}
+
+    def _counts(self, node: str, now: float) -> bool:
+        """Say whether a node has claimed something a moment ago, and since somebody began to say that it is dead."""
+        _, at = self._claims.get(node, (None, float("-inf")))
+        return now - at < FRESH and at > self._accused.get(node, float("-inf"))
 
     def talk(self, site: str, watches: Watches, own: Address | None, mtu: int, *, tells: bool) -> None:
         """Talk with these; `own` is the node's address within its site, `tells` says whether it is an endpoint."""
@@ -110,6 +117,8 @@ class Hellos:
                 self.ways[node] = Way(PathMtu(mtu))
         for node in self._claims.keys() - watches.tunnels.keys() - watches.pool.keys():
             del self._claims[node]
+        for node in self._accused.keys() - self._claims.keys():
+            del self._accused[node]
         inner = {each.local for each in watches.tunnels.values()}
         locals_ = inner | ({own} if own is not None and watches.pool else set())
         for address in self._sockets.keys() - locals_:
@@ -127,10 +136,11 @@ class Hellos:
             del self._claims[node]
             self._counted -= {node}
 
-    def claim(self, claim: Claim) -> None:
-        """Claim this from now on; at once, if it is new."""
-        if claim != self._claim:
+    def claim(self, claim: Claim, *, far: bool = True) -> None:
+        """Claim this from now on; at once, if it is new. Without `far`, other sites are told what they were before."""
+        if claim != self._claim or (far and claim != self._far):
             self._claim = claim
+            self._far = claim if far else self._far
             self._changed.set()
 
     async def run(self) -> None:
@@ -160,7 +170,7 @@ class Hellos:
 
     def _tell(self, *, ask: bool) -> None:
         for node, watched in self._watches.tunnels.items():
-            self._send(node, watched, Hello.of(self._node, self._site, self._claim), ask=ask)
+            self._send(node, watched, Hello.of(self._node, self._site, self._far), ask=ask)
         for watched in self._watches.pool.values() if self._tells else ():
             if watched.local in self._sockets:
                 self._sockets[watched.local].send(watched.address, Hello.of(self._node, self._site, self._claim))
@@ -183,7 +193,7 @@ class Hellos:
         for node, watched in self._watches.tunnels.items():
             way = self.ways[node]
             if now - way.answered_at < FRESH and (size := way.mtu.next_size(now)) is not None:
-                self._send(node, watched, Hello.of(self._node, self._site, self._claim), ask=True, size=size)
+                self._send(node, watched, Hello.of(self._node, self._site, self._far), ask=True, size=size)
 
     def _forget(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -200,13 +210,15 @@ class Hellos:
         now = asyncio.get_running_loop().time()
         if tunnel and hello.sequence:
             watched = self._watches.tunnels[node]
-            answer = Hello.of(self._node, self._site, self._claim, answer=hello.sequence)
+            answer = Hello.of(self._node, self._site, self._far, answer=hello.sequence)
             if watched.local in self._sockets:
                 self._sockets[watched.local].send(watched.address, answer)
         if tunnel and hello.answer:
             self._answered(self.ways[node], hello.answer, now)
         before, _ = self._claims.get(node, (None, 0.0))
-        known = node in self._counted
+        known = self._counts(node, now)
+        for accused in set(hello.claim.dead) - set(before.dead if before is not None else ()):
+            self._accused[accused] = now
         self._claims[node] = hello.claim, now
         self._counted |= {node}
         if hello.claim != before or not known:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from netlb.errors import SettingError
+from netlb.raven.adapter.strongswan import VICI
 from netlb.raven.backend import Choice
 from netlb.raven.dataplane import Numbers
 from netlb.runtime.config import CommonSettings
@@ -32,6 +33,8 @@ class GatewaySettings:
     shared_key_file: Path | None = None
     """None: tunnels are bound by their own keys alone."""
     backend: Choice = Choice.AUTO
+    vici: Path = VICI
+    """Where strongSwan listens, with `Choice.IPSEC`."""
     numbers: Numbers = _DEFAULTS
     state_dir: Path | None = None
     """Of a cluster: where what was heard is kept; None: nowhere."""

@@ -69,8 +69,8 @@ def build(
         source=surroundings.source,
         sink=surroundings.sink,
         kernel=kernel,
-        carrier=lambda on_status, on_bug: Carrier(
-            kernel, doors.backend, inner, doors.keys, numbers, on_status=on_status, on_bug=on_bug
+        carrier=lambda on_status, on_made, on_bug: Carrier(
+            kernel, doors.backend, inner, doors.keys, numbers, on_status=on_status, on_made=on_made, on_bug=on_bug
         ),
         keys=doors.keys,
         numbers=numbers,

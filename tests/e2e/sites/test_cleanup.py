@@ -21,7 +21,7 @@ def test_what_others_have_survives_and_nothing_of_ours_does(empty: World) -> Non
         site = lab.sites[lab.places[name].site]
         plant_decoys(host, str(site.gateway4), str(site.gateway6))
     before = everything(lab)
-    empty.start()
+    empty.start(*lab.nodes)
     eventually(lambda: not unreachable(lab), "every pod reaches every pod")
     made = everything(lab)
     assert {} == missing(before, made)

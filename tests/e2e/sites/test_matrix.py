@@ -1,8 +1,6 @@
 """Every pod reaches every pod of other sites, whatever stands between them, and nobody on the way sees which."""
 
 import itertools
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -10,7 +8,6 @@ from netlb.testing.sites import Nat, SitesLab
 from tests.support.mesh.kernel import filtered, reverse_path_filters
 from tests.support.mesh.packets import carries, lose_icmp_errors, too_big
 from tests.support.mesh.pairs import by_node_ports, by_services, pairs, pings, to_pods, unreachable
-from tests.support.mesh.wire import clear_text, tunnelled
 from tests.support.mesh.world import World
 from tests.support.waiting import eventually
 
@@ -22,25 +19,13 @@ def lab(world: World) -> SitesLab:
     return world.lab
 
 
-@contextmanager
-def unseen(world: World) -> Iterator[None]:
-    """See to it that nothing but tunnels passes between the sites, and that something does."""
-    with ExitStack() as opened:
-        wires = {name: opened.enter_context(world.lab.wire(name)) for name in world.lab.sites}
-        yield
-        for name, wire in wires.items():
-            frames = wire.frames()
-            assert {} == clear_text(frames, world.ports), name
-            assert tunnelled(frames, world.ports) > 0, name
-
-
 def test_every_pod_reaches_every_pod_and_nobody_outside_sees_it(world: World, lab: SitesLab) -> None:
-    with unseen(world):
+    with world.unseen():
         assert {} == pings(to_pods(lab))
 
 
 def test_services_and_ports_of_nodes_lead_to_pods_of_other_sites(world: World, lab: SitesLab) -> None:
-    with unseen(world):
+    with world.unseen():
         assert {} == by_services(lab, pairs(lab))
         assert {} == by_services(lab, pairs(lab), from_nodes=True)
         assert {} == by_node_ports(lab, pairs(lab))
@@ -82,7 +67,7 @@ def test_nodes_are_reached_through_tunnels_when_asked_for(world: World, lab: Sit
     }
     world.declare(**{name: {"nodeAddresses": True} for name in lab.sites})
     eventually(lambda: not pings(itertools.chain(*to_nodes.values())), "nodes are reached")
-    with unseen(world):
+    with world.unseen():
         for target in ("a1", "a2", "a3", "b1", "b2"):
             assert {} == pings(to_nodes[target])
         assert {} == unreachable(lab)
