@@ -19,12 +19,8 @@ from netlb.testing.lab.namespaces import batch
 from netlb.testing.sites import SitesLab
 from netlb.testing.sites.declared import cluster_service, manifests
 from tests.support.daemons import Daemon
-<<<<<<< HEAD
-=======
-from tests.support.mesh.declared import cluster_service, manifests
 from tests.support.mesh.wire import clear_text, tunnelled
 from tests.support.needs import needs, needs_command
->>>>>>> topolab
 from tests.support.site import Site
 from tests.support.strongswan import Charon
 from tests.support.waiting import eventually
