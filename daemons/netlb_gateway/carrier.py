@@ -7,6 +7,7 @@ others turn to its successor; then its routes lead there, and its tunnels end la
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import Any, Final, Protocol, Self
 
@@ -129,7 +130,8 @@ class Carrier:
 
     async def local(self, underlay: Address | None) -> Local:
         """Return what only the node itself knows. Raises NetlbError."""
-        return await self._in_turn.local(underlay)
+        local = await self._in_turn.local(underlay)
+        return replace(local, overhead=self.backend.overhead) if self.backend else local
 
     def want(self, plane: DataPlane) -> None:
         """Make this true."""

@@ -28,7 +28,7 @@ from netlb.raven.dataplane import (
 from netlb.raven.inner import inner_addresses
 from netlb.raven.mesh import Link, Mesh, Peer
 from netlb.raven.model import Prefix, Site, family_of_prefix
-from netlb.raven.mtu import for_family, overlay_mtu, smallest, tunnel_mtu
+from netlb.raven.mtu import WIREGUARD, for_family, overlay_mtu, smallest, tunnel_mtu
 from netlb.raven.overlay import Station, stations
 from netlb.raven.subnets import Coverage
 from netlb.reasons import Apart
@@ -47,6 +47,8 @@ class Local:
     """Of the interface that carries tunnels and overlay."""
     addresses: tuple[Address, ...] = ()
     """The node's addresses on all of its interfaces."""
+    overhead: int = WIREGUARD
+    """What a packet grows by in the node's tunnels, in octets, as its backend says."""
     watched: tuple[Address, ...] = ()
     """Stations outside the site with which this node has BFD sessions over several hops, as routers."""
 
@@ -82,7 +84,7 @@ class _Planner:
             for family in Family
             if family in {family_of_prefix(prefix) for prefix in (*self._own, *self._remote)}
         ]
-        self._tunnel_mtu = tunnel_mtu(local.underlay_mtu, site.mtu)
+        self._tunnel_mtu = tunnel_mtu(local.underlay_mtu, site.mtu, local.overhead)
 
     def plan(self) -> DataPlane:
         """Return the plan."""

@@ -43,7 +43,7 @@ class KernelOperations:
     """Keeps the objects of a data plane in the network namespace in which it is opened.
 
     Use it with `async with`: sockets are opened at its beginning (DataplaneError if netlink does not serve) and closed
-    at its end; nothing in the kernel is removed by that. Callers take turns.
+    at its end; nothing in the kernel is removed by that. One caller at a time, as the engine is.
     """
 
     def __init__(self, numbers: Numbers) -> None:
@@ -52,8 +52,6 @@ class KernelOperations:
         self._guarded = False
         """Whether our nftables table was there when it was last looked or made."""
         self._watch = Watch(Ears(numbers))
-        # The kernel tells one socket one thing at a time, and refuses what is asked meanwhile (EBUSY).
-        self._turn = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         with contextlib.ExitStack() as stack:
@@ -79,7 +77,7 @@ class KernelOperations:
 
     async def observe(self) -> Mapping[Key, Value]:
         """Return every object of ours that is there, whoever of us made it."""
-        async with self._turn, _Errors("observe"), asyncio.TaskGroup() as group:
+        async with _Errors("observe"), asyncio.TaskGroup() as group:
             tables = group.create_task(self._tables.observe())
             found, overlay = await self._devices.observe()
             self._watch.ears.overlay = overlay
@@ -98,10 +96,6 @@ class KernelOperations:
         with the table packets keep the addresses of pods, and must not leave in clear text until their routes are
         there. What is there in their place and is not ours stays, and is the failure (`ForeignStateError`).
         """
-        async with self._turn:
-            return await self._apply(changes)
-
-    async def _apply(self, changes: Mapping[Key, Value]) -> Mapping[Key, Exception]:
         routes = {key: each for key, each in changes.items() if isinstance(key, RouteKey) and isinstance(each, Route)}
         closed = {key: route for key, route in routes.items() if route.kind is RouteKind.UNREACHABLE}
         failures = await self._apply_routes(closed)
@@ -136,10 +130,6 @@ class KernelOperations:
         Where the nftables table goes, all goes: then it is removed before rules and routes, and the device that it
         guards before it, or packets with the addresses of pods would leave in clear text in the meantime.
         """
-        async with self._turn:
-            return await self._prune(keys)
-
-    async def _prune(self, keys: Collection[Key]) -> Mapping[Key, Exception]:
         failures: dict[Key, Exception] = {}
         tables = [key for key in keys if isinstance(key, TableKey)]
         if tables:
@@ -173,7 +163,7 @@ class KernelOperations:
         `underlay` is its address within the site: the interface that has it carries overlay and tunnels; where none
         has it, it is the one of the default route. `watched` is passed on.
         """
-        async with self._turn, _Errors("read the node's addresses"):
+        async with _Errors("read the node's addresses"):
             return await read_local(self._route, self._numbers, underlay, watched)
 
     def changes(self) -> AsyncIterator[frozenset[Change]]:

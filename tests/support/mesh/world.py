@@ -35,8 +35,6 @@ class World:
 
     ports: tuple[int, ...] = (51820,)
     """The UDP ports of tunnels, of IPsec, too: strongSwan listens where the others do."""
-    mtu: int = 1420
-    """Of the ways between sites."""
 
     def __init__(self, root: Path, lab: SitesLab, *, backend: str = "userspace") -> None:
         """Choose what tunnels are made of, as `--backend` does."""
@@ -46,6 +44,8 @@ class World:
         self.keys = root / "keys"
         self.daemons: dict[str, Daemon] = {}
         self._backend = backend
+        self.mtu = 1500 - (88 if backend == "ipsec" else 80)
+        """Of the ways between sites."""
         self._charons: dict[str, Charon] = {}
         if backend == "ipsec":
             (root / "secret").touch(0o600)
