@@ -29,7 +29,8 @@ NEEDS_test = /usr/sbin/sysctl:procps /usr/bin/clang:clang /usr/bin/cc:gcc /usr/i
 	/usr/bin/kubectl:kubernetes-client /usr/bin/systemd-analyze:systemd \
 	/usr/bin/wireguard-go:wireguard-go /usr/bin/wg:wireguard-tools /usr/bin/ping:iputils-ping \
 	/usr/sbin/charon-systemd:charon-systemd /usr/lib/ipsec/plugins/libstrongswan-gcm.so:libstrongswan-standard-plugins \
-	/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so:libcharon-extra-plugins
+	/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so:libcharon-extra-plugins \
+	/usr/sbin/iptables:iptables /usr/sbin/conntrack:conntrack
 NEEDS_bench = /usr/bin/cc:gcc /usr/include/stdio.h:libc6-dev /usr/sbin/farpd:farpd /usr/sbin/ndppd:ndppd \
 	/usr/bin/iperf3:iperf3 /usr/sbin/keepalived:keepalived /usr/bin/gobgpd:gobgpd /usr/lib/frr/bgpd:frr /usr/sbin/bird:bird2
 

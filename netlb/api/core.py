@@ -12,7 +12,9 @@ __all__ = [
     "ConfigMap",
     "Endpoint",
     "EndpointConditions",
+    "EndpointHints",
     "EndpointSlice",
+    "Hint",
     "Namespace",
     "Node",
     "NodeAddress",
@@ -54,6 +56,8 @@ class ServiceSpec(_Part, frozen=True, kw_only=True):
     external_traffic_policy: Literal["Cluster", "Local"] = "Cluster"
     load_balancer_ip: str = msgspec.field(default="", name="loadBalancerIP")
     load_balancer_class: str = ""
+    traffic_distribution: str = ""
+    """Which endpoints are preferred: PreferClose and PreferSameZone, PreferSameNode; others mean nothing."""
 
 
 class Service(Record, frozen=True, kw_only=True):
@@ -77,18 +81,38 @@ class EndpointConditions(_Part, frozen=True, kw_only=True):
 
     ready: bool | None = None
     serving: bool | None = None
+    terminating: bool | None = None
+
+
+class Hint(_Part, frozen=True, kw_only=True):
+    """`discovery.k8s.io/v1 ForZone` and `ForNode`: one of those for whom an endpoint is meant."""
+
+    name: str
+
+
+class EndpointHints(_Part, frozen=True, kw_only=True):
+    """`discovery.k8s.io/v1 EndpointHints`: for whom an endpoint is meant."""
+
+    for_zones: tuple[Hint, ...] | None = ()
+    for_nodes: tuple[Hint, ...] | None = ()
 
 
 class Endpoint(_Part, frozen=True, kw_only=True):
-    """One endpoint of a slice: one pod, and where it runs. Its addresses are kube-proxy's business."""
+    """One endpoint of a slice: one pod, and where it runs."""
 
+    addresses: tuple[str, ...] | None = ()
+    """As they are written: they are told to readers, and never used."""
     conditions: EndpointConditions = EndpointConditions()
     node_name: str | None = None
+    zone: str | None = None
+    hints: EndpointHints | None = None
 
 
 class EndpointSlice(Record, frozen=True, kw_only=True):
     """`discovery.k8s.io/v1 EndpointSlice`; the label `kubernetes.io/service-name` names its Service."""
 
+    address_type: str = ""
+    """IPv4, IPv6 or FQDN; who has endpoints of both families has slices of both."""
     endpoints: tuple[Endpoint, ...] | None = ()
 
 

@@ -13,6 +13,7 @@ from netlb.api.convert import convert, without_nulls
 from netlb.api.core import ConfigMap, EndpointSlice, Namespace, Node, Secret, Service
 from netlb.api.documents import Document
 from netlb.api.meta import Record
+from netlb.api.reports import GatewayNodeStatus
 from netlb.api.v1alpha1 import API_VERSION, KINDS
 from netlb.errors import ConfigError
 from netlb.findings import Finding, ObjectRef
@@ -28,7 +29,7 @@ _KINDS: Mapping[tuple[str, str], type[Record]] = {
     ("v1", "Namespace"): Namespace,
     ("discovery.k8s.io/v1", "EndpointSlice"): EndpointSlice,
     ("crd.projectcalico.org/v1", "BlockAffinity"): BlockAffinity,
-    **{(API_VERSION, kind.__name__): kind for kind in KINDS},
+    **{(API_VERSION, kind.__name__): kind for kind in (*KINDS, GatewayNodeStatus)},
     **dialects.KINDS,
 }
 _OUR_GROUP = API_VERSION.partition("/")[0]

@@ -24,6 +24,7 @@ from netlb.api.dialects import DEFAULT, DIALECTS, FOREIGN, KINDS, KINDS_OF, Comp
 from netlb.api.documents import Document
 from netlb.api.holdings import read_holding
 from netlb.api.meta import Record
+from netlb.api.reports import GatewayNodeStatus
 from netlb.api.snapshot import EVERYTHING, Holding, Serving, Snapshot
 from netlb.api.v1alpha1 import (
     AddressPool,
@@ -309,6 +310,7 @@ class Intake:
             communities=_by_name(_of(Community, records)),
             bfd_profiles=_by_name(_of(BFDProfile, records)),
             gateways=_by_name(_of(Gateway, records)),
+            gateway_nodes={one.metadata.name: one.status for one in _of(GatewayNodeStatus, records)},
             block_affinities=_by_name(_of(BlockAffinity, records)),
             passwords={
                 (secret.metadata.namespace, secret.metadata.name): secret.password

@@ -16,6 +16,7 @@ from netlb.api.crds.status import REPORTS as WRITTEN
 from netlb.api.crds.table import KINDS as NAMES
 from netlb.api.dialects import DEFAULT, Compatibility
 from netlb.api.meta import Record
+from netlb.api.reports import GatewayNodeStatus
 from netlb.api.v1alpha1 import API_VERSION, KINDS
 from netlb.errors import ConfigError
 from netlb.findings import Finding, ObjectRef
@@ -25,6 +26,8 @@ __all__ = [
     "ADDRESSING",
     "CONFIG_MAPS",
     "ENDPOINT_SLICES",
+    "GATEWAYS",
+    "GATEWAY_NODES",
     "LEASES",
     "NATIVE",
     "NODES",
@@ -121,9 +124,20 @@ ADDRESSING: Mapping[str, Resource] = {kind: resource for kind, resource in NATIV
 REPORTS: Mapping[str, Resource] = {
     kind: Resource(group=_GROUP, version=_VERSION, plural=report.names.plural, kind=kind, namespaced=report.namespaced)
     for kind, report in WRITTEN.items()
+    if kind != GatewayNodeStatus.kind()
 }
 """What speakers write: about Services, and each about itself; by kind."""
 SPEAKER_STATUSES = REPORTS["SpeakerStatus"]
+GATEWAYS = NATIVE["Gateway"]
+GATEWAY_NODES = Resource(
+    group=_GROUP,
+    version=_VERSION,
+    plural=WRITTEN[GatewayNodeStatus.kind()].names.plural,
+    kind=GatewayNodeStatus.kind(),
+    namespaced=False,
+)
+"""What gateways write, each about its node, and read of each other."""
+_SITES = frozenset({"BlockAffinity", "Gateway", "GatewayNodeStatus", "Node"})
 
 _MANY = (Service, EndpointSlice)
 """Kinds of which there are thousands."""
@@ -160,12 +174,18 @@ class Reader(Enum):
     """Who follows: nobody asks for what no plan of theirs is made from."""
 
     EVERYTHING = frozenset[str]()
-    ANNOUNCEMENTS = frozenset({"BlockAffinity", "Gateway"})
+    ANNOUNCEMENTS = frozenset({"BlockAffinity", "Gateway", "GatewayNodeStatus"})
     """Speakers, which know nothing of sites."""
-    ADDRESSES = frozenset({"BlockAffinity", "EndpointSlice", "Gateway"})
+    ADDRESSES = frozenset({"BlockAffinity", "EndpointSlice", "Gateway", "GatewayNodeStatus"})
     """The controller: endpoints change more often than all the rest, and have no part in who gets which address."""
-    DECLARATIONS = frozenset({"BlockAffinity", "EndpointSlice", "Gateway", "Namespace", "Node", "Service"})
+    DECLARATIONS = frozenset(
+        {"BlockAffinity", "EndpointSlice", "Gateway", "GatewayNodeStatus", "Namespace", "Node", "Service"}
+    )
     """The webhook: what operators declare for netlb."""
+    SITES = (
+        frozenset({*NATIVE, *(kind for _, kind in dialects.KINDS), "EndpointSlice", "Namespace", "Service"}) - _SITES
+    )
+    """Gateways, which know nothing of Services."""
 
 
 def watched(compatibility: Compatibility = DEFAULT, reader: Reader = Reader.EVERYTHING) -> tuple[Watched, ...]:
@@ -173,7 +193,10 @@ def watched(compatibility: Compatibility = DEFAULT, reader: Reader = Reader.EVER
 
     Secrets are followed one by one.
     """
-    ours = (Watched(resources=(NATIVE[kind.kind()],), records=(kind,)) for kind in KINDS)
+    ours = (
+        *(Watched(resources=(NATIVE[kind.kind()],), records=(kind,)) for kind in KINDS),
+        Watched(resources=(GATEWAY_NODES,), records=(GatewayNodeStatus,), optional=True),
+    )
     foreign: dict[tuple[str, str], list[tuple[Resource, type[Record]]]] = {}
     understood = {
         key: record

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 _MARKS = frozenset({*keys.ALLOCATED_FROM, keys.OPENELB_MARK})
 """Annotations that say whose the addresses of a Service are."""
-_READ = frozenset({keys.GROUP, keys.OPENELB_MARK})
+_READ = frozenset({keys.GROUP, keys.OPENELB_MARK, keys.TOPOLOGY_KEYS})
 """Annotations that say who announces them."""
 
 

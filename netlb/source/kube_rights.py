@@ -13,6 +13,8 @@ from netlb.source.kube_events import EVENTS
 from netlb.source.kube_kinds import (
     ADDRESSING,
     CONFIG_MAPS,
+    GATEWAY_NODES,
+    GATEWAYS,
     LEASES,
     REPORTS,
     SECRETS,
@@ -23,7 +25,16 @@ from netlb.source.kube_kinds import (
     watched,
 )
 
-__all__ = ["JOURNAL", "LEASE", "Right", "controller_rights", "role_rules", "secret_namespaces", "speaker_rights"]
+__all__ = [
+    "JOURNAL",
+    "LEASE",
+    "Right",
+    "controller_rights",
+    "gateway_rights",
+    "role_rules",
+    "secret_namespaces",
+    "speaker_rights",
+]
 
 LEASE = "netlb-controller"
 """The Lease by which one of several controllers is elected."""
@@ -78,6 +89,17 @@ def secret_namespaces(namespace: str, compatibility: Compatibility = DEFAULT) ->
     """Return where BGPPeers' Secrets may be: in netlb's own namespace, which comes first, and in MetalLB's."""
     theirs = (compatibility.metallb_namespace,) if System.METALLB in compatibility.systems else ()
     return tuple(dict.fromkeys((namespace, *theirs)))
+
+
+def gateway_rights(compatibility: Compatibility = DEFAULT) -> tuple[Right, ...]:
+    """Return what netlb-gateway does: it says of itself what others read, and of its Gateway who is active."""
+    return (
+        *_following(watched(compatibility, Reader.SITES)),
+        _right(GATEWAY_NODES, "get", "create", "patch"),
+        _right(GATEWAYS, "get"),
+        _right(GATEWAYS, "patch", subresource="status"),
+        _right(EVENTS, "create"),
+    )
 
 
 def role_rules(rights: Iterable[Right]) -> dict[str, list[dict[str, Any]]]:

@@ -9,7 +9,7 @@ from typing import Any
 from netlb.api.dialects import DEFAULT, Compatibility
 from netlb.runtime.app import App
 from netlb.runtime.config import CommonSettings
-from netlb.source.kube_rights import controller_rights, role_rules, speaker_rights
+from netlb.source.kube_rights import controller_rights, gateway_rights, role_rules, speaker_rights
 from netlb.source.lease import LeasePace
 from netlb.source.reflector import Pace
 from netlb.testing.apiserver import ApiServer
@@ -22,6 +22,7 @@ from netlb_speaker.wiring import build as build_speaker
 
 __all__ = [
     "CONTROLLER",
+    "GATEWAY",
     "LEASES",
     "NAMESPACE",
     "PACE",
@@ -34,7 +35,7 @@ __all__ = [
 ]
 
 NAMESPACE = "netlb-system"
-CONTROLLER, SPEAKER = "controller-token", "speaker-token"
+CONTROLLER, GATEWAY, SPEAKER = "controller-token", "gateway-token", "speaker-token"
 LEASES = "leases.coordination.k8s.io"
 CRDS = Path(__file__).parents[2] / "deploy" / "crds"
 PACE = Pace(
@@ -205,6 +206,7 @@ def kubernetes(root: Path) -> Iterator[Kubernetes]:
     """Run a cluster with netlb's definitions, two nodes and a pool; AssertionError if a daemon lacked a right."""
     rights = {
         CONTROLLER: role_rules(controller_rights(NAMESPACE)),
+        GATEWAY: role_rules(gateway_rights()),
         SPEAKER: role_rules(speaker_rights(NAMESPACE)),
     }
     with ApiServer(bookmark_interval=0.2, rights=rights) as server:

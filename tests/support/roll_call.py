@@ -1,5 +1,6 @@
 """Who answers for many addresses, asked all at once and over and over: a record of what was seen at what time."""
 
+import itertools
 import select
 import socket
 import threading
@@ -137,7 +138,7 @@ class RollCall:
 
 def _disorder(looks: list[Look]) -> float:
     """Return for how long not exactly one answered for each address; each look counts until the next."""
-    pairs = zip(looks, looks[1:], strict=False)
+    pairs = itertools.pairwise(looks)
     return sum(
         (after.asked - look.asked for look, after in pairs if any(len(macs) != 1 for macs in look.seen.values())), 0.0
     )

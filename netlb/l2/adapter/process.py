@@ -45,8 +45,8 @@ _MOST_UNANSWERED: Final = 8
 class ResponderProcess:
     """One running responder process. Made by `start`; all of it belongs to the event loop it was started in.
 
-    Each of the two hears the other's loop beat. A parent that stands still for longer than the patience has a process that
-    ends; a process that does not answer for a second is killed.
+    Each of the two hears the other's loop beat. A parent that stands still for longer than the patience has a process
+    that ends; a process that does not answer for a second is killed.
     """
 
     def __init__(

@@ -14,6 +14,7 @@ from netlb.api.documents import Document
 from netlb.errors import ConfigError
 from netlb.source.kube_kinds import (
     ENDPOINT_SLICES,
+    GATEWAY_NODES,
     NATIVE,
     REPORTS,
     SECRETS,
@@ -40,8 +41,8 @@ def test_the_native_kinds_are_those_of_the_definitions() -> None:
         defined[spec["names"]["kind"]] = (
             f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}"
         )
-    assert defined == {kind: resource.path() for kind, resource in REPORTS.items()} | {
-        kind: resource.path() for kind, resource in NATIVE.items()
+    assert defined == {
+        resource.kind: resource.path() for resource in (*REPORTS.values(), *NATIVE.values(), GATEWAY_NODES)
     }
 
 
@@ -91,9 +92,14 @@ def test_nobody_follows_what_no_plan_of_theirs_is_made_from() -> None:
         {str(one) for one in watched(reader=reader)} for reader in (Reader.ANNOUNCEMENTS, Reader.ADDRESSES)
     )
     assert {str(ENDPOINT_SLICES)} == speaker - controller
-    assert {"gateways.netlb.io", "gateways.raven.openyurt.io", "blockaffinities.crd.projectcalico.org"} == (
-        everything - speaker
-    )
+    sites = {
+        "gateways.netlb.io",
+        "gateways.raven.openyurt.io",
+        "gatewaynodestatuses.netlb.io",
+        "blockaffinities.crd.projectcalico.org",
+    }
+    assert sites == everything - speaker
+    assert {*sites, "nodes"} == {str(one) for one in watched(reader=Reader.SITES)}
 
 
 def test_of_a_secret_the_password_is_kept() -> None:
@@ -192,7 +198,10 @@ def test_every_annotation_that_netlb_knows_is_kept() -> None:
 NO_ANNOTATIONS = {
     keys.LOAD_BALANCER_CLASS,
     keys.GATEWAY_LABEL,
+    keys.READY,
     keys.NODE_POOL_LABEL,
+    keys.DESIRED_NODE_POOL_LABEL,
+    keys.ZONE_LABEL,
     keys.RACK_LABEL,
     keys.EXCLUDE_NODE_LABEL,
     keys.SERVICE_NAME_LABEL,

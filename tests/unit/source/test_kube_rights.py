@@ -8,11 +8,12 @@ import pytest
 import yaml
 
 from netlb.api.dialects import Compatibility, System
-from netlb.source.kube_rights import Right, controller_rights, role_rules, speaker_rights
+from netlb.source.kube_rights import Right, controller_rights, gateway_rights, role_rules, speaker_rights
 
 PAGE = Path(__file__).parents[3] / "docs" / "kubernetes.md"
 RIGHTS: dict[str, Callable[[str], tuple[Right, ...]]] = {
     "netlb-controller": controller_rights,
+    "netlb-gateway": lambda _: gateway_rights(),
     "netlb-speaker": speaker_rights,
 }
 
