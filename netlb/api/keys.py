@@ -81,6 +81,7 @@ PREFIXES: Mapping[str, tuple[str, ...]] = {
     "metallb": ("metallb.io/", "metallb.universe.tf/"),
     "openelb": ("lb.kubesphere.io/", "eip.openelb.kubesphere.io/"),
     "purelb": ("purelb.io/",),
+    "raven": ("openyurt.io/",),
 }
 """By system: how the names of its annotations begin."""
 

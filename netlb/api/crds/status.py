@@ -221,7 +221,19 @@ REPORTS: Final[Mapping[str, ReportKind]] = {
             "findings": {
                 "description": "What is wrong with what was declared.",
                 "type": "array",
-                "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "severity": _text("error or warning."),
+                        "reason": _text("By name."),
+                        "object": _text("What it is about."),
+                        "file": _text("Where that was declared."),
+                        "field": _text("Of the object."),
+                        "problem": _text("What is wrong."),
+                        "remedy": _text("What to do."),
+                    },
+                    "required": ["reason"],
+                },
             },
         },
         namespaced=False,

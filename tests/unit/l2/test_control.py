@@ -16,6 +16,7 @@ MESSAGES: list[control.Message] = [
     control.Probe(6, 2, ADDRESSES, ProbeTimings(probe_wait=0.25, probe_num=4)),
     control.AskStats(6),
     control.AskCounters(7, 2, 256),
+    control.Beat(7),
     control.Ready(1),
     control.Ack(8, 19, ((ADDRESSES[1], 12),)),
     control.Accelerate(8, 2),
