@@ -100,6 +100,7 @@ class Speaker:
         self._snapshot: Snapshot | None = None
         self._settled_once = not watches
         self._began = False
+        self._has_some = False
         self._returned = asyncio.Event()
         self.liveness = (
             Liveness(node, self._log, self._plan, self._returned.set, self._news.set, keyring=keyring, grace=grace)
@@ -140,7 +141,7 @@ class Speaker:
         self.plan = plan
         if self.liveness:
             own = addresses_of(self._snapshot.nodes.get(self._node))
-            self.liveness.watch(plan.peers, plan.watchers, own.values())
+            self.liveness.watch(plan.peers, plan.watchers, own.values(), holding=self._has_some)
         if self._detects_conflicts:
             held = {address for holding in self._snapshot.holdings.values() for address in holding.addresses}
             self.prober.planned(held, plan)
@@ -162,7 +163,7 @@ class Speaker:
 
     async def watch(self) -> None:
         """Have BFD: of its ports there is one user on a node, and its sockets are opened when a session needs them."""
-        async with Bfd(on_problem=lambda problem: self._log.error("BFD process ended", problem=problem)) as bfd:
+        async with Bfd(on_problem=self._bfd_ended) as bfd:
             self._bfd = bfd
             if self.liveness:
                 self.liveness.begin(bfd)
@@ -301,6 +302,11 @@ class Speaker:
         self._say_if_ready()
         self._news.set()
 
+    def _bfd_ended(self, problem: str) -> None:
+        self._log.error("BFD process ended", problem=problem)
+        if self.liveness:
+            self.liveness.interrupted()
+
     def _settled(self, _: Mapping[Address, Status]) -> None:
         self._news.set()
         self._say_if_ready()
@@ -312,15 +318,20 @@ class Speaker:
             self.liveness.be_ready(self._began and bool(self._announcer.interfaces()))
 
     def _announce_what_may_be(self) -> None:
-        """Want all that is planned but for what is withheld; nothing before it is known which nodes are alive."""
-        self._settled_once = self._settled_once or (self.liveness is not None and self.liveness.settled)
+        """Want all that is planned but for what is withheld; nothing before it is known which nodes are alive.
+
+        Who has nothing yet, as a node that was drained, is new to the others, and begins as one that starts.
+        """
+        if self.liveness:
+            self._settled_once = self.liveness.settled or (self._settled_once and self._has_some)
+            self._began = self._began and self._settled_once
         if self.plan is not None and self._settled_once and not self._stopping:
+            self._has_some = bool(self.plan.l2)
+            owned = {} if self.liveness and self.liveness.mute else self.plan.l2
             withheld = self.prober.withheld
-            self.l2.want(
-                {address: each.interfaces for address, each in self.plan.l2.items() if address not in withheld}
-            )
-            self._say_if_ready()
-            self._news.set()
+            self.l2.want({address: each.interfaces for address, each in owned.items() if address not in withheld})
+        self._say_if_ready()
+        self._news.set()
 
     def _report(self, plan: NodePlan) -> Mapping[str, Any]:
         """Return what is to be said of this node now."""

@@ -40,7 +40,7 @@ _ROOT: Final = str(Path(netlb.__file__).parents[1])
 _START_TIMEOUT: Final = 10.0
 _ANSWER_TIMEOUT: Final = 1.0
 _STOP_TIMEOUT: Final = 1.0
-_BEAT: Final = 0.25
+_BEAT: Final = 0.1
 _MOST_UNANSWERED: Final = 4
 """Beats in a row that a process may leave unanswered: peers have given this node up by then. They are counted, and not
 seconds, so that a machine that was asleep finds nobody guilty."""
