@@ -114,8 +114,10 @@ class RollCall:
 
     def _answers(self, sockets: list[socket.socket], until: float) -> Seen:
         found: dict[str, set[str]] = {address: set() for address in self._addresses.values()}
-        while (left := until - time.monotonic()) > 0:
-            for sock in select.select(sockets, [], [], left)[0]:
+        while True:
+            left = until - time.monotonic()
+            # What waits when the time is over came in time: it is this thread that was not let run.
+            for sock in select.select(sockets, [], [], max(0.0, left))[0]:
                 for _ in range(len(found)):
                     try:
                         frame = sock.recv(2048)
@@ -123,6 +125,8 @@ class RollCall:
                         break
                     if (claim := self._claim(frame)) is not None:
                         found[claim[0]].add(claim[1])
+            if left <= 0:
+                break
         return {address: frozenset(macs) for address, macs in found.items()}
 
     def _claim(self, frame: bytes) -> tuple[str, str] | None:
