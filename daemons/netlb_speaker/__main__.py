@@ -12,6 +12,7 @@ from netlb.api.intake import Intake
 from netlb.api.snapshot import Snapshot
 from netlb.bfd.adapter.keyfile import read_key
 from netlb.l2.announces import FastPath
+from netlb.l2.defence import Conduct
 from netlb.plan import plan_node, render_node
 from netlb.plan.bgp import BgpPlan, plan_bgp
 from netlb.runtime.app import reporting, run
@@ -29,6 +30,7 @@ from netlb_speaker.wiring import (
     build,
     parse_gobgp,
     parse_key_file,
+    parse_on_conflict,
 )
 
 __all__ = ["main"]
@@ -54,6 +56,13 @@ __all__ = ["main"]
     "or announce what nobody else does, and give way to who does (yield).",
     metavar="MODE",
     default=ConflictDetection.OFF.value,
+)
+@option(
+    "--on-conflict",
+    "When another station claims an address that is announced: say so (report), and announce it once more (defend) or "
+    "give it up (yield).",
+    metavar="WORD",
+    default=Conduct.REPORT.value,
 )
 @option(
     "--l2-fastpath",
@@ -109,6 +118,7 @@ def main(
     node_name: str | None,
     interfaces: tuple[str, ...],
     conflict_detection: str,
+    on_conflict: str,
     l2_fastpath: str,
     liveness: str,
     bfd_key_file: str | None,
@@ -125,6 +135,7 @@ def main(
     with reporting(NAME):
         shared = CommonSettings.parse(**common)
         watching = parse_choice("--liveness", LivenessMode, liveness)
+        detection = parse_choice("--conflict-detection", ConflictDetection, conflict_detection)
         unauthenticated = parse_choice("--bfd-unauthenticated", Unauthenticated, bfd_unauthenticated)
         node = node_name or os.environ.get("NODE_NAME") or socket.gethostname()
         settings = SpeakerSettings(
@@ -132,7 +143,8 @@ def main(
             status_dir=chosen_directory(shared.directory, status_dir),
             node=node,
             interfaces=interfaces,
-            conflict_detection=parse_choice("--conflict-detection", ConflictDetection, conflict_detection),
+            conflict_detection=detection,
+            on_conflict=parse_on_conflict(on_conflict, detection),
             fastpath=parse_choice("--l2-fastpath", FastPath, l2_fastpath),
             liveness=watching,
             bfd_key_file=parse_key_file(bfd_key_file, unauthenticated, watching),

@@ -53,7 +53,9 @@ class Guard:
     An address in conflict is probed again `rate_limit_interval` seconds after it was found to be.
     """
 
-    def __init__(self, rate_limit_interval: float, *, yields: bool = False) -> None:
+    def __init__(self, rate_limit_interval: float, *, probes: bool = True, yields: bool = False) -> None:
+        """With `probes` fresh addresses are probed; with `yields` all are, and given up when they are claimed."""
+        self._probes = probes
         self._yields = yields
         self._owned: AbstractSet[Address] = frozenset()
         self._interval = rate_limit_interval
@@ -71,9 +73,9 @@ class Guard:
         """Take in a snapshot: the addresses that Services hold, and what this node makes of them."""
         if self._yields:
             self._fresh |= plan.l2.keys() - self._owned
-            self._owned = frozenset(plan.l2)
-        elif self._held is not None:
+        elif self._probes and self._held is not None:
             self._fresh |= held - self._held
+        self._owned = frozenset(plan.l2)
         self._held = held
         gone = self._cases.keys() - plan.l2.keys()
         self._fresh |= gone
@@ -128,6 +130,13 @@ class Guard:
         if not self._yields or address not in self._owned or address in self._cases:
             return False
         self._cases[address] = _Case(where, now + self._interval, Withheld(stranger))
+        return True
+
+    def give_up(self, address: Address, stranger: Stranger, where: Where, now: float) -> bool:
+        """Give up an address that a station claims, and ask for it at once; False if that is so, or it is not owned."""
+        if address not in self._owned or address in self._cases:
+            return False
+        self._cases[address] = _Case(where, now, Withheld(stranger))
         return True
 
     def failed(self, asked: Mapping[Address, Where], problem: str, now: float) -> None:

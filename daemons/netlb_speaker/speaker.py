@@ -25,6 +25,7 @@ from netlb.l2.announces import (
     WorkerDied,
     WorkerRestarted,
 )
+from netlb.l2.defence import Conduct
 from netlb.l2.ethernet import format_mac
 from netlb.l2.probe import ProbeTimings
 from netlb.net import Address
@@ -34,17 +35,18 @@ from netlb.plan.render import service_name
 from netlb.plan.segment import addresses_of
 from netlb.reconcile import Reconciler, Status
 from netlb.runtime.log import get_logger
-from netlb.runtime.metrics import counter, gauge, reconciler_metrics
+from netlb.runtime.metrics import reconciler_metrics
 from netlb.source.protocol import Sink, Source
 from netlb.source.status import node_data, service_bgp_statuses, service_l2_statuses
 from netlb_speaker.announcing import AnnouncerFactory
+from netlb_speaker.defender import Defender
 from netlb_speaker.disputes import Disputes
 from netlb_speaker.gobgp import GobgpSettings
 from netlb_speaker.keyring import Keyring
 from netlb_speaker.liveness import Liveness
-from netlb_speaker.metrics import announced_metric, bfd_metrics, bgp_metrics, l2_metrics
+from netlb_speaker.metrics import announced_metric, bfd_metrics, bgp_metrics, conflict_metrics, l2_metrics
 from netlb_speaker.prober import Prober
-from netlb_speaker.report import announcements, silence
+from netlb_speaker.report import announcements
 from netlb_speaker.report_bgp import Heard, bgp_report, standings
 
 if TYPE_CHECKING:
@@ -71,7 +73,10 @@ class Speaker:
         announcer: AnnouncerFactory,
         sink: Sink,
         detects_conflicts: bool,
+        probes: bool,
         yields: bool,
+        conduct: Conduct,
+        settled: float,
         timings: ProbeTimings,
         watches: bool,
         keyring: Keyring | None,
@@ -114,7 +119,10 @@ class Speaker:
         self._bfd: Bfd | None = None
         self.routers: Routers | None = None
         self.bgp: BgpPlan | None = None
-        self.prober = Prober(self._announcer, timings, self._log, self._announce_what_may_be, yields=yields)
+        self.prober = Prober(
+            self._announcer, timings, self._log, self._announce_what_may_be, probes=probes, yields=yields
+        )
+        self.defender = Defender(conduct, self._announcer, self._log, self._give_up, settled=settled)
         self.status: Reconciler[str, Any] = Reconciler("status", sink, on_bug=self._bug)
 
     # Services
@@ -257,18 +265,7 @@ class Speaker:
         yield announced_metric(self._node, self.plan, self._announcer.held(), bgp, standings(bgp, heard))
         if self.liveness:
             yield from self.liveness.metrics()
-        yield gauge(
-            "netlb_speaker_withheld",
-            "Always 1: this node owns the address and does not announce it yet.",
-            ("ip", "reason"),
-            {(str(address), str(silence(withheld))): 1.0 for address, withheld in self.prober.withheld.items()},
-        )
-        yield counter(
-            "netlb_layer2_conflicts_total",
-            "Times that another station claimed an address held here.",
-            ("ip", "interface"),
-            self._disputes.counts(),
-        )
+        yield from conflict_metrics(self.prober.withheld, self._disputes.counts(), self.defender.counts())
         if self._stats is not None:
             yield from l2_metrics(self._stats)
         if self._bfd is not None:
@@ -284,6 +281,7 @@ class Speaker:
                     self._log.warning("address conflict", address=str(address), mac=mac, interface=interface)
                 if self.plan is not None and (announced := self.plan.l2.get(address)):
                     self.prober.claimed(address, Stranger(mac, interface), announced.interfaces)
+                    self.defender.claimed(event)
             case InterfaceAppeared(interface):
                 self._log.info("interface in use", interface=interface.name, mac=format_mac(interface.mac))
             case InterfaceVanished(interface):
@@ -301,6 +299,11 @@ class Speaker:
                 self._log.info("responder restarted", pid=pid)
         self._say_if_ready()
         self._news.set()
+
+    def _give_up(self, conflict: Conflict) -> None:
+        if self.plan is not None and (announced := self.plan.l2.get(conflict.address)):
+            stranger = Stranger(conflict.mac, conflict.interface)
+            self.prober.give_up(conflict.address, stranger, announced.interfaces)
 
     def _bfd_ended(self, problem: str) -> None:
         self._log.error("BFD process ended", problem=problem)

@@ -8,9 +8,10 @@ from pathlib import Path
 from netlb.errors import SettingError
 from netlb.l2.adapter.announcer import Announcer
 from netlb.l2.announces import FastPath
+from netlb.l2.defence import SETTLED, Conduct
 from netlb.l2.probe import RFC_TIMINGS, YIELD_TIMINGS, ProbeTimings
 from netlb.runtime.app import App
-from netlb.runtime.config import CommonSettings
+from netlb.runtime.config import CommonSettings, parse_choice
 from netlb.runtime.log import get_logger
 from netlb.runtime.metrics import StateCollector, new_registry
 from netlb.source.reflector import DEFAULT_PACE, Pace
@@ -30,6 +31,7 @@ __all__ = [
     "build",
     "parse_gobgp",
     "parse_key_file",
+    "parse_on_conflict",
 ]
 
 
@@ -81,6 +83,7 @@ class SpeakerSettings:
     interfaces: tuple[str, ...] = ()
     """Names; none: every suitable interface."""
     conflict_detection: ConflictDetection = ConflictDetection.OFF
+    on_conflict: Conduct = Conduct.REPORT
     fastpath: FastPath = FastPath.AUTO
     liveness: LivenessMode = LivenessMode.BFD
     bfd_key_file: Path | None = None
@@ -92,6 +95,15 @@ class SpeakerSettings:
     """Whether nodes whose condition Ready is not True announce nothing."""
     state_dir: Path | None = None
     """Of a cluster: where what was heard is kept; None: nowhere."""
+
+
+def parse_on_conflict(text: str, detection: ConflictDetection) -> Conduct:
+    """Read the value of --on-conflict. Raises `SettingError`."""
+    conduct = parse_choice("--on-conflict", Conduct, text)
+    if conduct is not Conduct.REPORT and detection is ConflictDetection.YIELD:
+        problem = f"{text!r} comes too late with --conflict-detection yield, which gives way at once"
+        raise SettingError("--on-conflict", problem, "leave one of the two out")
+    return conduct
 
 
 def parse_key_file(path: str | None, unauthenticated: Unauthenticated, liveness: LivenessMode) -> Path | None:
@@ -124,6 +136,7 @@ def build(
     announcer: AnnouncerFactory | None = None,
     timings: ProbeTimings | None = None,
     grace: float = GRACE,
+    settled: float = SETTLED,
     *,
     pace: Pace = SPEAKER_PACE,
     patience: float = PATIENCE,
@@ -143,8 +156,12 @@ def build(
         source=surroundings.source,
         announcer=announcer or partial(Announcer, fastpath=settings.fastpath),
         sink=surroundings.sink,
-        detects_conflicts=settings.conflict_detection is not ConflictDetection.OFF,
+        detects_conflicts=settings.conflict_detection is not ConflictDetection.OFF
+        or settings.on_conflict is Conduct.YIELD,
+        probes=settings.conflict_detection is ConflictDetection.PROBE,
         yields=settings.conflict_detection is ConflictDetection.YIELD,
+        conduct=settings.on_conflict,
+        settled=settled,
         timings=timings or TIMINGS.get(settings.conflict_detection, RFC_TIMINGS),
         watches=settings.liveness is LivenessMode.BFD,
         keyring=keyring,
@@ -164,6 +181,7 @@ def build(
             "source": speaker.follow,
             "l2": speaker.announce,
             "prober": speaker.prober.run,
+            "defender": speaker.defender.run,
             "remind": speaker.remind,
             "report": speaker.report,
             "status": speaker.status.run,

@@ -92,11 +92,12 @@ class Release(NamedTuple):
 
 
 class Announce(NamedTuple):
-    """Announce those of the addresses that are held on the interface once more."""
+    """Announce those of the addresses that are held on the interface once more, so many times."""
 
     seq: int
     interface: int
     addresses: tuple[bytes, ...]
+    rounds: int
 
 
 class Probe(NamedTuple):
@@ -252,7 +253,7 @@ _READERS: dict[type[Message], tuple[Callable[[Any], Any], ...]] = {
     RemoveInterface: (int, int),
     Hold: (int, int, _addresses, bool),
     Release: (int, int, _addresses, bool),
-    Announce: (int, int, _addresses),
+    Announce: (int, int, _addresses, int),
     Probe: (int, int, _addresses, _timings),
     AskStats: (int,),
     AskCounters: (int, int, int),

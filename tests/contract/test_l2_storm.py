@@ -17,7 +17,7 @@ pytestmark = pytest.mark.root
 
 FRAMES = 100_000
 ROUNDS = FRAMES // len(CRAFTED)
-HELD = {str(ip_address(packed)): None for packed in (HELD4, HELD6)}
+HELD = [str(ip_address(packed)) for packed in (HELD4, HELD6)]
 
 
 @pytest.fixture(params=[FastPath.OFF, FastPath.REQUIRE])
@@ -36,7 +36,7 @@ async def counted(announcer: Announces) -> int:
 def test_each_frame_of_a_storm_is_counted_and_none_stops_the_responder(rig: VethRig) -> None:
     async def scenario() -> None:
         async with rig.announcer() as announcer:
-            await announcer.hold_many(HELD)
+            await announcer.hold_many(dict.fromkeys(HELD))
             pid = announcer.worker_pid
             before = await counted(announcer)
             for crafted in CRAFTED:

@@ -129,9 +129,9 @@ class ResponderProcess:
         request = control.Release(next(self._numbers), index, addresses, more)
         await self._carry_out(request, f"release addresses on interface {index}")
 
-    async def announce(self, index: int, addresses: tuple[bytes, ...]) -> None:
-        """Send a burst for those of the addresses that are held on the interface."""
-        request = control.Announce(next(self._numbers), index, addresses)
+    async def announce(self, index: int, addresses: tuple[bytes, ...], rounds: int) -> None:
+        """Send a burst of so many rounds for those of the addresses that are held on the interface."""
+        request = control.Announce(next(self._numbers), index, addresses, rounds)
         await self._carry_out(request, f"announce addresses on interface {index}")
 
     async def probe(self, index: int, addresses: tuple[bytes, ...], timings: ProbeTimings) -> dict[bytes, int]:
