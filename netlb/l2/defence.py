@@ -1,8 +1,8 @@
 """What is done about a station that claims an address which is announced here (RFC 5227 section 2.4). Pure.
 
 It is done once the claim has lasted: when an address moves between our own nodes, the new owner's announcements look
-just like a claim, and a moment later the address is not announced here any more. And once in DEFEND_INTERVAL at most, so
-that two stations that both defend an address do not flood the segment.
+just like a claim, and a moment later the address is not announced here any more. And once in DEFEND_INTERVAL at most,
+so that two stations that both defend an address do not flood the segment.
 """
 
 from collections.abc import Collection
@@ -16,7 +16,7 @@ from netlb.net import Address
 __all__ = ["SETTLED", "Conduct", "Defence"]
 
 SETTLED: Final = 5.0
-"""Seconds after which who owns an address is agreed among our own nodes: as long as a node that starts is waited for."""
+"""Seconds after which our own nodes agree on who owns an address: as long as one that starts is waited for."""
 
 
 class Conduct(StrEnum):
