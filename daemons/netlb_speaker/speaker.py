@@ -1,11 +1,10 @@
 """What the speaker knows between two events, and the services that act on it."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import Metric
 
@@ -13,9 +12,8 @@ from netlb.api.snapshot import Snapshot
 from netlb.bfd.adapter.bfd import Bfd
 from netlb.errors import NetlbError, TransientError
 from netlb.findings import Finding
-from netlb.l2.adapter.operations import L2Operations, Where
+from netlb.l2.adapter.operations import EitherWay, Way
 from netlb.l2.announces import (
-    Announces,
     Conflict,
     Event,
     InterfaceAppeared,
@@ -36,6 +34,7 @@ from netlb.runtime.log import get_logger
 from netlb.runtime.metrics import counter, gauge, reconciler_metrics
 from netlb.source.protocol import Sink, Source
 from netlb.source.status import node_data, service_bgp_statuses, service_l2_statuses
+from netlb_speaker.announcers import AnnouncerFactory, KernelFactory
 from netlb_speaker.gobgp import GobgpSettings
 from netlb_speaker.keyring import Keyring
 from netlb_speaker.liveness import Liveness
@@ -47,7 +46,7 @@ from netlb_speaker.report_bgp import Heard, bgp_report, standings
 if TYPE_CHECKING:
     from netlb_speaker.routers import Routers
 
-__all__ = ["NAME", "AnnouncerFactory", "Speaker"]
+__all__ = ["NAME", "Speaker"]
 
 NAME = "netlb-speaker"
 
@@ -66,28 +65,6 @@ class _Dispute:
     told: float = float("-inf")
 
 
-class OpenAnnouncer(Announces, Protocol):
-    """An announcer that works between entering and leaving it."""
-
-    async def __aenter__(self) -> object:
-        """Start answering."""
-        ...
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> bool | None:
-        """Be silent."""
-        ...
-
-
-class AnnouncerFactory(Protocol):
-    """Makes an announcer; `netlb.l2.adapter.announcer.Announcer` is one."""
-
-    def __call__(self, *, interfaces: Collection[str], on_event: Callable[[Event], None]) -> OpenAnnouncer:
-        """Return an announcer that is not started yet."""
-        ...
-
-
 class Speaker:
     """Plans after every change, makes the plan true, and reports what is true."""
 
@@ -98,6 +75,7 @@ class Speaker:
         interfaces: tuple[str, ...],
         source: Source,
         announcer: AnnouncerFactory,
+        kernel: KernelFactory,
         sink: Sink,
         detects_conflicts: bool,
         timings: ProbeTimings,
@@ -112,6 +90,8 @@ class Speaker:
         self._named = frozenset(interfaces)
         self._source = source
         self._announcer = announcer(interfaces=interfaces, on_event=self._happened)
+        self._kernel = kernel(interfaces=interfaces, on_change=self._drifted)
+        self._either_way = EitherWay(self._announcer, self._kernel)
         self._sink = sink
         self._detects_conflicts = detects_conflicts
         self._timings = timings
@@ -121,8 +101,8 @@ class Speaker:
         self._conflicts: dict[tuple[Address, str], _Dispute] = {}
         self._stats: Stats | None = None
         self.plan: NodePlan | None = None
-        self.l2: Reconciler[Address, Where] = Reconciler(
-            "l2", L2Operations(self._announcer), on_bug=self._bug, on_status=self._settled
+        self.l2: Reconciler[Address, Way] = Reconciler(
+            "l2", self._either_way, on_bug=self._bug, on_status=self._settled
         )
         self._snapshot: Snapshot | None = None
         self._settled_once = not watches
@@ -206,8 +186,10 @@ class Speaker:
 
     async def announce(self) -> None:
         """Answer on the segments for as long as the speaker runs."""
-        async with self._announcer:
+        async with self._announcer, self._kernel:
             self._answering = True
+            if not self._settled_once:  # what a process that died has left on interfaces may be another node's by now
+                self.l2.want({})
             for name in sorted(self._missing()):
                 self._log.warning("interface missing", interface=name, remedy="create it, or correct --interface")
             await self.l2.run()
@@ -217,9 +199,8 @@ class Speaker:
         while True:
             await self._returned.wait()
             self._returned.clear()
-            owned = self.plan.l2.keys() & self._announcer.held().keys() if self.plan else ()
             with suppress(NetlbError):  # the responder is being restarted, and then announces everything
-                await self._announcer.announce(owned)
+                await self._either_way.announce(self.plan.l2.keys() if self.plan else ())
 
     async def report(self) -> None:
         """Keep this node's file up to date; many changes at once make one report."""
@@ -276,7 +257,7 @@ class Speaker:
         """Show what is announced, and what came in and went out."""
         yield from reconciler_metrics([self.l2, self.status])
         bgp, heard = self._routing_now()
-        yield announced_metric(self._node, self.plan, self._announcer.held(), bgp, standings(bgp, heard))
+        yield announced_metric(self._node, self.plan, self._either_way.held(), bgp, standings(bgp, heard))
         if self.liveness:
             yield from self.liveness.metrics()
         yield gauge(
@@ -322,6 +303,10 @@ class Speaker:
         self._say_if_ready()
         self._news.set()
 
+    def _drifted(self) -> None:
+        """Look again what interfaces have, and try again what failed: an address or a link is not as it was."""
+        self.l2.lost()
+
     def _settled(self, _: Mapping[Address, Status]) -> None:
         self._news.set()
         self._say_if_ready()
@@ -338,7 +323,11 @@ class Speaker:
         if self.plan is not None and self._settled_once and not self._stopping:
             withheld = self.prober.withheld
             self.l2.want(
-                {address: each.interfaces for address, each in self.plan.l2.items() if address not in withheld}
+                {
+                    address: Way(each.interfaces, by_kernel=each.announce == "address")
+                    for address, each in self.plan.l2.items()
+                    if address not in withheld
+                }
             )
             self._say_if_ready()
             self._news.set()
@@ -347,7 +336,7 @@ class Speaker:
         """Return what is to be said of this node now."""
         standing = announcements(
             plan,
-            held=self._announcer.held(),
+            held=self._either_way.held(),
             statuses=self.l2.statuses(),
             withheld=self.prober.withheld,
             timings=self._timings,

@@ -2,20 +2,23 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from netlb.errors import SettingError
 from netlb.l2.adapter.announcer import Announcer
+from netlb.l2.adapter.kernel import LIFETIME, KernelAddresses
 from netlb.l2.probe import RFC_TIMINGS, ProbeTimings
 from netlb.runtime.app import App
 from netlb.runtime.config import CommonSettings
 from netlb.runtime.log import get_logger
 from netlb.runtime.metrics import StateCollector, new_registry
 from netlb.source.reflector import DEFAULT_PACE, Pace
+from netlb_speaker.announcers import AnnouncerFactory, KernelFactory
 from netlb_speaker.gobgp import GobgpSettings
 from netlb_speaker.keyring import KEY_OPTION, Keyring
 from netlb_speaker.liveness import GRACE
-from netlb_speaker.speaker import NAME, AnnouncerFactory, Speaker
+from netlb_speaker.speaker import NAME, Speaker
 from netlb_speaker.surroundings import Surroundings, on_directory
 
 __all__ = [
@@ -27,8 +30,11 @@ __all__ = [
     "build",
     "parse_gobgp",
     "parse_key_file",
+    "parse_lifetime",
 ]
 
+
+_SHORTEST, _LONGEST = 3, 3600  # seconds; a planner that stands still for one must not cost an address
 
 PATIENCE = 3.0
 """Seconds for the API server to answer, before what is kept on disk is taken for what is."""
@@ -69,6 +75,8 @@ class SpeakerSettings:
     node: str
     interfaces: tuple[str, ...] = ()
     """Names; none: every suitable interface."""
+    address_lifetime: int = LIFETIME
+    """Seconds for which an address stays on an interface when nobody renews it any more."""
     conflict_detection: ConflictDetection = ConflictDetection.OFF
     liveness: LivenessMode = LivenessMode.BFD
     bfd_key_file: Path | None = None
@@ -93,6 +101,14 @@ def parse_key_file(path: str | None, unauthenticated: Unauthenticated, liveness:
     return None if path is None else Path(path)
 
 
+def parse_lifetime(text: str) -> int:
+    """Read the value of --address-lifetime. Raises `SettingError`."""
+    if not text.isdecimal() or not _SHORTEST <= int(text) <= _LONGEST:
+        problem = f"{text!r} is not a number of seconds from {_SHORTEST} to {_LONGEST}"
+        raise SettingError("--address-lifetime", problem, f"leave it out for {LIFETIME}, or correct it")
+    return int(text)
+
+
 def parse_gobgp(where: str, tenancy: str, directory: str) -> GobgpSettings | None:
     """Read the values of --gobgp, --gobgp-tenancy and --gobgp-dir. Raises `SettingError`."""
     if tenancy not in ("sole", "shared"):
@@ -113,12 +129,13 @@ def build(
     timings: ProbeTimings = RFC_TIMINGS,
     grace: float = GRACE,
     *,
+    kernel: KernelFactory | None = None,
     pace: Pace = DEFAULT_PACE,
     patience: float = PATIENCE,
 ) -> App:
     """Put the speaker together; nothing is read or opened before the App runs.
 
-    Tests bring their own announcer, and do not wait as long as the RFCs say.
+    Tests bring their own announcer and kernel, and do not wait as long as the RFCs say.
     """
     surroundings = _surroundings(settings, pace, patience)
     keyring = None
@@ -130,6 +147,7 @@ def build(
         interfaces=settings.interfaces,
         source=surroundings.source,
         announcer=announcer,
+        kernel=kernel or partial(KernelAddresses, lifetime=settings.address_lifetime),
         sink=surroundings.sink,
         detects_conflicts=settings.conflict_detection is ConflictDetection.PROBE,
         timings=timings,

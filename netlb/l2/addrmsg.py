@@ -12,7 +12,17 @@ from typing import Final
 
 from netlb.net import Address
 
-__all__ = ["MARK", "Flag", "InterfaceAddress", "Kind", "Message", "decode", "encode_add", "encode_list", "encode_remove"]
+__all__ = [
+    "MARK",
+    "Flag",
+    "InterfaceAddress",
+    "Kind",
+    "Message",
+    "decode",
+    "encode_add",
+    "encode_list",
+    "encode_remove",
+]
 
 MARK: Final = 110
 """The protocol (IFA_PROTO, Linux 5.18) of addresses that are netlb's; the kernel's own are below 4."""

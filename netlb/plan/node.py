@@ -8,7 +8,7 @@ from netlb.api.core import Service
 from netlb.api.keys import GROUP
 from netlb.api.meta import LabelSelector, selects
 from netlb.api.snapshot import Snapshot
-from netlb.api.v1alpha1 import AddressPool, L2Advertisement
+from netlb.api.v1alpha1 import AddressPool, Announce, L2Advertisement
 from netlb.findings import Finding, ObjectRef
 from netlb.net import Address
 from netlb.plan.owners import NOBODY, Willing, elect
@@ -27,6 +27,8 @@ class AnnouncedAddress:
     services: tuple[ObjectRef, ...]
     interfaces: frozenset[str] | None
     """Names of the interfaces to answer on; None: every interface that the speaker uses."""
+    announce: Announce = "reply"
+    """By whom it is answered; `address` with no interfaces means the one whose subnet it is in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ def plan_node(
     for address, elected in elect(claims, dead - {node}, holders).items():
         willing = claims[address]
         if elected == node:
-            announced[address] = AnnouncedAddress(tuple(willing), planner.interfaces(willing.values()))
+            announced[address] = AnnouncedAddress(tuple(willing), *planner.how(willing.values()))
         else:
             reason = Silence.NOT_OWNER if elected else Silence.NO_CANDIDATE
             for ref in willing:
@@ -126,12 +128,13 @@ class _Planner:
         places = self._preferences(advertisements)
         return Willing(nodes, advertisements, pool.spec.bfd_profile, _group(service, advertisements), places)
 
-    def interfaces(self, willing: Iterable[Willing]) -> frozenset[str] | None:
-        """Return the interfaces on which this node announces an address; None: all."""
+    def how(self, willing: Iterable[Willing]) -> tuple[frozenset[str] | None, Announce]:
+        """Return the interfaces on which this node announces an address, None: all; and by whom it is answered."""
         mine = [record for one in willing for record in one.advertisements if self._node in self._nodes(record)]
+        by: Announce = "address" if any(record.spec.announce == "address" for record in mine) else "reply"
         if any(not record.spec.interfaces for record in mine):
-            return None
-        return frozenset(name for record in mine for name in record.spec.interfaces)
+            return None, by
+        return frozenset(name for record in mine for name in record.spec.interfaces), by
 
     def _advertisements(self, service: Service, pool: AddressPool) -> tuple[L2Advertisement, ...]:
         return tuple(

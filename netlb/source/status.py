@@ -21,7 +21,7 @@ from netlb.api.documents import parse_value
 from netlb.api.holdings import read_holding
 from netlb.api.keys import ALLOCATED, ALLOCATED_FROM, ANNOUNCED
 from netlb.api.snapshot import Holding
-from netlb.api.v1alpha1 import API_VERSION
+from netlb.api.v1alpha1 import API_VERSION, Announce
 from netlb.errors import ConfigError, SettingError
 from netlb.findings import ObjectRef
 from netlb.ipam import PoolUsage, Result
@@ -170,6 +170,8 @@ class Announcement(Standing):
 
     interfaces: tuple[str, ...] = ()
     """Names of the interfaces on which it is answered for now."""
+    announce: Announce = "reply"
+    """By whom."""
 
 
 def node_data(
@@ -195,6 +197,7 @@ def node_data(
                 "address": str(address),
                 "services": [service_name(ref) for ref in announced.services],
                 "interfaces": list(announcement.interfaces),
+                **_by_kernel(announcement),
                 **announcement.data(),
             }
         )
@@ -230,8 +233,15 @@ def service_l2_statuses(plan: NodePlan, announcements: Mapping[Address, Announce
 @lru_cache(maxsize=1 << 14)  # writing YAML is what takes time, and of thousands of files a change concerns a few
 def _service_l2_status(node: str, ref: ObjectRef, addresses: tuple[tuple[Address, Announcement], ...]) -> str:
     """Return one Service's file."""
-    listed = [{"ip": str(address), "interfaces": list(announcement.interfaces)} for address, announcement in addresses]
+    listed = [
+        {"ip": str(address), "interfaces": list(announcement.interfaces), **_by_kernel(announcement)}
+        for address, announcement in addresses
+    ]
     return _service_node_status("ServiceL2Status", node, ref, {"addresses": listed}, addresses)
+
+
+def _by_kernel(announcement: Announcement) -> dict[str, str]:
+    return {"announce": announcement.announce} if announcement.announce != "reply" else {}
 
 
 def service_bgp_statuses(plan: BgpPlan, standings: Mapping[Address, Standing]) -> dict[str, str]:

@@ -156,7 +156,12 @@ REPORTS: Final[Mapping[str, ReportKind]] = {
             **_COMMON,
             "addresses": _addresses(
                 "The Service's addresses that this node owns.",
-                {"interfaces": _texts("Names of the interfaces on which it is answered for now.")},
+                {
+                    "interfaces": _texts("Names of the interfaces on which it is answered for now."),
+                    "announce": _text(
+                        "address: the interfaces have it, and the kernel answers; otherwise the speaker answers."
+                    ),
+                },
             ),
         },
     ),

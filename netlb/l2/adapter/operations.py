@@ -20,7 +20,7 @@ class Way:
 
     interfaces: Where
     by_kernel: bool | None = False
-    """False: netlb answers; True: an interface has the address, and the kernel answers; None: both, which none wants."""
+    """Whether an interface has the address, so that the kernel answers, not netlb; None: both, which nobody wants."""
 
 
 class InKernel(Protocol):

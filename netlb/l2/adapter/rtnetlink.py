@@ -167,11 +167,11 @@ class Rtnetlink:
 
     async def remove(self, places: Sequence[Place]) -> dict[Place, int]:
         """See Kernel."""
-        return await self._request(places, lambda place, flags, sequence: addrmsg.encode_remove(*place, flags, sequence))
+        return await self._request(
+            places, lambda place, flags, sequence: addrmsg.encode_remove(*place, flags, sequence)
+        )
 
-    async def _request(
-        self, places: Sequence[Place], encode: Callable[[Place, Flag, int], bytes]
-    ) -> dict[Place, int]:
+    async def _request(self, places: Sequence[Place], encode: Callable[[Place, Flag, int], bytes]) -> dict[Place, int]:
         """Send a request for each place. Refusals come in any case; only the last one of a part is acknowledged."""
         refused: dict[Place, int] = {}
         for start in range(0, len(places), _PART):
