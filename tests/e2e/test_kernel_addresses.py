@@ -108,8 +108,13 @@ def test_what_a_killed_speaker_leaves_is_swept_by_the_next_one(cluster: Cluster)
     eventually(lambda: len(where(cluster)) == 2, "another node has taken over", PATIENCE)
     assert on(owner) == list(ADDRESSES)
 
+    cluster.lab.cut(owner, carrier=True)  # so that it takes its time to find out who is alive
+    cluster.speaker(owner.name, "--address-lifetime", LATE)
+    eventually(lambda: on(owner) == [], "it is swept before that is known", PATIENCE)
+    cluster.lab.mend(owner)
+    assert owner == await_alone(cluster, {owner.name: owner})
+
     cluster.write("pool.yaml", pool("both", *ADDRESSES), advertisement(spec="{announce: reply, group: both}"))
-    cluster.speaker(owner.name)
     eventually(lambda: where(cluster) == {}, "no node has them any more", PATIENCE)
 
     def answered() -> bool:

@@ -101,7 +101,10 @@ class EitherWay:
 
     def held(self) -> Mapping[Address, frozenset[str]]:
         """Return every address that is wanted, and the names of the interfaces on which it is answered for now."""
-        return {**self._announcer.held(), **self._kernel.held()}
+        held = dict(self._announcer.held())
+        for address, names in self._kernel.held().items():
+            held[address] = held.get(address, frozenset()) | names
+        return held
 
     async def announce(self, addresses: Collection[Address]) -> None:
         """Announce addresses anew where they are held; TransientError while there is no responder."""
