@@ -82,6 +82,7 @@ def test_every_setting_has_its_effect() -> None:
         "speaker": {
             "env": [{"name": "NETLB_INTERFACE", "value": "eth0"}],
             "realtime": True,
+            "kernelAddresses": True,
             "bfdKeySecret": "bfd",
             "nodeSelector": {"c": "d"},
             "tolerations": [{"key": "e", "operator": "Exists"}],
@@ -117,7 +118,7 @@ def test_every_setting_has_its_effect() -> None:
     assert (("eth0",), "/etc/netlb-bfd/key") == (told["speaker"]["interfaces"], told["speaker"]["bfd_key_file"])
     (volume,) = (one for one in pods(objects)["netlb-speaker"]["spec"]["volumes"] if one["name"] == "bfd-key")
     assert {"secretName": "bfd", "defaultMode": 0o400} == volume["secret"], "a key that others may read is refused"
-    assert ["NET_RAW", "SYS_NICE"] == found["netlb-speaker/speaker"]["securityContext"]["capabilities"]["add"]
+    assert ["NET_RAW", "SYS_NICE", "NET_ADMIN"] == found["netlb-speaker/speaker"]["securityContext"]["capabilities"]["add"]
 
 
 def test_nothing_is_installed_without_a_registry() -> None:
