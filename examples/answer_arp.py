@@ -9,10 +9,11 @@ from contextlib import suppress
 import click
 
 from netlb.l2.adapter.announcer import Announcer
+from netlb.l2.announces import FastPath
 
 
-async def answer(interface: str, address: str, seconds: float | None) -> None:
-    async with Announcer(interfaces=[interface], on_event=print) as announcer:
+async def answer(interface: str, address: str, fastpath: FastPath, seconds: float | None) -> None:
+    async with Announcer(interfaces=[interface], fastpath=fastpath, on_event=print) as announcer:
         await announcer.hold(address)
         print("answering:", announcer.held(), flush=True)
         with suppress(TimeoutError):
@@ -22,10 +23,16 @@ async def answer(interface: str, address: str, seconds: float | None) -> None:
 @click.command()
 @click.argument("interface")
 @click.argument("address")
+@click.option(
+    "--fastpath",
+    type=click.Choice([mode.value for mode in FastPath]),
+    default="auto",
+    help="Whether the kernel may answer for us.",
+)
 @click.option("--seconds", type=float, help="Stop after that time; otherwise at Ctrl-C.")
-def main(interface: str, address: str, seconds: float | None) -> None:
+def main(interface: str, address: str, fastpath: str, seconds: float | None) -> None:
     """Answer for ADDRESS on INTERFACE."""
-    asyncio.run(answer(interface, address, seconds))
+    asyncio.run(answer(interface, address, FastPath(fastpath), seconds))
 
 
 if __name__ == "__main__":

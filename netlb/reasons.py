@@ -135,7 +135,7 @@ class Silence(StrEnum):
     NO_ENDPOINT = "NoEndpoint"
     """No endpoint of the Service can take traffic."""
     NO_CANDIDATE = "NoCandidate"
-    """No node may announce the address: all are excluded, not selected, or without a local endpoint."""
+    """No node may announce the address: all are excluded, not selected, or without an endpoint that is near enough."""
     NOT_OWNER = "NotOwner"
     """Another node owns the address."""
     INTERFACE_MISSING = "InterfaceMissing"
@@ -143,13 +143,13 @@ class Silence(StrEnum):
     PENDING = "Pending"
     """This node owns the address and is about to announce it, or probes first whether another station has it."""
     ADDRESS_CONFLICT = "AddressConflict"
-    """Another station has the address (RFC 5227 section 2.1, RFC 4862 section 5.4); it is probed again every minute."""
+    """Another station has the address (RFC 5227 section 2.1, RFC 4862 section 5.4); it is probed again."""
     ANNOUNCE_FAILED = "AnnounceFailed"
     """This node owns the address and could not be made to answer for it; it is tried again."""
 
 
 class EventReason(StrEnum):
-    """What an Event beside a Service is about; where MetalLB has one for the same, by its name."""
+    """What an Event beside a Service or a Gateway is about; named as in MetalLB or Raven."""
 
     IP_ALLOCATED = "IPAllocated"
     """The Service was given addresses, or others than before."""
@@ -161,6 +161,10 @@ class EventReason(StrEnum):
     """A node announces the Service's addresses from now on."""
     ANNOUNCE_FAILED = "announceFailed"
     """A node owns an address of the Service and cannot announce it; the Event's note names the reason."""
+    ACTIVE_ENDPOINT_ELECTED = "ActiveEndpointElected"
+    """The Gateway has other active endpoints than before."""
+    ACTIVE_ENDPOINT_LOST = "ActiveEndpointLost"
+    """None of the Gateway's endpoints is active, or none seems to be alive any more."""
 
 
 class BgpRefusal(StrEnum):

@@ -11,7 +11,17 @@ from benchmarks.harness.processes import pinned
 from netlb.errors import NetlbError
 from netlb.testing.lab import Host
 
-__all__ = ["Isolated", "Probe", "ProbeError", "Windowed", "compile_probe", "parse_isolated", "parse_windowed"]
+__all__ = [
+    "Flooded",
+    "Isolated",
+    "Probe",
+    "ProbeError",
+    "Windowed",
+    "compile_probe",
+    "parse_flooded",
+    "parse_isolated",
+    "parse_windowed",
+]
 
 _SOURCE = Path(__file__).parents[1] / "probe.c"
 _LONGEST = 60.0  # seconds that one run of the probe may take
@@ -42,6 +52,14 @@ class Windowed:
     """With those that came after the measured time."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flooded:
+    """Answers while so many questions a second were asked, whatever came back."""
+
+    sent: int
+    answered: int
+
+
 @dataclass(frozen=True, slots=True)
 class Probe:
     """A compiled probe and where it asks from and about."""
@@ -50,26 +68,34 @@ class Probe:
     client: Host
     cpu: int | None
     peer_mac: str
+    sources: tuple[str, str]
+    """The client's own address of each family on the interface."""
     interface: str = "eth0"
+    addresses: int = 1
+    """How many are asked for, from the one that is given; see probe.c."""
+    broadcast: bool = False
+    """ARP replies come to the broadcast address."""
 
-    def ask_isolated(
-        self, address: str, *, count: int, warmup: int, gap: int, jitter: int, timeout: int, broadcast: bool
-    ) -> Isolated:
+    def ask_isolated(self, address: str, *, count: int, warmup: int, gap: int, jitter: int, timeout: int) -> Isolated:
         """Ask one question after the other, each `gap` plus up to `jitter` µs after the answer before.
 
-        `timeout` in µs; `broadcast` says that ARP replies come to the broadcast address.
+        `timeout` in µs.
         """
         options = f"-n {count} -w {warmup} -g {gap} -j {jitter} -T {timeout}"
-        return parse_isolated(self._run(address, options, broadcast), count + warmup)
+        return parse_isolated(self._run(address, options), count + warmup)
 
-    def ask_window(self, address: str, *, window: int, duration: int, timeout: int, broadcast: bool) -> Windowed:
+    def ask_window(self, address: str, *, window: int, duration: int, timeout: int) -> Windowed:
         """Keep `window` questions outstanding for `duration` µs; `timeout` in µs."""
-        return parse_windowed(self._run(address, f"-W {window} -d {duration} -T {timeout}", broadcast))
+        return parse_windowed(self._run(address, f"-W {window} -d {duration} -T {timeout}"))
 
-    def _run(self, address: str, options: str, broadcast: bool) -> str:
-        source = self.client.ipv6 if ":" in address else self.client.ipv4
-        where = ["-i", self.interface, "-s", str(source), "-t", address, "-m", self.peer_mac]
-        command = [str(self.program), *where, *options.split(), *(["-b"] if broadcast else [])]
+    def ask_steadily(self, address: str, *, rate: int, duration: int, timeout: int) -> Flooded:
+        """Ask `rate` questions a second for `duration` µs, and wait `timeout` µs for the last answers."""
+        return parse_flooded(self._run(address, f"-R {rate} -d {duration} -T {timeout}"))
+
+    def _run(self, address: str, options: str) -> str:
+        where = ["-i", self.interface, "-s", self.sources[":" in address], "-t", address, "-m", self.peer_mac]
+        more = ["-a", str(self.addresses), *(["-b"] if self.broadcast else [])]
+        command = [str(self.program), *where, *options.split(), *more]
         return self.client.run(["nice", "-n", "-20", *pinned(command, self.cpu)], timeout=_LONGEST).stdout
 
 
@@ -104,6 +130,12 @@ def parse_windowed(text: str) -> Windowed:
         lost=said["sent"] - said["answered"],
         answered=said["answered"],
     )
+
+
+def parse_flooded(text: str) -> Flooded:
+    """Read the probe's output about a steady rate of questions; ProbeError where no answer, or a wrong one, came."""
+    said = _checked(text)
+    return Flooded(sent=said["sent"], answered=said["answered"])
 
 
 def _checked(text: str) -> dict[str, Any]:

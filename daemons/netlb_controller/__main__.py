@@ -7,7 +7,7 @@ import click
 
 from netlb import __version__
 from netlb.api.intake import Intake
-from netlb.api.snapshot import EVERYTHING, Serving, Snapshot
+from netlb.api.snapshot import Serving, Snapshot
 from netlb.errors import SettingError
 from netlb.plan import plan_cluster, render_cluster
 from netlb.runtime.app import reporting, run
@@ -66,7 +66,7 @@ def main(
             webhook=parse_webhook(webhook, webhook_tls, webhook_client_ca),
             installation=installation,
             serving=Serving(
-                classes=EVERYTHING.classes | more,
+                classes=shared.compatibility.classes | more,
                 classless=parse_choice("--classless", Classless, classless) is Classless.SERVE,
             ),
         )

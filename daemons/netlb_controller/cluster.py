@@ -152,7 +152,7 @@ class _Cluster:
             held=partial(self._intended, journal),
             beside=(departed.run,),
         )
-        statuses.drifted = controller.status.refresh
+        statuses.drifted = source.on_rewound = controller.status.refresh
         statuses.overtaken = self.terms.restart
         return controller
 
@@ -172,4 +172,4 @@ class _Cluster:
 def read_cluster(settings: ControllerSettings, intake: Intake) -> Snapshot:
     """Return what is in force now, and who holds what. Raises SettingError."""
     kinds = watched(settings.common.compatibility, Reader.ADDRESSES)
-    return kube_once.read_cluster(settings.common.kubeconfig, intake, kinds)
+    return kube_once.read_cluster(settings.common.kubeconfig, intake, kinds, leaves_others=True)

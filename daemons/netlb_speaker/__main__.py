@@ -12,6 +12,7 @@ from netlb.api.intake import Intake
 from netlb.api.snapshot import Snapshot
 from netlb.bfd.adapter.keyfile import read_key
 from netlb.l2.adapter.kernel import LIFETIME
+from netlb.l2.announces import FastPath
 from netlb.plan import plan_node, render_node
 from netlb.plan.bgp import BgpPlan, plan_bgp
 from netlb.runtime.app import reporting, run
@@ -57,9 +58,17 @@ __all__ = ["main"]
 )
 @option(
     "--conflict-detection",
-    "Before an address is announced for the first time, ask whether another station has it (probe), or do not (off).",
+    "Before an address is announced for the first time, ask whether another station has it (probe), or do not (off); "
+    "or announce what nobody else does, and give way to who does (yield).",
     metavar="MODE",
     default=ConflictDetection.OFF.value,
+)
+@option(
+    "--l2-fastpath",
+    "Whether a BPF program in the kernel answers plain questions: where the kernel permits it (auto), nowhere (off), "
+    "or on every interface that is used (require).",
+    metavar="WORD",
+    default=FastPath.AUTO.value,
 )
 @option(
     "--liveness",
@@ -109,6 +118,7 @@ def main(
     interfaces: tuple[str, ...],
     address_lifetime: str,
     conflict_detection: str,
+    l2_fastpath: str,
     liveness: str,
     bfd_key_file: str | None,
     bfd_unauthenticated: str,
@@ -133,6 +143,7 @@ def main(
             interfaces=interfaces,
             address_lifetime=parse_lifetime(address_lifetime),
             conflict_detection=parse_choice("--conflict-detection", ConflictDetection, conflict_detection),
+            fastpath=parse_choice("--l2-fastpath", FastPath, l2_fastpath),
             liveness=watching,
             bfd_key_file=parse_key_file(bfd_key_file, unauthenticated, watching),
             bfd_unauthenticated=unauthenticated,

@@ -1,7 +1,7 @@
 """What a speaker of a cluster runs in: the API server, and what is kept of what it said."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from netlb.source.kube import KubeClient
 from netlb.source.kube_kinds import Reader, watched
 from netlb.source.kube_recorder import EventRecorder
 from netlb.source.kube_reports import NodeReports
+from netlb.source.kube_rights import secret_namespaces
 from netlb.source.kube_source import KubeSource
 from netlb.source.reflector import Pace
 from netlb_speaker.surroundings import Surroundings
@@ -44,7 +45,8 @@ def on_cluster(
         client,
         Intake(compatibility),
         watched(compatibility, Reader.ANNOUNCEMENTS),
-        secrets_in=lambda: (common.namespace or client.namespace, compatibility.metallb_namespace),
+        secrets_in=lambda: secret_namespaces(common.namespace or client.namespace, compatibility),
+        takes_over=False,
         keeper=Keeper(state_dir, name, str(common.source)) if state_dir is not None else None,
         on_trouble=lambda problem: log.warning("nothing kept", problem=problem),
         pace=pace,
@@ -71,16 +73,25 @@ def on_cluster(
             return f"in force is what was heard before {when} and kept: {why}"
         return None if source.synced else why
 
+    def on_rewound(call: Callable[[], None]) -> None:
+        source.on_rewound = call
+
     return Surroundings(
         source=source,
         sink=NodeReports(client, source.find, recorder, node=node, kept_since=lambda: source.kept_since),
         services={"client": connect, "events": recorder.run},
         metrics=metrics,
+        on_rewound=on_rewound,
         why_blind=why_blind,
     )
 
 
 def read_cluster(common: CommonSettings) -> Snapshot:
     """Return what is in force now, and who holds what. Raises SettingError."""
-    kinds = watched(common.compatibility, Reader.ANNOUNCEMENTS)
-    return kube_once.read_cluster(common.kubeconfig, Intake(common.compatibility), kinds, common.namespace)
+    return kube_once.read_cluster(
+        common.kubeconfig,
+        Intake(common.compatibility),
+        watched(common.compatibility, Reader.ANNOUNCEMENTS),
+        secrets_in=lambda own: secret_namespaces(common.namespace or own, common.compatibility),
+        takes_over=False,
+    )

@@ -1,7 +1,11 @@
 """Which addresses are not announced before it is known that no other station has them. Pure: time is an argument.
 
-An address is *fresh* from when it comes into the holdings, where nobody held it before, until some node owns it. Its
-first owner probes it and announces it if nobody has it. That is decided from snapshots alone, so all speakers agree:
+Who yields asks about every address that it comes to own, at its start and at a failover, too, and gives up again what
+another station claims, until nobody has it any more.
+
+Otherwise an address is *fresh* from when it comes into the holdings, where nobody held it before, until some node owns
+it. Its first owner probes it and announces it if nobody has it. That is decided from snapshots alone, so all speakers
+agree:
 
 - what is there in the first snapshot after a start may have been announced before, and is announced at once;
 - so is what comes from another owner, since a failover must not be delayed by seconds;
@@ -49,7 +53,9 @@ class Guard:
     An address in conflict is probed again `rate_limit_interval` seconds after it was found to be.
     """
 
-    def __init__(self, rate_limit_interval: float) -> None:
+    def __init__(self, rate_limit_interval: float, *, yields: bool = False) -> None:
+        self._yields = yields
+        self._owned: AbstractSet[Address] = frozenset()
         self._interval = rate_limit_interval
         self._retry = min(RETRY, rate_limit_interval)
         self._held: AbstractSet[Address] | None = None
@@ -63,7 +69,10 @@ class Guard:
 
     def planned(self, held: AbstractSet[Address], plan: NodePlan) -> None:
         """Take in a snapshot: the addresses that Services hold, and what this node makes of them."""
-        if self._held is not None:
+        if self._yields:
+            self._fresh |= plan.l2.keys() - self._owned
+            self._owned = frozenset(plan.l2)
+        elif self._held is not None:
             self._fresh |= held - self._held
         self._held = held
         gone = self._cases.keys() - plan.l2.keys()
@@ -113,6 +122,13 @@ class Guard:
                 if known is None:
                     news.append((address, stranger))
         return news
+
+    def claimed(self, address: Address, stranger: Stranger, where: Where, now: float) -> bool:
+        """Take in that a station claims an address that is announced; say whether it is given up for that."""
+        if not self._yields or address not in self._owned or address in self._cases:
+            return False
+        self._cases[address] = _Case(where, now + self._interval, Withheld(stranger))
+        return True
 
     def failed(self, asked: Mapping[Address, Where], problem: str, now: float) -> None:
         """Take in that the addresses could not be probed, and why; it is tried again after RETRY."""

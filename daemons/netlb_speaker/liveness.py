@@ -5,11 +5,13 @@ sessions come up: a speaker that starts must not take everything for its own. Wh
 dead, since it asks for that. So is a speaker that has come and cannot answer yet: it says so by a diagnostic (RFC 5880
 section 6.8.17), and whoever has its addresses keeps them until it can. Who has not our key is not believed, so it is
 dead too: two nodes that answer for an address are a lesser evil than none.
+
+A machine that has none of its node's addresses is not that node: it watches nobody, and nothing is known to it.
 """
 
 import asyncio
 import errno
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -19,10 +21,12 @@ from netlb.bfd.adapter.bfd import Bfd, Peer
 from netlb.bfd.events import AdminDown, Down, Event, ParametersChanged, Up
 from netlb.bfd.settings import Settings
 from netlb.errors import DataplaneError, NetlbError
+from netlb.net import Address
 from netlb.plan.segment import Watched
 from netlb.reasons import BfdVerdict
 from netlb.runtime.metrics import gauge
 from netlb_speaker.hearsay import Hearsay
+from netlb_speaker.identity import Identity
 from netlb_speaker.keyring import Keyring
 
 __all__ = ["GRACE", "Liveness"]
@@ -71,6 +75,8 @@ class Liveness:
         self._on_note = on_note
         self._keyring = keyring
         self._grace = grace
+        self._identity = Identity(node, log)
+        self._own: Collection[Address] = ()
         self._hearsay = Hearsay(node, log, self._hear_of_others, keyring)
         self._mourned: frozenset[str] = frozenset()
         """Who was dead when others were heard of last."""
@@ -118,14 +124,25 @@ class Liveness:
             self._watch(self._wanted)
             self._tell_of_strangers()
 
-    def watch(self, nodes: Mapping[str, Watched], graph: Mapping[str, frozenset[str]] = NOBODY) -> None:
-        """Watch these nodes, and no others; `graph` has who watches whom, where not all watch each other."""
-        self._graph = graph
+    def watch(
+        self,
+        nodes: Mapping[str, Watched],
+        graph: Mapping[str, frozenset[str]] = NOBODY,
+        own: Collection[Address] = (),
+    ) -> None:
+        """Watch these nodes, and no others.
+
+        `graph` has who watches whom, where not all watch each other; `own` has the addresses that this node is declared
+        to have.
+        """
+        self._graph, self._own = graph, own
         self._watch(nodes)
 
     def _watch(self, nodes: Mapping[str, Watched]) -> None:
         self._wanted = nodes
-        if self._bfd is None:
+        if self._identity.look(self._own):
+            asyncio.get_running_loop().call_soon(self._on_change)
+        if self._bfd is None or self._identity.why_not():
             return
         self._hearsay.arrange(self._graph, nodes)
         for node, peer in list(self._sessions.items()):
@@ -146,7 +163,12 @@ class Liveness:
         """Whether it is known of every watched node if it lives."""
         known = self._sessions.keys() | self._lost
         doubtful = self._doubts.keys() - self._heard_of
-        return self._bfd is not None and known >= self._wanted.keys() and not doubtful
+        ours = self._bfd is not None and not self._identity.why_not()
+        return ours and known >= self._wanted.keys() and not doubtful
+
+    def why_not_settled(self) -> str | None:
+        """Return why it is not known yet, or None."""
+        return None if self.settled else self._identity.why_not() or "not known yet which nodes are alive"
 
     def be_ready(self, ready: bool) -> None:
         """Tell the others whether this node can answer for addresses; at first it cannot."""
@@ -161,7 +183,9 @@ class Liveness:
 
     def notes(self) -> list[str]:
         """Return what an operator should know: nodes that cannot be watched, or have another key."""
+        stranger = self._identity.why_not()
         return [
+            *([stranger] if stranger else []),
             *self._hearsay.notes(),
             *(f"node {node} is not watched: {problem}" for node, problem in self._refused.items()),
             *(

@@ -64,9 +64,13 @@ def l2_metrics(stats: Stats) -> Iterable[Metric]:
         yield counter(metric, documentation, ("ip",), samples)
     yield counter(
         "netlb_layer2_frames_total",
-        "Frames that reached the responder, by what became of them.",
-        ("verdict",),
-        {(str(verdict),): float(number) for verdict, number in stats.verdicts.items()},
+        "Frames that reached the responder (socket) or its fast path (tcx, clsact), by what became of them.",
+        ("interface", "path", "verdict"),
+        {
+            (source.interface, source.path, str(verdict)): float(number)
+            for source, counts in stats.frames.items()
+            for verdict, number in counts.items()
+        },
     )
 
 

@@ -8,7 +8,7 @@ from structlog.typing import FilteringBoundLogger
 
 from netlb.errors import DataplaneError, NetlbError
 from netlb.l2.adapter.operations import Where
-from netlb.l2.announces import Announces
+from netlb.l2.announces import Announces, Stranger
 from netlb.l2.probe import ProbeTimings
 from netlb.net import Address
 from netlb.plan import NodePlan
@@ -27,8 +27,10 @@ class Prober:
         timings: ProbeTimings,
         log: FilteringBoundLogger,
         on_change: Callable[[], None],
+        *,
+        yields: bool = False,
     ) -> None:
-        self._guard = Guard(timings.rate_limit_interval)
+        self._guard = Guard(timings.rate_limit_interval, yields=yields)
         self._announcer = announcer
         self._timings = timings
         self._log = log
@@ -44,6 +46,13 @@ class Prober:
         """Take in a snapshot; `withheld` is right at once."""
         self._guard.planned(held, plan)
         self._planned.set()
+
+    def claimed(self, address: Address, stranger: Stranger, where: Where) -> None:
+        """Give up an address that another station claims, if that is how it is done; it is asked for again."""
+        if self._guard.claimed(address, stranger, where, _now()):
+            self._tell_conflict(address, stranger)
+            self._planned.set()
+            self._on_change()
 
     async def run(self) -> None:
         """Probe until cancelled."""
@@ -73,16 +82,19 @@ class Prober:
                 if stranger is None:
                     self._log.info("address conflict over", address=str(address))
                 else:
-                    self._log.warning(
-                        "address not announced",
-                        reason=str(Silence.ADDRESS_CONFLICT),
-                        address=str(address),
-                        mac=stranger.mac,
-                        interface=stranger.interface,
-                        remedy="take the address from that station, or out of the pool",
-                    )
+                    self._tell_conflict(address, stranger)
         self._planned.set()  # the time to wake up is another now
         self._on_change()
+
+    def _tell_conflict(self, address: Address, stranger: Stranger) -> None:
+        self._log.warning(
+            "address not announced",
+            reason=str(Silence.ADDRESS_CONFLICT),
+            address=str(address),
+            mac=stranger.mac,
+            interface=stranger.interface,
+            remedy="take the address from that station, or out of the pool",
+        )
 
 
 def _now() -> float:

@@ -1,9 +1,9 @@
 """What the speaker knows between two events, and the services that act on it."""
 
 import asyncio
+import gc
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import Metric
@@ -11,30 +11,34 @@ from prometheus_client import Metric
 from netlb.api.snapshot import Snapshot
 from netlb.bfd.adapter.bfd import Bfd
 from netlb.errors import NetlbError, TransientError
-from netlb.findings import Finding
+from netlb.findings import Finding, ObjectRef
 from netlb.l2.adapter.operations import EitherWay, Way
 from netlb.l2.announces import (
     Conflict,
     Event,
+    FastPathRefused,
     InterfaceAppeared,
     InterfaceRefused,
     InterfaceVanished,
     Stats,
+    Stranger,
     WorkerDied,
     WorkerRestarted,
 )
 from netlb.l2.ethernet import format_mac
 from netlb.l2.probe import ProbeTimings
 from netlb.net import Address
-from netlb.plan import NodePlan, plan_node
+from netlb.plan import NodePlan, NodePlanner
 from netlb.plan.bgp import BgpPlan, plan_bgp
 from netlb.plan.render import service_name
+from netlb.plan.segment import addresses_of
 from netlb.reconcile import Reconciler, Status
 from netlb.runtime.log import get_logger
 from netlb.runtime.metrics import counter, gauge, reconciler_metrics
 from netlb.source.protocol import Sink, Source
 from netlb.source.status import node_data, service_bgp_statuses, service_l2_statuses
-from netlb_speaker.announcers import AnnouncerFactory, KernelFactory
+from netlb_speaker.announcing import AnnouncerFactory, KernelFactory
+from netlb_speaker.disputes import Disputes
 from netlb_speaker.gobgp import GobgpSettings
 from netlb_speaker.keyring import Keyring
 from netlb_speaker.liveness import Liveness
@@ -51,18 +55,8 @@ __all__ = ["NAME", "Speaker"]
 NAME = "netlb-speaker"
 
 _REPORT_SECONDS = 0.02
-_CONFLICT_SECONDS = 10.0
 _FINISH_SECONDS = 3.0
 _COUNT_SECONDS = 10.0  # between two readings of the responder's counters; Prometheus scrapes no oftener
-
-
-@dataclass(slots=True)
-class _Dispute:
-    """Claims of other stations to one address on one interface: how many, the last one's MAC, when it was logged."""
-
-    times: int = 0
-    mac: str = ""
-    told: float = float("-inf")
 
 
 class Speaker:
@@ -78,6 +72,7 @@ class Speaker:
         kernel: KernelFactory,
         sink: Sink,
         detects_conflicts: bool,
+        yields: bool,
         timings: ProbeTimings,
         watches: bool,
         keyring: Keyring | None,
@@ -98,7 +93,8 @@ class Speaker:
         self._news = asyncio.Event()
         self._answering = False
         self._stopping = False
-        self._conflicts: dict[tuple[Address, str], _Dispute] = {}
+        self._disputes = Disputes()
+        self._slow: dict[str | None, str] = {}
         self._stats: Stats | None = None
         self.plan: NodePlan | None = None
         self.l2: Reconciler[Address, Way] = Reconciler(
@@ -115,11 +111,12 @@ class Speaker:
         )
         self._gobgp = gobgp
         self._ready_only = ready_only
+        self._planner = NodePlanner(node, ready_only=ready_only)
         self._routing = asyncio.Event()
         self._bfd: Bfd | None = None
         self.routers: Routers | None = None
         self.bgp: BgpPlan | None = None
-        self.prober = Prober(self._announcer, timings, self._log, self._announce_what_may_be)
+        self.prober = Prober(self._announcer, timings, self._log, self._announce_what_may_be, yields=yields)
         self.status: Reconciler[str, Any] = Reconciler("status", sink, on_bug=self._bug)
 
     # Services
@@ -129,21 +126,24 @@ class Speaker:
         self._source.require()
         self._sink.open()
         async for snapshot in self._source.snapshots():
-            self._snapshot = snapshot
-            self._plan()
+            first, self._snapshot = self._snapshot is None, snapshot
+            self._plan(self._source.touched)
+            if first:
+                gc.freeze()  # what is there stays, for the most part: looking through it for cycles takes long
             if self._gobgp is not None and not self._stopping:
                 self._plan_bgp(snapshot, self._gobgp)
 
-    def _plan(self) -> None:
-        """Plan by what is declared and who is alive now."""
+    def _plan(self, touched: Collection[ObjectRef] | None = None) -> None:
+        """Plan by what is declared and who is alive now; `touched` as of the source, after a snapshot of it."""
         if self._snapshot is None or self._stopping:
             return
         dead = self.liveness.dead if self.liveness else frozenset[str]()
-        plan = plan_node(self._snapshot, self._node, dead, ready_only=self._ready_only)
+        plan = self._planner.plan(self._snapshot, dead, touched)
         self._tell(plan)
         self.plan = plan
         if self.liveness:
-            self.liveness.watch(plan.peers, plan.watchers)
+            own = addresses_of(self._snapshot.nodes.get(self._node))
+            self.liveness.watch(plan.peers, plan.watchers, own.values())
         if self._detects_conflicts:
             held = {address for holding in self._snapshot.holdings.values() for address in holding.addresses}
             self.prober.planned(held, plan)
@@ -247,8 +247,8 @@ class Speaker:
             return f"no interface {', '.join(sorted(missing))} that is up"
         if not self._announcer.interfaces():
             return "no interface to answer on"
-        if not self._settled_once:
-            return "not known yet which nodes are alive"
+        if self.liveness and not self._settled_once:
+            return self.liveness.why_not_settled()
         if not self.l2.is_settled():
             return "not all addresses are answered for"
         return self.routers.why_not_ready() if self.routers else None
@@ -270,7 +270,7 @@ class Speaker:
             "netlb_layer2_conflicts_total",
             "Times that another station claimed an address held here.",
             ("ip", "interface"),
-            {(str(address), name): float(dispute.times) for (address, name), dispute in self._conflicts.items()},
+            self._disputes.counts(),
         )
         if self._stats is not None:
             yield from l2_metrics(self._stats)
@@ -283,20 +283,22 @@ class Speaker:
     def _happened(self, event: Event) -> None:
         match event:
             case Conflict(address, mac, interface):
-                dispute = self._conflicts.setdefault((address, interface), _Dispute())
-                dispute.times += 1
-                dispute.mac = mac
-                now = asyncio.get_running_loop().time()
-                if now >= dispute.told + _CONFLICT_SECONDS:  # a station that forges its address must not fill the log
-                    dispute.told = now
+                if self._disputes.add(event, asyncio.get_running_loop().time()):
                     self._log.warning("address conflict", address=str(address), mac=mac, interface=interface)
+                if self.plan is not None and (announced := self.plan.l2.get(address)):
+                    self.prober.claimed(address, Stranger(mac, interface), announced.interfaces)
             case InterfaceAppeared(interface):
                 self._log.info("interface in use", interface=interface.name, mac=format_mac(interface.mac))
             case InterfaceVanished(interface):
+                self._slow.pop(interface.name, None)
                 self._log.warning("interface gone", interface=interface.name)
             case InterfaceRefused(interface, problem):
                 self._log.error("interface refused", interface=interface.name, problem=problem)
+            case FastPathRefused(name, problem):
+                self._slow[name] = problem
+                self._log.warning("no fast path, the responder answers alone", problem=problem)
             case WorkerDied(problem):
+                self._slow.clear()
                 self._log.error("responder died", problem=problem)
             case WorkerRestarted(pid):
                 self._log.info("responder restarted", pid=pid)
@@ -347,16 +349,14 @@ class Speaker:
             plan,
             announcements=standing,
             interfaces={interface.name: format_mac(interface.mac) for interface in self._announcer.interfaces()},
+            whole=self._sink.keeps_whole,
             nodes=self.liveness.states() if self.liveness else {},
             bgp=bgp_report(bgp, heard, told),
             notes=[
                 *(f"no interface {name} that is up; create it, or correct --interface" for name in self._missing()),
+                *(f"no fast path, the responder answers alone: {problem}" for problem in self._slow.values()),
                 *(self.liveness.notes() if self.liveness else ()),
-                *(
-                    f"{dispute.mac} on {interface} claims {address}, which is announced here"
-                    for (address, interface), dispute in self._conflicts.items()
-                    if address in plan.l2
-                ),
+                *self._disputes.notes(plan.l2),
             ],
         )
         return self._sink.forms(node, {**service_l2_statuses(plan, standing), **service_bgp_statuses(bgp, told)})

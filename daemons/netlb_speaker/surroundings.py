@@ -26,6 +26,8 @@ class Surroundings:
     services: Mapping[str, Callback] = field(default_factory=dict)
     """By name, what runs for as long as the speaker does."""
     metrics: Callable[[], Iterable[Metric]] = tuple
+    on_rewound: Callable[[Callable[[], None]], None] = lambda _: None
+    """Takes what is to be called when what the sink has written may not be there any more."""
     why_blind: Callable[[], str | None] = lambda: None
     """Why what is declared now is not known; None if it is."""
 

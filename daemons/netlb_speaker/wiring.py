@@ -1,6 +1,6 @@
 """The speaker: a selection of rooms. Snapshots in, answers on the wire out, one way."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -8,13 +8,14 @@ from pathlib import Path
 from netlb.errors import SettingError
 from netlb.l2.adapter.announcer import Announcer
 from netlb.l2.adapter.kernel import LIFETIME, KernelAddresses
-from netlb.l2.probe import RFC_TIMINGS, ProbeTimings
+from netlb.l2.announces import FastPath
+from netlb.l2.probe import RFC_TIMINGS, YIELD_TIMINGS, ProbeTimings
 from netlb.runtime.app import App
 from netlb.runtime.config import CommonSettings
 from netlb.runtime.log import get_logger
 from netlb.runtime.metrics import StateCollector, new_registry
 from netlb.source.reflector import DEFAULT_PACE, Pace
-from netlb_speaker.announcers import AnnouncerFactory, KernelFactory
+from netlb_speaker.announcing import AnnouncerFactory, KernelFactory
 from netlb_speaker.gobgp import GobgpSettings
 from netlb_speaker.keyring import KEY_OPTION, Keyring
 from netlb_speaker.liveness import GRACE
@@ -36,16 +37,24 @@ __all__ = [
 
 _SHORTEST, _LONGEST = 3, 3600  # seconds; a planner that stands still for one must not cost an address
 
+SPEAKER_PACE = replace(DEFAULT_PACE, settle=0.01)
+"""A plan that follows from the one before takes milliseconds, and addresses are not to wait."""
 PATIENCE = 3.0
 """Seconds for the API server to answer, before what is kept on disk is taken for what is."""
 
 
 class ConflictDetection(StrEnum):
-    """What is done before an address is announced for the first time."""
+    """What is done before an address is announced."""
 
     OFF = "off"
     PROBE = "probe"
     """Ask whether another station has it (RFC 5227, RFC 4862)."""
+    YIELD = "yield"
+    """Ask, and announce it only for as long as no other station does: beside a load balancer that is replaced."""
+
+
+TIMINGS = {ConflictDetection.YIELD: YIELD_TIMINGS}
+"""Where they are not those of the RFCs."""
 
 
 class LivenessMode(StrEnum):
@@ -78,6 +87,7 @@ class SpeakerSettings:
     address_lifetime: int = LIFETIME
     """Seconds for which an address stays on an interface when nobody renews it any more."""
     conflict_detection: ConflictDetection = ConflictDetection.OFF
+    fastpath: FastPath = FastPath.AUTO
     liveness: LivenessMode = LivenessMode.BFD
     bfd_key_file: Path | None = None
     """None: whoever speaks from a node's address is believed."""
@@ -125,17 +135,17 @@ def parse_gobgp(where: str, tenancy: str, directory: str) -> GobgpSettings | Non
 
 def build(
     settings: SpeakerSettings,
-    announcer: AnnouncerFactory = Announcer,
-    timings: ProbeTimings = RFC_TIMINGS,
+    announcer: AnnouncerFactory | None = None,
+    timings: ProbeTimings | None = None,
     grace: float = GRACE,
     *,
     kernel: KernelFactory | None = None,
-    pace: Pace = DEFAULT_PACE,
+    pace: Pace = SPEAKER_PACE,
     patience: float = PATIENCE,
 ) -> App:
     """Put the speaker together; nothing is read or opened before the App runs.
 
-    Tests bring their own announcer and kernel, and do not wait as long as the RFCs say.
+    Tests bring their own announcer and kernel, and their own timings in place of those of the mode.
     """
     surroundings = _surroundings(settings, pace, patience)
     keyring = None
@@ -146,17 +156,19 @@ def build(
         node=settings.node,
         interfaces=settings.interfaces,
         source=surroundings.source,
-        announcer=announcer,
+        announcer=announcer or partial(Announcer, fastpath=settings.fastpath),
         kernel=kernel or partial(KernelAddresses, lifetime=settings.address_lifetime),
         sink=surroundings.sink,
-        detects_conflicts=settings.conflict_detection is ConflictDetection.PROBE,
-        timings=timings,
+        detects_conflicts=settings.conflict_detection is not ConflictDetection.OFF,
+        yields=settings.conflict_detection is ConflictDetection.YIELD,
+        timings=timings or TIMINGS.get(settings.conflict_detection, RFC_TIMINGS),
         watches=settings.liveness is LivenessMode.BFD,
         keyring=keyring,
         grace=grace,
         gobgp=settings.gobgp,
         ready_only=settings.withdraw_not_ready,
     )
+    surroundings.on_rewound(speaker.status.refresh)
     registry = new_registry(NAME)
     registry.register(StateCollector(speaker.metrics))
     registry.register(StateCollector(surroundings.metrics))

@@ -1,7 +1,8 @@
-"""netlb at work, live: a Service gets an address, the network finds it, a client reaches a pod, and nodes die.
+"""netlb at work, live: a Service gets an address, the network finds it, a client uses it, nodes die, sites are joined.
 
-A cluster of three nodes, a client and a router, made of network namespaces, with netlb's real daemons, gobgpd and FRR.
-The manifests are those in `examples/edgeapp`. Exit status 0 means that every step held.
+A cluster of three nodes, a client and a router, and one of three sites behind routers, made of network namespaces, with
+netlb's real daemons, gobgpd, FRR and wireguard-go. The manifests of the first are those in `examples/edgeapp`. Exit
+status 0 means that every step held.
 
     python -m examples.demo
 """
@@ -10,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -18,6 +20,7 @@ from rich.markup import escape
 from examples.demo.cluster import BIN, MANIFESTS, Cluster
 from examples.demo.routers import ADDRESS, show_routing, show_withdrawal
 from examples.demo.segment import IPV4, show_addresses, show_deletion, show_failover
+from examples.demo.sites import Sites, show_sites
 from examples.demo.steps import StepFailedError, act, console, eventually, step
 from netlb.testing.lab import Lab, LabError, LabUnavailable
 
@@ -25,7 +28,7 @@ _REPOSITORY = Path(__file__).parents[2]
 
 
 def run(cluster: Cluster, folder: Path) -> None:
-    """Play both acts."""
+    """Play the first two acts."""
     with step("three nodes come up, a controller on one and a speaker on each"):
         cluster.write_nodes()
         cluster.start()
@@ -35,13 +38,13 @@ def run(cluster: Cluster, folder: Path) -> None:
     show_routing(cluster, folder)
 
 
-def show_commands(cluster: Cluster) -> None:
-    """Print what to try in a lab that stays up."""
+def show_commands(cluster: Cluster, sites: Sites) -> None:
+    """Print what to try in labs that stay up."""
     client = cluster.client.namespace
     router = cluster.lab.routers["router-1"].namespace
     tree = f"--source dir:{cluster.manifests}"
     console.print(
-        f"\nThe lab stays up. Try:\n"
+        f"\nThe labs stay up. Try:\n"
         f"  ip netns exec {client} curl http://{IPV4[1]}/\n"
         f"  ip netns exec {client} curl http://{ADDRESS}/\n"
         f"  ip netns exec {client} ip neighbor\n"
@@ -52,13 +55,16 @@ def show_commands(cluster: Cluster) -> None:
         f"  cp {MANIFESTS}/edgeapp.yaml {cluster.manifests}/\n"
         f"  cat {cluster.status}/nodes/*.yaml\n"
         f"  {BIN}/netlb-speaker {tree} --node-name node-1 --print-plan\n"
+        f"  {BIN}/netlb show gateways --source dir:{sites.manifests}\n"
+        f"  ip netns exec {sites.lab.pods['edge3'].namespace} ping {sites.lab.pods['cloud2'].ipv4}\n"
+        f"  ip netns exec {sites.lab.nodes['edge3'].namespace} ip route show table 9027\n"
         f"Remove it with: make clean\n",
         soft_wrap=True,
     )
 
 
 @click.command()
-@click.option("--keep", is_flag=True, help="Leave the lab up and print commands to try.")
+@click.option("--keep", is_flag=True, help="Leave the labs up and print commands to try.")
 def main(keep: bool) -> None:
     """Show netlb at work."""
     work = _REPOSITORY / "build"
@@ -71,18 +77,20 @@ def main(keep: bool) -> None:
     (root / "run").symlink_to(short)  # where `make clean` finds it
     kept = False
     try:
-        with Lab(nodes=3, clients=1, routers=1, pods_per_node=1, name="demo") as lab:
+        with Lab(nodes=3, clients=1, routers=1, pods_per_node=1, name="demo") as lab, ExitStack() as stack:
             cluster = Cluster(root, short / "gobgpd", lab)
             try:
                 run(cluster, short / "frr")
-                if keep:
-                    show_commands(cluster)
-                    lab.keep()
-                    kept = True
-                else:
+                if not keep:
                     act("And back")
                     show_withdrawal(cluster)
                     show_deletion(cluster)
+                sites = show_sites(root, stack)
+                if keep:
+                    show_commands(cluster, sites)
+                    lab.keep()
+                    sites.lab.keep()
+                    kept = True
             except (StepFailedError, LabError, OSError, subprocess.SubprocessError) as error:
                 console.print(f"[red bold]{escape(str(error))}[/]")
                 for name, log in cluster.logs().items():

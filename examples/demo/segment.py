@@ -1,15 +1,24 @@
 """Act one: addresses on a segment. One node answers for each; if it dies, another one does."""
 
 import statistics
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ipaddress import ip_address
+from pathlib import Path
 
 from examples.demo.cluster import Cluster
 from examples.demo.requests import Requests
 from examples.demo.steps import act, eventually, require, step
+from netlb.testing.lab import Host
 
 IPV4 = ("edgeapp-svc", "192.168.122.90")
 IPV6 = ("edgeapp-svc-v6", "fd00:122::90")
+_ANSWER = Path(__file__).parents[1] / "answer_arp.py"
+_SPARE = {4: "192.168.122.89", 6: "fd00:122::89"}
+"""Addresses that are in no pool."""
 
 
 def show_addresses(cluster: Cluster) -> None:
@@ -79,13 +88,16 @@ def _show_service(cluster: Cluster, service: str, expected: str) -> None:
         owner = eventually(lambda: cluster.owner(address), "no speaker announces it")
         say(f"{owner.name} at {owner.mac}")
     with step("who has it? the client asks 200 times") as say:
-        with client.question(ip_address(address)) as question:
-            answers = [question.ask(timeout=1.0, stop_after=1) for _ in range(200)]
-        require(all(answers), "a question was not answered")
-        times = [answer.microseconds for reply in answers for answer in reply]
+        median = _reply_time(client, address)
         everyone = _answerers(cluster, address)
         require(everyone == {owner.mac}, f"answers came from {everyone}")
-        say(f"{owner.mac} alone, in {statistics.median(times):.0f} µs (median)")
+        say(f"{owner.mac} alone, in {median:.0f} µs (median)")
+    with step("the same of others on that node") as say:
+        own = owner.ipv4 if ip_address(address).version == 4 else owner.ipv6
+        say(f"its kernel for {own}, in {_reply_time(client, str(own)):.0f} µs")
+        with _without_fast_path(owner, _SPARE[own.version]) as spare:
+            eventually(lambda: client.who_has(spare, timeout=0.2, stop_after=1), f"nobody answers for {spare}")
+            say(f"netlb without its fast path, in {_reply_time(client, spare):.0f} µs")
     cluster.serve(service, address, cluster.lab.backends)
     with step(f"http://{f'[{address}]' if ':' in address else address}/") as say:
         reply = client.http_get(ip_address(address), 80)
@@ -94,6 +106,26 @@ def _show_service(cluster: Cluster, service: str, expected: str) -> None:
     with step("the client's neighbour table names the owner") as say:
         require(client.neighbor(ip_address(address)) == owner.mac, "another MAC address is in the table")
         say(f"{address} lladdr {owner.mac}")
+
+
+def _reply_time(client: Host, address: str) -> float:
+    """Return the median time of 200 answers, in µs."""
+    with client.question(ip_address(address)) as question:
+        answers = [question.ask(timeout=1.0, stop_after=1) for _ in range(200)]
+    require(all(answers), "a question was not answered")
+    return statistics.median(answer.microseconds for reply in answers for answer in reply)
+
+
+@contextmanager
+def _without_fast_path(node: Host, address: str) -> Iterator[str]:
+    """Answer for an address on a node meanwhile, from the responder's sockets alone."""
+    command = [sys.executable, str(_ANSWER), "eth0", address, "--fastpath", "off"]
+    process = node.popen(command, stdout=subprocess.DEVNULL)
+    try:
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def _answerers(cluster: Cluster, address: str) -> set[str]:

@@ -1,6 +1,7 @@
 """Kubernetes' own kinds, narrowed to the fields that netlb reads; other fields are ignored."""
 
 from base64 import b64decode
+from collections.abc import Set as AbstractSet
 from typing import ClassVar, Literal
 
 import msgspec
@@ -11,7 +12,9 @@ __all__ = [
     "ConfigMap",
     "Endpoint",
     "EndpointConditions",
+    "EndpointHints",
     "EndpointSlice",
+    "Hint",
     "Namespace",
     "Node",
     "NodeAddress",
@@ -22,6 +25,7 @@ __all__ = [
     "Service",
     "ServicePort",
     "ServiceSpec",
+    "without_annotations",
 ]
 
 Protocol = Literal["TCP", "UDP", "SCTP"]
@@ -52,6 +56,8 @@ class ServiceSpec(_Part, frozen=True, kw_only=True):
     external_traffic_policy: Literal["Cluster", "Local"] = "Cluster"
     load_balancer_ip: str = msgspec.field(default="", name="loadBalancerIP")
     load_balancer_class: str = ""
+    traffic_distribution: str = ""
+    """Which endpoints are preferred: PreferClose and PreferSameZone, PreferSameNode; others mean nothing."""
 
 
 class Service(Record, frozen=True, kw_only=True):
@@ -60,23 +66,53 @@ class Service(Record, frozen=True, kw_only=True):
     spec: ServiceSpec
 
 
+def without_annotations(service: Service, names: AbstractSet[str]) -> Service:
+    """Return the Service as if it had none of these annotations."""
+    annotations = service.metadata.annotations
+    if names.isdisjoint(annotations):
+        return service
+    kept = {name: value for name, value in annotations.items() if name not in names}
+    metadata = msgspec.structs.replace(service.metadata, annotations=kept)
+    return msgspec.structs.replace(service, metadata=metadata)
+
+
 class EndpointConditions(_Part, frozen=True, kw_only=True):
     """`discovery.k8s.io/v1 EndpointConditions`; None means that the field was absent."""
 
     ready: bool | None = None
     serving: bool | None = None
+    terminating: bool | None = None
+
+
+class Hint(_Part, frozen=True, kw_only=True):
+    """`discovery.k8s.io/v1 ForZone` and `ForNode`: one of those for whom an endpoint is meant."""
+
+    name: str
+
+
+class EndpointHints(_Part, frozen=True, kw_only=True):
+    """`discovery.k8s.io/v1 EndpointHints`: for whom an endpoint is meant."""
+
+    for_zones: tuple[Hint, ...] | None = ()
+    for_nodes: tuple[Hint, ...] | None = ()
 
 
 class Endpoint(_Part, frozen=True, kw_only=True):
-    """One endpoint of a slice: one pod, and where it runs. Its addresses are kube-proxy's business."""
+    """One endpoint of a slice: one pod, and where it runs."""
 
+    addresses: tuple[str, ...] | None = ()
+    """As they are written: they are told to readers, and never used."""
     conditions: EndpointConditions = EndpointConditions()
     node_name: str | None = None
+    zone: str | None = None
+    hints: EndpointHints | None = None
 
 
 class EndpointSlice(Record, frozen=True, kw_only=True):
     """`discovery.k8s.io/v1 EndpointSlice`; the label `kubernetes.io/service-name` names its Service."""
 
+    address_type: str = ""
+    """IPv4, IPv6 or FQDN; who has endpoints of both families has slices of both."""
     endpoints: tuple[Endpoint, ...] | None = ()
 
 

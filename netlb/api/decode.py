@@ -13,12 +13,13 @@ from netlb.api.convert import convert, without_nulls
 from netlb.api.core import ConfigMap, EndpointSlice, Namespace, Node, Secret, Service
 from netlb.api.documents import Document
 from netlb.api.meta import Record
+from netlb.api.reports import GatewayNodeStatus
 from netlb.api.v1alpha1 import API_VERSION, KINDS
 from netlb.errors import ConfigError
 from netlb.findings import Finding, ObjectRef
 from netlb.reasons import ManifestProblem
 
-__all__ = ["decode", "identify"]
+__all__ = ["decode", "identify", "named"]
 
 _KINDS: Mapping[tuple[str, str], type[Record]] = {
     ("v1", "Service"): Service,
@@ -28,7 +29,7 @@ _KINDS: Mapping[tuple[str, str], type[Record]] = {
     ("v1", "Namespace"): Namespace,
     ("discovery.k8s.io/v1", "EndpointSlice"): EndpointSlice,
     ("crd.projectcalico.org/v1", "BlockAffinity"): BlockAffinity,
-    **{(API_VERSION, kind.__name__): kind for kind in KINDS},
+    **{(API_VERSION, kind.__name__): kind for kind in (*KINDS, GatewayNodeStatus)},
     **dialects.KINDS,
 }
 _OUR_GROUP = API_VERSION.partition("/")[0]
@@ -43,7 +44,12 @@ def identify(document: Document) -> ObjectRef | None:
     metadata = document.body.get("metadata")
     if kind is None or not isinstance(metadata, dict):
         return None
-    name, namespace = metadata.get("name"), metadata.get("namespace") or "default"
+    return named(kind, metadata.get("namespace"), metadata.get("name"))
+
+
+def named(kind: type[Record], namespace: Any, name: Any) -> ObjectRef | None:
+    """Name an object; None if its name or namespace is none that Kubernetes accepts."""
+    namespace = namespace or "default"
     rule = _LABEL if kind in (Service, Namespace) else _SUBDOMAIN
     if not isinstance(name, str) or not rule.fullmatch(name):
         return None

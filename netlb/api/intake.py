@@ -18,12 +18,13 @@ from typing import TypeVar
 from netlb.api import keys
 from netlb.api.admission import Candidate, admit_pools
 from netlb.api.calico import BlockAffinity
-from netlb.api.core import EndpointSlice, Namespace, Node, Secret, Service
+from netlb.api.core import EndpointSlice, Namespace, Node, Secret, Service, without_annotations
 from netlb.api.decode import decode, identify
 from netlb.api.dialects import DEFAULT, DIALECTS, FOREIGN, KINDS, KINDS_OF, Compatibility, Foreign
 from netlb.api.documents import Document
 from netlb.api.holdings import read_holding
 from netlb.api.meta import Record
+from netlb.api.reports import GatewayNodeStatus
 from netlb.api.snapshot import EVERYTHING, Holding, Serving, Snapshot
 from netlb.api.v1alpha1 import (
     AddressPool,
@@ -74,14 +75,14 @@ class Intake:
         self,
         compatibility: Compatibility = DEFAULT,
         serving: Serving = EVERYTHING,
-        dialects: Iterable[str] = DIALECTS,
     ) -> None:
-        """Read the native kinds, and those of these dialects."""
-        chosen = tuple(dialects)
+        """Read the native kinds, and those of the systems that are to be understood."""
+        chosen = [system for system in DIALECTS if system in compatibility.systems]
         self._compatibility = compatibility
         self._serving = serving
-        self._translators = [translate for name in chosen for translate in DIALECTS[name]]
-        self._passed_over = KINDS.keys() - {key for name in chosen for key in KINDS_OF[name]}
+        self._translators = [translate for system in chosen for translate in DIALECTS[system]]
+        self._passed_over = KINDS.keys() - {key for system in chosen for key in KINDS_OF[system]}
+        self._foreign_annotations = compatibility.foreign_annotations
         self._origins: dict[str, tuple[_Declared, ...]] = {}
         self._whole: set[str] = set()
         self._unreadable: dict[str, Finding] = {}
@@ -92,6 +93,13 @@ class Intake:
         self._counterparts: tuple[Counterpart, ...] = ()
         self._declarations: Counter[ObjectRef] = Counter()
         """How many origins declare an object; more than one is a mistake."""
+        self._adopted: dict[ObjectRef, Record] = {}
+        """Services and EndpointSlices that came as records, each from an origin of its own."""
+        self._before: dict[ObjectRef, Record] = {}
+        """What was adopted in place of those that changed since the last snapshot."""
+        self._touched: set[ObjectRef] = set()
+        self.touched: frozenset[ObjectRef] = frozenset()
+        """The Services that were declared anew, or had EndpointSlices that were, before the last snapshot."""
         self._last: Snapshot | None = None
         self._changed: dict[ObjectRef, Record | None] | None = None
         """Services and EndpointSlices that changed since the last snapshot, if nothing else did; None: all may have."""
@@ -104,7 +112,7 @@ class Intake:
 
     def declare(self, origin: str, documents: Sequence[Document]) -> None:
         """Replace what an origin declares."""
-        decoded = tuple(_decode(document) for document in documents if self._concerns_us(document))
+        decoded = tuple(self._decode(document) for document in documents if self._concerns_us(document))
         nameless = next((one.finding for one in decoded if one.finding and one.ref is None), None)
         if nameless or origin in self._unreadable:
             self._changed = None
@@ -119,6 +127,35 @@ class Intake:
             self._whole.add(origin)
             statuses = (read_holding(document.body) for document in documents if document.body.get("kind") == "Service")
             self._holdings[origin] = dict(filter(None, statuses))
+
+    def adopt(self, origin: str, record: Record) -> None:
+        """Let an origin declare one Service or EndpointSlice, that nobody else declares and that is in order."""
+        ref = record.ref
+        if origin in self._origins or origin in self._unreadable:
+            self.withdraw(origin)
+        self._dismiss(ref)
+        self._adopted[ref] = record
+        self._touch(record)
+        if self._changed is not None:
+            self._changed[ref] = record
+
+    def dismiss(self, ref: ObjectRef) -> None:
+        """Forget what was adopted."""
+        if self._dismiss(ref) is not None and self._changed is not None:
+            self._changed[ref] = None
+
+    def _dismiss(self, ref: ObjectRef) -> Record | None:
+        before = self._adopted.pop(ref, None)
+        if before is not None:
+            self._before.setdefault(ref, before)
+            self._touch(before)
+        return before
+
+    def _touch(self, record: Record | None) -> None:
+        if isinstance(record, Service):
+            self._touched.add(record.ref)
+        elif isinstance(record, EndpointSlice) and (service := _service_of(record)):
+            self._touched.add(service)
 
     def unreadable(self, origin: str, finding: Finding) -> None:
         """Note that an origin cannot be read; what it declared before stays."""
@@ -139,9 +176,14 @@ class Intake:
         before = self._origins.get(origin, ())
         self._origins[origin] = after
         refs = {one.ref for one in (*before, *after) if one.ref}
+        for ref in refs:
+            if self._dismiss(ref) is not None:
+                self._in_force.setdefault(ref, self._before[ref])  # the last good version, whatever is declared now
         repeated = any(self._declarations[ref] > 1 for ref in refs)
         self._declarations.subtract(one.ref for one in before if one.ref)
         self._declarations.update(one.ref for one in after if one.ref)
+        for one in (*before, *after):
+            self._touch(one.record or (one.ref and self._in_force.get(one.ref)))
         declared = {one.ref for one in after}
         elsewhere = any(self._declarations[ref] != (ref in declared) for ref in refs)
         for ref in refs - declared:
@@ -165,6 +207,13 @@ class Intake:
         ref = identify(document)
         return ref is None or ref[1:] == (self._compatibility.metallb_namespace, "config")
 
+    def _decode(self, document: Document) -> _Declared:
+        """Decode a document; of a Service only the annotations that are understood."""
+        declared = _decode(document)
+        if isinstance(declared.record, Service) and self._foreign_annotations:
+            return replace(declared, record=without_annotations(declared.record, self._foreign_annotations))
+        return declared
+
     @property
     def origins(self) -> frozenset[str]:
         """Every origin that has declared something or could not be read."""
@@ -183,9 +232,13 @@ class Intake:
         """Return what is in force now; `holdings` says which Service holds which addresses."""
         if self._last is None or self._changed is None:
             self._last = self._whole_snapshot(holdings)
-        else:
+        elif self._changed:
             self._last = self._next_snapshot(self._last, self._changed, holdings)
+        else:
+            self._last = self._last if holdings is self._last.holdings else replace(self._last, holdings=holdings)
         self._changed = {}
+        self._before = {}
+        self.touched, self._touched = frozenset(self._touched), set()
         return self._last
 
     def _next_snapshot(
@@ -195,12 +248,12 @@ class Intake:
         services = dict(last.services)
         slices: dict[ObjectRef, list[EndpointSlice]] = {}
         for ref, record in changed.items():
-            before = self._in_force.pop(ref, None)
+            before = self._in_force.pop(ref, None) or self._before.get(ref)
             for one in filter(None, (before, record)):
                 if isinstance(one, EndpointSlice) and (service := _service_of(one)):
                     kept = (each for each in last.endpoint_slices.get(service, ()) if each.ref not in changed)
                     slices.setdefault(service, [*kept])
-            if record is not None:
+            if record is not None and ref not in self._adopted:
                 self._in_force[ref] = record
             if isinstance(record, EndpointSlice) and (service := _service_of(record)):
                 slices[service].append(record)
@@ -240,9 +293,13 @@ class Intake:
         )
         self._in_force = {record.ref: record for record in (*foreign, *records, *pools.admitted)}
         self._translated = {one.record.ref for one in native if one.subject != one.record.ref}
+        services = {record.ref: record for record in _of(Service, records)}
+        services |= {ref: record for ref, record in self._adopted.items() if isinstance(record, Service)}
         return Snapshot(
-            services={record.ref: record for record in _of(Service, records)},
-            endpoint_slices=_by_service(_of(EndpointSlice, records)),
+            services=services,
+            endpoint_slices=_by_service(
+                [*_of(EndpointSlice, records), *_of(EndpointSlice, self._adopted.values())], services
+            ),
             nodes=_by_name(_of(Node, records)),
             namespaces=_by_name(_of(Namespace, records)),
             pools=_by_name(pools.admitted),
@@ -253,6 +310,7 @@ class Intake:
             communities=_by_name(_of(Community, records)),
             bfd_profiles=_by_name(_of(BFDProfile, records)),
             gateways=_by_name(_of(Gateway, records)),
+            gateway_nodes={one.metadata.name: one.status for one in _of(GatewayNodeStatus, records)},
             block_affinities=_by_name(_of(BlockAffinity, records)),
             passwords={
                 (secret.metadata.namespace, secret.metadata.name): secret.password
@@ -374,11 +432,15 @@ def _by_name(records: Iterable[R]) -> dict[str, R]:
     return {record.metadata.name: record for record in records}
 
 
-def _by_service(slices: Iterable[EndpointSlice]) -> dict[ObjectRef, tuple[EndpointSlice, ...]]:
+def _by_service(
+    slices: Iterable[EndpointSlice], services: Iterable[ObjectRef] = ()
+) -> dict[ObjectRef, tuple[EndpointSlice, ...]]:
+    """Group EndpointSlices; of the names of these Services no second ones are made."""
+    names = {service: service for service in services}
     grouped: dict[ObjectRef, list[EndpointSlice]] = {}
     for endpoint_slice in sorted(slices, key=lambda record: record.ref):
         if service := _service_of(endpoint_slice):
-            grouped.setdefault(service, []).append(endpoint_slice)
+            grouped.setdefault(names.get(service, service), []).append(endpoint_slice)
     return {service: tuple(members) for service, members in grouped.items()}
 
 

@@ -8,6 +8,7 @@ __all__ = [
     "ALLOCATED_FROM",
     "ANNOUNCED",
     "BEFORE_LOAD_BALANCER_IP",
+    "DESIRED_NODE_POOL_LABEL",
     "EXCLUDE_NODE_LABEL",
     "GATEWAY_LABEL",
     "GROUP",
@@ -17,10 +18,15 @@ __all__ = [
     "OPENELB_ADDRESS",
     "OPENELB_MARK",
     "POOL",
+    "PREFIXES",
     "PURELB_CLASSES",
     "RACK_LABEL",
+    "READY",
+    "SERVICE_ANNOTATIONS",
     "SERVICE_NAME_LABEL",
     "SHARE_KEY",
+    "TOPOLOGY_KEYS",
+    "ZONE_LABEL",
     "annotation",
 ]
 
@@ -54,8 +60,6 @@ SHARE_KEY = (
     "purelb.io/allow-shared-ip",
 )
 """Services with the same key may share an address."""
-GROUP = "netlb.io/group"
-"""On a Service: all addresses of the Services of its namespace with the same value are announced by one node."""
 JOINS_ONLY = frozenset({"purelb.io/allow-shared-ip"})
 """Keys whose system gives no second address to a key that has one."""
 
@@ -70,8 +74,21 @@ ALLOCATED_FROM = (
 )
 """Result: the pool that the Service's addresses came from. We write the first; the others tell what was held before."""
 
+GROUP = "netlb.io/group"
+"""On a Service: all addresses of the Services of its namespace with the same value are announced by one node."""
+
+PREFIXES: Mapping[str, tuple[str, ...]] = {
+    "metallb": ("metallb.io/", "metallb.universe.tf/"),
+    "openelb": ("lb.kubesphere.io/", "eip.openelb.kubesphere.io/"),
+    "purelb": ("purelb.io/",),
+    "raven": ("openyurt.io/",),
+}
+"""By system: how the names of its annotations begin."""
+
 ALLOCATED = "netlb.io/AddressAllocated"
 """Type of the condition on a Service that says whether it has the addresses that it asks for."""
+READY = "netlb.io/Ready"
+"""Type of the condition on a Gateway that says whether other sites reach it."""
 ANNOUNCED = "netlb.io/Announced"
 """Type of the condition on a ServiceL2Status that says whether the node announces what it owns."""
 
@@ -83,6 +100,18 @@ PURELB_CLASSES = ("purelb.io/purelb", "purelb.io/purelbv2")
 
 NODE_POOL_LABEL = "apps.openyurt.io/nodepool"
 """On a Node: the node pool that it is in (OpenYurt)."""
+
+DESIRED_NODE_POOL_LABEL = "apps.openyurt.io/desired-nodepool"
+"""On a Node: its former name, which OpenYurt's controllers copy."""
+
+TOPOLOGY_KEYS = "openyurt.io/topologyKeys"
+"""On a Service: which endpoints its clients may reach (OpenYurt): those of their node, or of their node pool."""
+
+SERVICE_ANNOTATIONS = frozenset({*ADDRESSES, *POOL, *SHARE_KEY, *ALLOCATED_FROM, OPENELB_MARK, GROUP, TOPOLOGY_KEYS})
+"""All that is read of a Service's annotations."""
+
+ZONE_LABEL = "topology.kubernetes.io/zone"
+"""On a Node: the zone that it is in."""
 
 GATEWAY_LABEL = "raven.openyurt.io/gateway"
 """On a Node: the Gateway whose site it is in (Raven)."""

@@ -8,6 +8,7 @@ from typing import Any
 from netlb.api import keys
 from netlb.api.calico import BlockAffinity
 from netlb.api.core import EndpointSlice, Namespace, Node, Service
+from netlb.api.reports import GatewayNodeReport
 from netlb.api.v1alpha1 import (
     AddressPool,
     BFDProfile,
@@ -74,6 +75,8 @@ class Snapshot:
     communities: Mapping[str, Community] = field(default_factory=lambda: _NOTHING)
     bfd_profiles: Mapping[str, BFDProfile] = field(default_factory=lambda: _NOTHING)
     gateways: Mapping[str, Gateway] = field(default_factory=lambda: _NOTHING)
+    gateway_nodes: Mapping[str, GatewayNodeReport] = field(default_factory=lambda: _NOTHING)
+    """What nodes say of themselves, for the nodes of other sites."""
     block_affinities: Mapping[str, BlockAffinity] = field(default_factory=lambda: _NOTHING)
     """Which prefixes Calico has given to which node."""
     passwords: Mapping[tuple[str, str], str] = field(default_factory=lambda: _NOTHING, repr=False)

@@ -79,7 +79,7 @@ class AskCounts(NamedTuple):
 
 
 class Beat(NamedTuple):
-    """The program's event loop turns."""
+    """The program's event loop turns; sent back, so does the process's."""
 
 
 class Ready(NamedTuple):

@@ -4,12 +4,11 @@ import sys
 
 import click
 
-from netlb.api.dialects import Compatibility
 from netlb.cli.files import read_files, read_source
 from netlb.findings import Severity
 from netlb.plan import plan_cluster
 from netlb.runtime.app import reporting
-from netlb.runtime.config import compatibility_options, option
+from netlb.runtime.config import compatibility_options, option, parse_compatibility
 
 __all__ = ["check"]
 
@@ -19,18 +18,15 @@ __all__ = ["check"]
 @option("--source", "Without FILE, where the manifests are: dir:PATH, kube or kube:KUBECONFIG.", metavar="SPEC")
 @compatibility_options
 @click.option("--strict", is_flag=True, help="Fail on warnings too.")
-def check(files: tuple[str, ...], *, source: str | None, strict: bool, **namespaces: str) -> None:
+def check(files: tuple[str, ...], *, source: str | None, strict: bool, **compatibility: str) -> None:
     """Check manifests together, as one cluster would see them, or what is declared in a cluster now.
 
     FILE is a manifest, a directory of manifests, or - for standard input. Findings go to standard error, one
     a line. Exit status: 0 if nothing is wrong, 1 otherwise.
     """
-    compatibility = Compatibility(**namespaces)
-    if files:
-        snapshot = read_files(files, compatibility).snapshot({})
-    else:
-        with reporting("netlb check"):
-            snapshot = read_source(source, None, compatibility)
+    with reporting("netlb check"):
+        understood = parse_compatibility(**compatibility)
+        snapshot = read_files(files, understood).snapshot({}) if files else read_source(source, None, understood)
     findings = plan_cluster(snapshot).findings
     for finding in findings:
         click.echo(str(finding), err=True)

@@ -10,7 +10,7 @@ from netlb.cli.files import read_files, read_source
 from netlb.findings import ObjectRef
 from netlb.plan import explain_service
 from netlb.runtime.app import reporting
-from netlb.runtime.config import compatibility_options, option
+from netlb.runtime.config import compatibility_options, option, parse_compatibility
 
 __all__ = ["explain"]
 
@@ -27,7 +27,7 @@ def explain() -> None:
 @option("--status-dir", "Where status is written; beside the manifests, as PATH.status, if not set.", metavar="PATH")
 @compatibility_options
 def service(
-    service: str, files: tuple[str, ...], *, source: str | None, status_dir: str | None, **namespaces: str
+    service: str, files: tuple[str, ...], *, source: str | None, status_dir: str | None, **compatibility: str
 ) -> None:
     """Say why a Service has, or has not, an address and an announcer: what each pool says, and who owns the address.
 
@@ -39,7 +39,7 @@ def service(
     namespace, _, name = service.rpartition("/")
     ref = ObjectRef("Service", namespace or "default", name)
     with reporting("netlb explain"):
-        snapshot = _snapshot(files, source, status_dir, Compatibility(**namespaces))
+        snapshot = _snapshot(files, source, status_dir, parse_compatibility(**compatibility))
     text, served = explain_service(snapshot, ref)
     click.echo(text, nl=False)
     sys.exit(0 if served else 1)

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from netlb.api.dialects import DIALECTS, Compatibility
+from netlb.api.dialects import Compatibility
 from netlb.api.documents import parse_documents
 from netlb.api.intake import Intake
 from netlb.api.snapshot import Snapshot
@@ -19,9 +19,9 @@ from netlb.source.tree import status_directory
 __all__ = ["read_files", "read_source"]
 
 
-def read_files(files: Iterable[str], compatibility: Compatibility, dialects: Iterable[str] = DIALECTS) -> Intake:
+def read_files(files: Iterable[str], compatibility: Compatibility) -> Intake:
     """Read files, directories of manifests, and standard input (-); what cannot be read becomes a finding."""
-    intake = Intake(compatibility, dialects=dialects)
+    intake = Intake(compatibility)
     for file in files:
         try:
             origins = _expand(file)

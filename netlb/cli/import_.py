@@ -1,22 +1,23 @@
 """`netlb import`: write what another system's configuration says as native manifests."""
 
 import sys
+from dataclasses import replace
 
 import click
 
-from netlb.api.dialects import DIALECTS, Compatibility
+from netlb.api.dialects import System
 from netlb.cli.files import read_files
 from netlb.plan import validate
 from netlb.plan.translation import render_translation
-from netlb.runtime.config import compatibility_options
+from netlb.runtime.config import namespace_options, parse_compatibility
 
 __all__ = ["import_"]
 
 
 @click.command("import")
-@click.argument("system", type=click.Choice(sorted(DIALECTS)))
+@click.argument("system", type=click.Choice(sorted(map(str, System))))
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@compatibility_options
+@namespace_options
 def import_(system: str, files: tuple[str, ...], **namespaces: str) -> None:
     """Print native manifests that say what the objects of another system say.
 
@@ -30,7 +31,7 @@ def import_(system: str, files: tuple[str, ...], **namespaces: str) -> None:
     Exit status: 0 if everything is printed. 1 if something is wrong with the files: then it is said on standard
     error, and nothing is printed of an object that is wrong.
     """
-    intake = read_files(files, Compatibility(**namespaces), (system,))
+    intake = read_files(files, replace(parse_compatibility(**namespaces), systems=frozenset({System(system)})))
     findings = validate(intake.snapshot({}))
     translation = render_translation(intake.counterparts, findings)
     click.echo(translation.text, nl=False)

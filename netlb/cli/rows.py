@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from netlb.plan.render import service_name
-from netlb.source.reports import NodeReport, Reports, RouteReport
+from netlb.source.reports import GatewayReport, NodeReport, Reports, RouteReport
 
-__all__ = ["address_rows", "peer_rows", "route_rows"]
+__all__ = ["address_rows", "gateway_rows", "peer_rows", "route_rows"]
 
 Row = dict[str, Any]
 
@@ -70,6 +70,31 @@ def address_rows(reports: Reports) -> list[Row]:
         if not held.addresses:
             rows.append(_address_row("", name, "", [], [held.reason]))
     return rows
+
+
+def gateway_rows(reports: Reports) -> list[Row]:
+    """Return the nodes of all sites, and how each is connected."""
+    return [
+        {
+            "site": report.site,
+            "node": report.node,
+            "role": report.role,
+            "gateway": report.gateway,
+            "tunnels": _tunnels(report),
+            "ways": {f"{way.site}:": way.link for way in report.ways},
+            "hub": report.hub,
+            "problem": "; ".join(report.notes),
+        }
+        for report in sorted(reports.gateways, key=lambda one: (one.site, one.node))
+    ]
+
+
+def _tunnels(report: GatewayReport) -> str:
+    """Return how many tunnels are in which state, and to whom those lead that are down."""
+    states = [peer.state for peer in report.peers]
+    counts = [f"{states.count(state)} {state}" for state in ("up", "down", "warm") if state in states]
+    down = [peer.node for peer in report.peers if peer.state == "down"]
+    return ", ".join(counts) + (f" ({', '.join(down)})" if down else "")
 
 
 def _address_row(address: str, service: str, pool: str, announcers: list[Row], problems: list[str]) -> Row:

@@ -1,4 +1,4 @@
-"""`netlb show`: what the speakers say of themselves, as tables or as data."""
+"""`netlb show`: what speakers and gateways say of themselves, as tables or as data."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from netlb.cli.rows import address_rows, peer_rows, route_rows
+from netlb.cli.rows import address_rows, gateway_rows, peer_rows, route_rows
 from netlb.plan.render import to_yaml
 from netlb.runtime.app import reporting
 from netlb.runtime.config import KubeSpec, option, parse_choice, parse_source
@@ -37,7 +37,7 @@ class Output(StrEnum):
 
 @click.group()
 def show() -> None:
-    """Show what the speakers say: how sessions with routers are, and who announces what.
+    """Show what the daemons say: how sessions with routers are, who announces what, how sites are connected.
 
     It is read from what the daemons write: files (--status-dir, or beside the manifests of --source), or with --source
     kube the statuses in the API.
@@ -59,8 +59,24 @@ def _reports(source: str | None, status_dir: str | None) -> tuple[Reports, str]:
     return read_reports(root), str(root)
 
 
-def _command(name: str, description: str, rows: Callable[[Reports], Sequence[Row]], nothing: str) -> None:
-    """Make a command that shows these rows, or says that there is `nothing` to show."""
+def _speakers(reports: Reports) -> list[str]:
+    return [report.node for report in reports.nodes]
+
+
+def _gateways(reports: Reports) -> list[str]:
+    return [report.node for report in reports.gateways]
+
+
+def _command(
+    name: str,
+    description: str,
+    rows: Callable[[Reports], Sequence[Row]],
+    nothing: str,
+    *,
+    daemon: str = "speaker",
+    reporting_nodes: Callable[[Reports], Sequence[str]] = _speakers,
+) -> None:
+    """Make a command that shows these rows of what such daemons say, or says that there is `nothing` to show."""
 
     @show.command(name, help=description)
     @option(
@@ -83,11 +99,10 @@ def _command(name: str, description: str, rows: Callable[[Reports], Sequence[Row
             click.echo(to_yaml(found), nl=False)
         elif found:
             _print(found)
-        elif not reports.nodes:
-            click.echo(f"no speaker reports in {place}: start netlb-speaker with that --source or --status-dir")
+        elif not (nodes := reporting_nodes(reports)):
+            click.echo(f"no {daemon} reports in {place}: start netlb-{daemon} with that --source or --status-dir")
         else:
-            names = ", ".join(report.node for report in reports.nodes)
-            click.echo(f"{nothing} (speakers that report: {names})")
+            click.echo(f"{nothing} ({daemon}s that report: {', '.join(nodes)})")
         sys.exit(1 if reports.problems else 0)
 
 
@@ -149,4 +164,12 @@ _command(
     "Show who holds each address, and which nodes announce it, how, and where.",
     address_rows,
     "no Service holds an address, or asks for one",
+)
+_command(
+    "gateways",
+    "Show how each node's site is connected with others: who is active, and how the tunnels are.",
+    gateway_rows,
+    "no node is in a site",
+    daemon="gateway",
+    reporting_nodes=_gateways,
 )

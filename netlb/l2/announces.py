@@ -4,9 +4,11 @@
 `netlb.testing.l2.FakeAnnouncer` in memory; one suite of contract tests runs against both.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple, Protocol
 
 from netlb.l2.holdings import Wanted
 from netlb.l2.interfaces import Interface
@@ -19,6 +21,9 @@ __all__ = [
     "Announces",
     "Conflict",
     "Event",
+    "FastPath",
+    "FastPathRefused",
+    "FrameSource",
     "InterfaceAppeared",
     "InterfaceRefused",
     "InterfaceVanished",
@@ -29,6 +34,16 @@ __all__ = [
     "parse_station",
     "parse_wanted",
 ]
+
+
+class FastPath(StrEnum):
+    """Whether a BPF program in the kernel answers the plain questions in front of the responder process."""
+
+    AUTO = "auto"
+    """Where the kernel lets us; the responder answers alone elsewhere."""
+    OFF = "off"
+    REQUIRE = "require"
+    """No interface without it is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +78,14 @@ class InterfaceRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class FastPathRefused:
+    """The kernel refused the fast path, on an interface or (None) on all; the responder process answers alone there."""
+
+    interface: str | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerDied:
     """The responder process ended, and nothing is answered until WorkerRestarted."""
 
@@ -76,7 +99,9 @@ class WorkerRestarted:
     pid: int
 
 
-Event = Conflict | InterfaceAppeared | InterfaceVanished | InterfaceRefused | WorkerDied | WorkerRestarted
+Event = (
+    Conflict | InterfaceAppeared | InterfaceVanished | InterfaceRefused | FastPathRefused | WorkerDied | WorkerRestarted
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +128,34 @@ class AddressStats:
         )
 
 
+class FrameSource(NamedTuple):
+    """Where frames were judged."""
+
+    interface: str
+    path: str
+    """`socket` is the responder process, of which the socket filters keep most that does not concern it; `tcx` or
+    `clsact`, by which it is attached, is the fast path, which only counts what it answers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stats:
     """Frames since the responder started, on the interfaces that are open now."""
 
-    verdicts: Mapping[FrameVerdict, int]
-    """Frames that passed the socket filter, by what became of them."""
+    frames: Mapping[FrameSource, Mapping[FrameVerdict, int]]
+    """By what became of them."""
     overrun: int
     """Frames that were lost because a receive buffer was full."""
     unsent: int
     """Frames that could not be sent."""
-    addresses: Mapping[Address, AddressStats]
+    addresses: Mapping[Address, AddressStats] = field(default_factory=dict)
+
+    @property
+    def verdicts(self) -> Counter[FrameVerdict]:
+        """The frames of all interfaces, by what became of them."""
+        total: Counter[FrameVerdict] = Counter()
+        for counts in self.frames.values():
+            total.update(counts)
+        return total
 
 
 class Announces(Protocol):

@@ -16,10 +16,13 @@ from netlb.l2.probe import ProbeTimings
 __all__ = [
     "MOST_ADDRESSES",
     "MOST_BYTES",
+    "Accelerate",
+    "Accelerated",
     "Ack",
     "Announce",
     "AskCounters",
     "AskStats",
+    "Beat",
     "ClaimSeen",
     "Counters",
     "Crashed",
@@ -52,6 +55,13 @@ class SetInterface(NamedTuple):
     seq: int
     interface: int
     mac: bytes
+
+
+class Accelerate(NamedTuple):
+    """Open the fast path of an open interface; of interface 0: only find out whether the kernel would load it."""
+
+    seq: int
+    interface: int
 
 
 class RemoveInterface(NamedTuple):
@@ -111,6 +121,12 @@ class AskCounters(NamedTuple):
     start: int
 
 
+class Beat(NamedTuple):
+    """The program's event loop turns; the answer tells that the process's does, too."""
+
+    seq: int
+
+
 class Ready(NamedTuple):
     """The process runs; `errno` says why it cannot open packet sockets, or is 0."""
 
@@ -125,11 +141,23 @@ class Ack(NamedTuple):
     refused: tuple[tuple[bytes, int], ...]
 
 
+class Accelerated(NamedTuple):
+    """How the fast path of an interface is attached; or which step was refused, with its errno."""
+
+    seq: int
+    errno: int
+    how: str
+
+
 class Stats(NamedTuple):
-    """Frames since the process started: by interface and verdict, lost in receive buffers, and not sent."""
+    """Frames since the process started: by interface and verdict, lost in receive buffers, and not sent.
+
+    `fast` has each interface's fast path: how it is attached, and how many requests it answered.
+    """
 
     seq: int
     verdicts: dict[int, dict[str, int]]
+    fast: dict[int, tuple[str, int]]
     overrun: int
     unsent: int
 
@@ -162,8 +190,10 @@ class Crashed(NamedTuple):
     error: str
 
 
-Request = SetInterface | RemoveInterface | Hold | Release | Announce | Probe | AskStats | AskCounters
-Reply = Ack | Stats | Counters
+Request = (
+    SetInterface | Accelerate | RemoveInterface | Hold | Release | Announce | Probe | AskStats | AskCounters | Beat
+)
+Reply = Ack | Accelerated | Stats | Counters
 Event = Ready | ClaimSeen | Probed | Crashed
 Message = Request | Reply | Event
 
@@ -190,12 +220,17 @@ def _verdicts(value: dict[str, dict[str, int]]) -> dict[int, dict[str, int]]:
     return {int(index): {str(name): int(count) for name, count in counts.items()} for index, counts in value.items()}
 
 
+def _fast(value: dict[str, tuple[str, int]]) -> dict[int, tuple[str, int]]:
+    return {int(index): (str(hook), int(answered)) for index, (hook, answered) in value.items()}
+
+
 def _rows(value: list[tuple[str, int, int, int]]) -> tuple[tuple[bytes, int, int, int], ...]:
     return tuple((bytes.fromhex(address), int(a), int(b), int(c)) for address, a, b, c in value)
 
 
 _READERS: dict[type[Message], tuple[Callable[[Any], Any], ...]] = {
     SetInterface: (int, int, bytes.fromhex),
+    Accelerate: (int, int),
     RemoveInterface: (int, int),
     Hold: (int, int, _addresses, bool),
     Release: (int, int, _addresses, bool),
@@ -203,9 +238,11 @@ _READERS: dict[type[Message], tuple[Callable[[Any], Any], ...]] = {
     Probe: (int, int, _addresses, _timings),
     AskStats: (int,),
     AskCounters: (int, int, int),
+    Beat: (int,),
     Ready: (int,),
     Ack: (int, int, _refused),
-    Stats: (int, _verdicts, int, int),
+    Accelerated: (int, int, str),
+    Stats: (int, _verdicts, _fast, int, int),
     Counters: (int, _rows),
     ClaimSeen: (int, bytes.fromhex, bytes.fromhex),
     Probed: (int, _found),

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from types import MappingProxyType
 
-__all__ = ["order", "owner"]
+__all__ = ["order", "owner", "owns"]
 
 _EQUAL: Mapping[str, int] = MappingProxyType({})
 
@@ -28,3 +28,9 @@ def order(address: str, candidates: Iterable[str], places: Mapping[str, int] = _
 def owner(address: str, candidates: Iterable[str], places: Mapping[str, int] = _EQUAL) -> str | None:
     """Return the first of `order`, or None where there is no candidate."""
     return min(candidates, key=lambda node: (places.get(node, 0), *_rank(node, address)), default=None)
+
+
+def owns(node: str, address: str, candidates: Iterable[str], places: Mapping[str, int] = _EQUAL) -> bool:
+    """Say whether one of the candidates is the owner; of those that are not, most are known after a few hashes."""
+    mine, place = _rank(node, address), places.get(node, 0)
+    return all((place, *mine) <= (places.get(other, 0), *_rank(other, address)) for other in candidates)

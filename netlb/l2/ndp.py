@@ -29,6 +29,7 @@ __all__ = [
     "link_address",
     "parse_options",
     "probe",
+    "question",
     "solicited_node",
     "unsolicited",
 ]
@@ -238,4 +239,17 @@ def probe(mac: bytes, address: bytes) -> bytes:
     group = solicited_node(address)
     return NeighborSolicitation(
         destination_mac=group_mac(group), source_mac=mac, source=UNSPECIFIED, destination=group, target=address
+    ).encode()
+
+
+def question(mac: bytes, source: bytes, address: bytes) -> bytes:
+    """Return the solicitation by which a station at `source` asks who has `address` (RFC 4861 section 7.2.2)."""
+    group = solicited_node(address)
+    return NeighborSolicitation(
+        destination_mac=group_mac(group),
+        source_mac=mac,
+        source=source,
+        destination=group,
+        target=address,
+        options=((SOURCE_LINK_ADDRESS, mac),),
     ).encode()

@@ -4,7 +4,9 @@ A probe asks the segment of one interface for one address, and listens. It ends 
 station that has the address or asks for it in the same way, or with nobody's when its time is over:
 
 - IPv4: any ARP request or reply sent from the address, or another station's ARP probe for it;
-- IPv6: any advertisement of the address, or another station's solicitation for it from `::`.
+- IPv6: any advertisement of the address, or another station's solicitation for it from `::`. Some announcers, as
+  MetalLB's, do not answer the probes of RFC 4862: an ordinary question goes beside each, from the interface's own
+  link-local address, where it has one.
 
 Stations of ours, on any interface of this node, are nobody. Ordinary questions for the address tell nothing. Like
 bursts, probes of many addresses are paced (`netlb.l2.pace`); IPv4 spreads them over `probe_wait` besides. IPv6 would
@@ -21,7 +23,7 @@ from netlb.l2 import arp, ndp
 from netlb.l2.ethernet import ARP, is_group
 from netlb.l2.pace import BATCH, Pace
 
-__all__ = ["RFC_TIMINGS", "ProbeTimings", "Probing", "Verdict"]
+__all__ = ["RFC_TIMINGS", "YIELD_TIMINGS", "ProbeTimings", "Probing", "Verdict"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,16 @@ class ProbeTimings:
 
 
 RFC_TIMINGS: Final = ProbeTimings()
+YIELD_TIMINGS: Final = ProbeTimings(
+    probe_wait=0.1,
+    probe_min=0.2,
+    probe_max=0.3,
+    announce_wait=0.3,
+    dup_addr_detect_transmits=3,
+    retrans_timer=0.3,
+    rate_limit_interval=1.0,
+)
+"""For who gives way to another announcer, and takes its place when it falls silent: a second, and a second between."""
 
 
 class Verdict(NamedTuple):
@@ -61,14 +73,16 @@ class Verdict(NamedTuple):
 class _Job:
     """One probe under way."""
 
-    __slots__ = ("address", "due", "interface", "left", "timings")
+    __slots__ = ("address", "due", "interface", "left", "source", "timings")
 
-    def __init__(self, interface: int, address: bytes, timings: ProbeTimings, due: float) -> None:
+    def __init__(self, interface: int, address: bytes, timings: ProbeTimings, due: float, source: bytes) -> None:
         self.interface = interface
         self.address = address
+        self.source = source
+        """The link-local address that asks beside, or empty."""
         self.timings = timings
         self.left = timings.probe_num if len(address) == 4 else timings.dup_addr_detect_transmits
-        """Frames still to be sent."""
+        """How often is still to be asked."""
         self.due = due
         """When the next frame is due, or the end behind the last one."""
 
@@ -99,21 +113,26 @@ class Probing:
         self._jobs = {key: job for key, job in self._jobs.items() if key[0] != index}
         self._verdicts = [verdict for verdict in self._verdicts if verdict.interface != index]
 
-    def start(self, interface: int, addresses: Iterable[bytes], timings: ProbeTimings, now: float) -> None:
-        """Probe the addresses on a known interface; a probe that runs already begins anew."""
+    def start(
+        self, interface: int, addresses: Iterable[bytes], timings: ProbeTimings, now: float, source: bytes = b""
+    ) -> None:
+        """Probe the addresses on a known interface; a probe that runs already begins anew.
+
+        `source` is the interface's link-local address, if it has one.
+        """
         for address in addresses:
             wait = self._lots() * timings.probe_wait if len(address) == 4 else 0.0
-            job = self._jobs[interface, address] = _Job(interface, address, timings, now + wait)
+            job = self._jobs[interface, address] = _Job(interface, address, timings, now + wait, source)
             self._push(job)
 
     def begin_anew(self, interface: int, address: bytes, at: float) -> None:
         """Probe from the beginning at that time, for want of a frame that could be sent; pass over what has ended."""
         job = self._jobs.get((interface, address))
         if job is not None:
-            self.start(interface, [address], job.timings, at)
+            self.start(interface, [address], job.timings, at, job.source)
 
     def frames_to_send(self, now: float) -> list[tuple[int, bytes, bytes]]:
-        """Return what is due and within the pace, as interface index, address and frame; at most BATCH.
+        """Return what is due and within the pace, as interface index, address and frame; at most about BATCH.
 
         Probes whose time is over end.
         """
@@ -129,9 +148,9 @@ class Probing:
             if not job.left:
                 self._end(job, b"")
                 continue
-            self._pace.spend(1)
-            make = arp.probe if len(job.address) == 4 else ndp.probe
-            frames.append((job.interface, job.address, make(self._macs[job.interface], job.address)))
+            asked = _questions(self._macs[job.interface], job)
+            self._pace.spend(len(asked))
+            frames += [(job.interface, job.address, frame) for frame in asked]
             job.left -= 1
             job.due = now + self._pause(job)
             self._push(job)
@@ -186,6 +205,12 @@ class Probing:
     def _end(self, job: _Job, mac: bytes) -> None:
         del self._jobs[job.interface, job.address]
         self._verdicts.append(Verdict(job.interface, job.address, mac))
+
+
+def _questions(mac: bytes, job: _Job) -> list[bytes]:
+    if len(job.address) == 4:
+        return [arp.probe(mac, job.address)]
+    return [ndp.probe(mac, job.address), *([ndp.question(mac, job.source, job.address)] if job.source else [])]
 
 
 _Claim = tuple[bytes, bytes] | None

@@ -2,7 +2,7 @@
 
 from netlb.plan.cluster import ClusterPlan, ClusterPlanner, plan_cluster
 from netlb.plan.explain import explain_service
-from netlb.plan.node import AnnouncedAddress, NodePlan, SilentAddress, plan_node
+from netlb.plan.node import AnnouncedAddress, NodePlan, NodePlanner, SilentAddress, plan_node
 from netlb.plan.render import render_cluster, render_node
 from netlb.plan.validate import validate
 
@@ -11,6 +11,7 @@ __all__ = [
     "ClusterPlan",
     "ClusterPlanner",
     "NodePlan",
+    "NodePlanner",
     "SilentAddress",
     "explain_service",
     "plan_cluster",

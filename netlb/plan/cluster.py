@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from operator import is_
 
 from netlb.api.core import Service
-from netlb.api.keys import NODE_POOL_LABEL
 from netlb.api.snapshot import Holding, Snapshot
 from netlb.findings import Finding, ObjectRef, Severity
 from netlb.ipam import (
@@ -23,6 +22,7 @@ from netlb.ipam import (
 )
 from netlb.plan.validate import unreadable_request, validate
 from netlb.reasons import ManifestProblem, Refusal
+from netlb.topology import node_pool
 
 __all__ = ["ClusterPlan", "ClusterPlanner", "plan_cluster"]
 
@@ -167,7 +167,7 @@ def _same_findings(one: Snapshot, other: Snapshot) -> bool:
 
 def _unreachable(snapshot: Snapshot) -> frozenset[str]:
     """Return the pools that are bound to node pools none of which has a node."""
-    peopled = {node.metadata.labels.get(NODE_POOL_LABEL) for node in snapshot.nodes.values()}
+    peopled = {node_pool(node) for node in snapshot.nodes.values()}
     return frozenset(
         name
         for name, pool in snapshot.pools.items()

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
+from netlb.api.core import Endpoint
+from netlb.api.keys import TOPOLOGY_KEYS
 from netlb.api.snapshot import Snapshot
 from netlb.findings import ObjectRef
 from netlb.net import Address
@@ -12,8 +14,11 @@ from netlb.plan.cluster import ClusterPlan, ClusterPlanner
 from netlb.plan.node import plan_node
 from netlb.plan.render import routes_told, service_name
 from netlb.reasons import Silence
+from netlb.topology import NodePools, Reach, reach, serving_endpoints
 
 __all__ = ["explain_service"]
+
+_SHOWN = 10  # endpoints of one node, for a line that can be read
 
 
 def explain_service(snapshot: Snapshot, ref: ObjectRef) -> tuple[str, bool]:
@@ -54,6 +59,7 @@ def _lines(snapshot: Snapshot, ref: ObjectRef, plan: ClusterPlan, planner: Clust
         yield f"  {verdict.pool}: " + (
             f"{verdict.refused.reason}: {verdict.refused.message}" if verdict.refused else "serves it"
         )
+    yield from _endpoints(snapshot, ref)
     segments = plan_node(snapshot, "").silent.get(ref, {})
     routers = _routers(snapshot, ref)
     for address, silent in segments.items():
@@ -71,6 +77,26 @@ def _lines(snapshot: Snapshot, ref: ObjectRef, plan: ClusterPlan, planner: Clust
     for finding in plan.findings:
         if finding.subject == ref:
             yield str(finding)
+
+
+def _endpoints(snapshot: Snapshot, ref: ObjectRef) -> Iterator[str]:
+    """Say which endpoints serve what comes to which node, nodes that are alike together."""
+    service, slices, pools = snapshot.services[ref], snapshot.endpoint_slices.get(ref, ()), NodePools(snapshot.nodes)
+    asked = service.metadata.annotations.get(TOPOLOGY_KEYS)
+    if asked is not None and reach(service) is Reach.CLUSTER:
+        yield f"{TOPOLOGY_KEYS}: {asked!r} has no effect, as with OpenYurt: it takes one key that it knows"
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for node in sorted(snapshot.nodes) if slices else ():
+        endpoints = serving_endpoints(service, slices, node, snapshot.nodes, pools)
+        alike.setdefault(tuple(map(_endpoint, endpoints)), []).append(node)
+    for serving, nodes in alike.items():
+        more = f", and {len(serving) - _SHOWN} more" if len(serving) > _SHOWN else ""
+        yield f"{_nodes(tuple(nodes))}: served by {', '.join(serving[:_SHOWN]) or 'no endpoint'}{more}"
+
+
+def _endpoint(endpoint: Endpoint) -> str:
+    address = next(iter(endpoint.addresses or ()), "an endpoint")
+    return f"{address} on {endpoint.node_name}" if endpoint.node_name else address
 
 
 class _Told(NamedTuple):

@@ -1,8 +1,12 @@
 """Snapshot to NodePlan: what one node announces, and why it does not announce the rest."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import partial
+from operator import is_
 from types import MappingProxyType
+from typing import Any
 
 from netlb.api.core import Service
 from netlb.api.keys import GROUP
@@ -10,14 +14,16 @@ from netlb.api.meta import LabelSelector, selects
 from netlb.api.snapshot import Snapshot
 from netlb.api.v1alpha1 import AddressPool, Announce, L2Advertisement
 from netlb.findings import Finding, ObjectRef
+from netlb.l2.election import owner, owns
 from netlb.net import Address
-from netlb.plan.owners import NOBODY, Willing, elect
+from netlb.plan.owners import NOBODY, Claims, Willing, contest, elect
 from netlb.plan.places import Places
-from netlb.plan.segment import Watched, plan_segment
+from netlb.plan.segment import Segment, Watched, plan_segment
+from netlb.plan.silent import Outcome, Silences, SilentAddress
 from netlb.plan.validate import advertises, validate
 from netlb.reasons import Silence
 
-__all__ = ["AnnouncedAddress", "NodePlan", "SilentAddress", "plan_node"]
+__all__ = ["AnnouncedAddress", "NodePlan", "NodePlanner", "SilentAddress", "plan_node"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +35,6 @@ class AnnouncedAddress:
     """Names of the interfaces to answer on; None: every interface that the speaker uses."""
     announce: Announce = "reply"
     """By whom it is answered; `address` with no interfaces means the one whose subnet it is in."""
-
-
-@dataclass(frozen=True, slots=True)
-class SilentAddress:
-    """An address that a Service holds and this node does not answer for."""
-
-    reason: Silence
-    owner: str | None = None
-    """The node that does, if any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,43 +64,160 @@ def plan_node(
     `ready_only`: nodes that are not ready announce nothing (see `netlb.topology.eligible_nodes`). `holders`: who says
     that it announces an address now, which counts where an advertisement is not revertive.
     """
-    planner = _Planner(snapshot, node, ready_only)
-    sharers: dict[Address, list[ObjectRef]] = {}
-    for ref in sorted(snapshot.holdings):
-        service = snapshot.services.get(ref)
-        if service and service.spec.type == "LoadBalancer":
-            for address in snapshot.holdings[ref].addresses:
-                sharers.setdefault(address, []).append(ref)
-    claims: dict[Address, dict[ObjectRef, Willing]] = {}
-    silent: dict[ObjectRef, dict[Address, SilentAddress]] = {}
-    groups: set[tuple[str, frozenset[str]]] = set()
-    for address, refs in sharers.items():
-        for ref in refs:
-            verdict = planner.judge(ref, address)
-            if isinstance(verdict, SilentAddress):
-                silent.setdefault(ref, {})[address] = verdict
-            else:
-                claims.setdefault(address, {})[ref] = verdict
-                groups.add((verdict.profile, verdict.nodes))
-    announced: dict[Address, AnnouncedAddress] = {}
-    for address, elected in elect(claims, dead - {node}, holders).items():
-        willing = claims[address]
-        if elected == node:
-            announced[address] = AnnouncedAddress(tuple(willing), *planner.how(willing.values()))
+    return NodePlanner(node, ready_only=ready_only).plan(snapshot, dead, holders=holders)
+
+
+class NodePlanner:
+    """Plans snapshot after snapshot, and works out again only what Services and their endpoints have changed.
+
+    Planning in steps gives what planning at once gives.
+    """
+
+    def __init__(self, node: str, *, ready_only: bool = False) -> None:
+        self._node = node
+        self._ready_only = ready_only
+        self._last: Snapshot | None = None
+        self._dead = frozenset[str]()
+        self._judge = _Judge(Snapshot(), node, ready_only)
+        self._held: dict[ObjectRef, tuple[Address, ...]] = {}
+        self._holders: dict[Address, tuple[ObjectRef, ...]] = {}
+        self._l2: dict[Address, AnnouncedAddress] = {}
+        self._outcomes: dict[ObjectRef, tuple[tuple[Address, Outcome], ...]] = {}
+        self._grouped: dict[Address, Claims] = {}
+        """Of addresses that are elected for together, who may announce them."""
+        self._rivals: Counter[_Rivals] = Counter()
+        """Who may announce the same, and how many addresses."""
+        self._counted: dict[Address, tuple[_Rivals, ...]] = {}
+        """By address, what it adds to that."""
+        self._present: Mapping[Address, frozenset[str]] = NOBODY
+        self._regrouped = True
+        self._segment = Segment({}, {})
+        self._findings: tuple[Finding, ...] = ()
+
+    def plan(
+        self,
+        snapshot: Snapshot,
+        dead: frozenset[str] = frozenset(),
+        touched: Collection[ObjectRef] | None = None,
+        *,
+        holders: Mapping[Address, frozenset[str]] = NOBODY,
+    ) -> NodePlan:
+        """Plan the node as of this snapshot, with these nodes dead, and these holders (see `plan_node`).
+
+        `touched` names the Services in which it differs from the snapshot before, where the caller knows.
+        """
+        last, self._last = self._last, snapshot
+        others = (dead - {self._node}, dict(holders))
+        if last is None or others != (self._dead, self._present) or not _same_ground(last, snapshot):
+            self._dead, self._present = others
+            self._begin(snapshot)
+            touched = snapshot.holdings.keys()
+        elif touched is None:
+            touched = _differing(last, snapshot)
+        self._judge.follow(snapshot)
+        self._step(snapshot, touched)
+        if self._regrouped:
+            self._segment, self._regrouped = plan_segment(snapshot, self._node, self._rivals), False
+        return NodePlan(self._node, dict(self._l2), Silences(dict(self._outcomes)), self._findings, *self._segment)
+
+    def _begin(self, snapshot: Snapshot) -> None:
+        """Know nothing but what does not depend on single Services."""
+        self._judge = _Judge(snapshot, self._node, self._ready_only)
+        self._findings = validate(snapshot)
+        self._regrouped = True
+        for known in (self._held, self._holders, self._l2, self._outcomes, self._rivals, self._counted, self._grouped):
+            known.clear()
+
+    def _step(self, snapshot: Snapshot, touched: Iterable[ObjectRef]) -> None:
+        """Work out again what these Services hold, or held."""
+        concerned: dict[Address, None] = {}
+        for ref in sorted(touched):
+            service = snapshot.services.get(ref)
+            held: tuple[Address, ...] = ()
+            if service and service.spec.type == "LoadBalancer" and ref in snapshot.holdings:
+                held = snapshot.holdings[ref].addresses
+            before = self._held.pop(ref, ())
+            if held:
+                self._held[ref] = held
+            concerned.update(dict.fromkeys((*before, *held)))
+            for address in before:
+                if address not in held:
+                    self._drop_holder(address, ref)
+            for address in held:
+                holders = self._holders.get(address, ())
+                if ref not in holders:
+                    self._holders[address] = tuple(sorted((*holders, ref))) if holders else (ref,)
+            self._outcomes.pop(ref, None)
+        for address in concerned:
+            self._decide(address)
+        for address, elected in elect(self._grouped, self._dead, self._present).items():
+            outcome = SilentAddress(Silence.NOT_OWNER, elected) if elected else _NOBODY
+            self._settle(address, self._grouped[address], None if elected == self._node else outcome)
+
+    def _drop_holder(self, address: Address, ref: ObjectRef) -> None:
+        left = tuple(holder for holder in self._holders[address] if holder != ref)
+        if left:
+            self._holders[address] = left
         else:
-            reason = Silence.NOT_OWNER if elected else Silence.NO_CANDIDATE
-            for ref in willing:
-                silent.setdefault(ref, {})[address] = SilentAddress(reason, elected)
-    return NodePlan(
-        node,
-        announced,
-        {ref: silent[ref] for ref in sorted(silent)},
-        validate(snapshot),
-        *plan_segment(snapshot, node, groups),
-    )
+            del self._holders[address]
+
+    def _decide(self, address: Address) -> None:
+        """Work out who announces an address, and why this node does not."""
+        verdicts = {ref: self._judge.judge(ref, address) for ref in self._holders.get(address, ())}
+        claims = {ref: verdict for ref, verdict in verdicts.items() if isinstance(verdict, Willing)}
+        self._count(address, tuple(self._judge.rivals(one) for one in claims.values()))
+        for ref, verdict in verdicts.items():
+            self._note(ref, address, verdict if isinstance(verdict, SilentAddress) else None)
+        self._grouped.pop(address, None)
+        if any(one.group for one in claims.values()):
+            self._grouped[address] = claims
+        elif claims:
+            nodes, places = contest([claims], self._dead, self._present.get(address, frozenset()))
+            outcome: Outcome | None = self._judge.alike(nodes) or _NOBODY
+            if self._node in nodes and owns(self._node, str(address), nodes, places):
+                outcome = None
+            elif places and nodes:
+                outcome = SilentAddress(Silence.NOT_OWNER, partial(owner, str(address), nodes, places))
+            self._settle(address, claims, outcome)
+        else:
+            self._l2.pop(address, None)
+
+    def _settle(self, address: Address, claims: Claims, outcome: Outcome | None) -> None:
+        """Note who announces an address: this node, or why it does not."""
+        for ref in claims:
+            self._note(ref, address, outcome)
+        if outcome is None:
+            self._l2[address] = AnnouncedAddress(tuple(claims), *self._judge.how(claims.values()))
+        else:
+            self._l2.pop(address, None)
+
+    def _note(self, ref: ObjectRef, address: Address, outcome: Outcome | None) -> None:
+        """Note why a Service's address is not announced here, or that there is no reason."""
+        noted = tuple(entry for entry in self._outcomes.pop(ref, ()) if entry[0] != address)
+        if outcome is not None:
+            noted += ((address, outcome),)
+        if noted:
+            self._outcomes[ref] = noted
+
+    def _count(self, address: Address, rivals: tuple["_Rivals", ...]) -> None:
+        before = self._counted.pop(address, ())
+        if before != rivals:
+            self._regrouped |= not self._rivals.keys() >= set(rivals)
+            self._rivals.update(rivals)
+            for one in before:
+                self._rivals[one] -= 1
+                if not self._rivals[one]:
+                    del self._rivals[one]
+                    self._regrouped = True
+        if rivals:
+            self._counted[address] = rivals
 
 
-class _Planner:
+_Rivals = tuple[str, frozenset[str]]
+"""The BFDProfile that a pool names, or nothing, and nodes that may announce the same."""
+
+
+class _Judge:
     """Answers for one node; what is the same for many addresses is worked out once."""
 
     def __init__(self, snapshot: Snapshot, node: str, ready_only: bool) -> None:
@@ -111,22 +225,48 @@ class _Planner:
         self._node = node
         self._places = Places(snapshot, ready_only=ready_only)
         self._covered: dict[str, frozenset[str]] = {}
+        self._advertised: dict[str, tuple[L2Advertisement, ...]] = {}
         self._preferred: dict[str, Mapping[str, int]] = {}
+        self._willing: dict[tuple[str, tuple[str, ...], str, frozenset[str]], Willing | SilentAddress] = {}
+        self._shared: dict[Any, Any] = {}
+        """What is equal for many addresses."""
+
+    def follow(self, snapshot: Snapshot) -> None:
+        """Answer for a snapshot that differs in Services, endpoints and holdings alone."""
+        self._snapshot = snapshot
+        self._places.follow(snapshot)
+        for known in (self._willing, self._shared):
+            if len(known) > _MOST_KNOWN:
+                known.clear()
+
+    def rivals(self, willing: Willing) -> _Rivals:
+        """Return the nodes that may announce the same as this one."""
+        rivals: _Rivals = (willing.profile, willing.nodes)
+        shared: _Rivals = self._shared.setdefault(rivals, rivals)
+        return shared
+
+    def alike(self, nodes: frozenset[str]) -> frozenset[str]:
+        """Return the one of all equal sets that is kept."""
+        shared: frozenset[str] = self._shared.setdefault(nodes, nodes)
+        return shared
 
     def judge(self, ref: ObjectRef, address: Address) -> Willing | SilentAddress:
         """Return the nodes that may announce an address for a Service, or why none may."""
         service, pool = self._snapshot.services[ref], self._places.pool_of(address)
         advertisements = self._advertisements(service, pool) if pool else ()
         if not pool or not advertisements:
-            return SilentAddress(Silence.NO_ADVERTISEMENT)
+            return _UNADVERTISED
         nodes = self._places.nodes(service, pool)
         if isinstance(nodes, Silence):
-            return SilentAddress(nodes)
-        nodes &= frozenset().union(*(self._nodes(record) for record in advertisements))
-        if not nodes:
-            return SilentAddress(Silence.NO_CANDIDATE)
-        places = self._preferences(advertisements)
-        return Willing(nodes, advertisements, pool.spec.bfd_profile, _group(service, advertisements), places)
+            return _SILENT[nodes]
+        group = _group(service, advertisements)
+        key = (pool.metadata.name, tuple(record.metadata.name for record in advertisements), group, nodes)
+        if key not in self._willing:
+            covered = nodes & frozenset().union(*(self._nodes(record) for record in advertisements))
+            places = self._preferences(advertisements)
+            willing = Willing(covered, advertisements, pool.spec.bfd_profile, group, places)
+            self._willing[key] = willing if covered else _NOBODY
+        return self._willing[key]
 
     def how(self, willing: Iterable[Willing]) -> tuple[frozenset[str] | None, Announce]:
         """Return the interfaces on which this node announces an address, None: all; and by whom it is answered."""
@@ -137,11 +277,14 @@ class _Planner:
         return frozenset(name for record in mine for name in record.spec.interfaces), by
 
     def _advertisements(self, service: Service, pool: AddressPool) -> tuple[L2Advertisement, ...]:
-        return tuple(
-            record
-            for record in self._snapshot.l2_advertisements.values()
-            if advertises(record, pool) and selects(record.spec.service_selectors, service.metadata.labels)
-        )
+        name = pool.metadata.name
+        if name not in self._advertised:
+            every = self._snapshot.l2_advertisements.values()
+            self._advertised[name] = tuple(record for record in every if advertises(record, pool))
+        found = self._advertised[name]
+        if not any(record.spec.service_selectors for record in found):
+            return found
+        return tuple(record for record in found if selects(record.spec.service_selectors, service.metadata.labels))
 
     def _preferences(self, advertisements: Iterable[L2Advertisement]) -> Mapping[str, int]:
         """Return the places of nodes by the first advertisement that prefers any."""
@@ -176,3 +319,34 @@ def _group(service: Service, advertisements: Iterable[L2Advertisement]) -> str:
     if named := service.metadata.annotations.get(GROUP):
         return f"{service.metadata.namespace}/{named}"
     return next((record.spec.group for record in advertisements if record.spec.group), "")
+
+
+def _same_ground(one: Snapshot, other: Snapshot) -> bool:
+    """Say whether two snapshots differ in Services, endpoints and holdings at most; passwords have no part in this."""
+    return all(getattr(one, name) is getattr(other, name) for name in _GROUND)
+
+
+def _differing(one: Snapshot, other: Snapshot) -> set[ObjectRef]:
+    """Return the Services of which something is not the very same in both."""
+    found: set[ObjectRef] = set()
+    for before, after in (
+        (one.services, other.services),
+        (one.endpoint_slices, other.endpoint_slices),
+        (one.holdings, other.holdings),
+    ):
+        if before is not after:
+            found.update(_differing_in(before, after))
+    return found
+
+
+def _differing_in(one: Mapping[ObjectRef, object], other: Mapping[ObjectRef, object]) -> Iterable[ObjectRef]:
+    yield from one.keys() - other.keys()
+    same = map(is_, map(one.get, other), other.values())
+    yield from (ref for ref, unchanged in zip(other, same, strict=True) if not unchanged)
+
+
+_GROUND = {each.name for each in fields(Snapshot)} - {"services", "endpoint_slices", "holdings", "passwords"}
+_MOST_KNOWN = 1 << 16
+_UNADVERTISED = SilentAddress(Silence.NO_ADVERTISEMENT)
+_NOBODY = SilentAddress(Silence.NO_CANDIDATE)
+_SILENT = {reason: SilentAddress(reason) for reason in Silence}

@@ -9,7 +9,7 @@ from netlb.findings import ObjectRef
 from netlb.l2.election import owner
 from netlb.net import Address
 
-__all__ = ["NOBODY", "Claims", "Willing", "elect"]
+__all__ = ["NOBODY", "Claims", "Willing", "contest", "elect"]
 
 _EQUAL: Mapping[str, int] = MappingProxyType({})
 NOBODY: Mapping[Address, frozenset[str]] = MappingProxyType({})
@@ -72,12 +72,19 @@ def _parts(
 
 
 def _owner(key: str, claims: Sequence[Claims], dead: frozenset[str], holders: frozenset[str]) -> str | None:
-    """Elect one living node: one that will do for each of the Services, if any will."""
+    """Elect one living node."""
+    return owner(key, *contest(claims, dead, holders))
+
+
+def contest(
+    claims: Sequence[Claims], dead: frozenset[str], holders: frozenset[str]
+) -> tuple[frozenset[str], Mapping[str, int]]:
+    """Return who is elected from, those that will do for each of the Services, if any will; and who is preferred."""
     all_of_them = [one for services in claims for one in services.values()]
     nodes = _common(claims, dead) or frozenset[str]().union(*(one.nodes - dead for one in all_of_them))
     if not all(one.revertive for one in all_of_them):
         nodes = nodes & holders or nodes
-    return owner(key, nodes, _places(all_of_them))
+    return nodes, _places(all_of_them)
 
 
 def _common(claims: Iterable[Claims], dead: frozenset[str]) -> frozenset[str]:

@@ -3,12 +3,11 @@
 from bisect import bisect_right
 
 from netlb.api.core import Service
-from netlb.api.keys import NODE_POOL_LABEL
 from netlb.api.snapshot import Snapshot
 from netlb.api.v1alpha1 import AddressPool
 from netlb.net import Address, AddressRange, family_of
 from netlb.reasons import Silence
-from netlb.topology import candidates, eligible_nodes
+from netlb.topology import NodePools, candidates, eligible_nodes, node_pool
 
 __all__ = ["Places"]
 
@@ -24,7 +23,12 @@ class Places:
         self._snapshot = snapshot
         self._eligible = eligible_nodes(snapshot.nodes, ready_only=ready_only) | also
         self._ranges = sorted((span, name) for name, pool in snapshot.pools.items() for span in pool.spec.spans)
+        self._node_pools = NodePools(snapshot.nodes)
         self._members: dict[str, frozenset[str]] = {}
+
+    def follow(self, snapshot: Snapshot) -> None:
+        """Answer for a snapshot that differs in Services and their endpoints alone."""
+        self._snapshot = snapshot
 
     def pool_of(self, address: Address) -> AddressPool | None:
         """Find the pool by the address itself: a pool that was renamed must not interrupt anybody."""
@@ -36,7 +40,8 @@ class Places:
 
     def nodes(self, service: Service, pool: AddressPool) -> frozenset[str] | Silence:
         """Return the nodes that may attract a Service's traffic with an address of a pool, or why none may."""
-        nodes = candidates(service, self._snapshot.endpoint_slices.get(service.ref, ()), self._eligible)
+        slices = self._snapshot.endpoint_slices.get(service.ref, ())
+        nodes = candidates(service, slices, self._eligible, self._node_pools)
         if isinstance(nodes, Silence):
             return nodes
         if pool.spec.node_pools:
@@ -48,8 +53,6 @@ class Places:
         name = pool.metadata.name
         if name not in self._members:
             self._members[name] = frozenset(
-                node
-                for node, record in self._snapshot.nodes.items()
-                if record.metadata.labels.get(NODE_POOL_LABEL) in pool.spec.node_pools
+                node for node, record in self._snapshot.nodes.items() if node_pool(record) in pool.spec.node_pools
             )
         return self._members[name]

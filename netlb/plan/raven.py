@@ -12,11 +12,12 @@ from netlb.plan.sites import read_sites
 from netlb.raven.dataplane import DataPlane, Numbers
 from netlb.raven.election import Health, elect
 from netlb.raven.mesh import Mesh
+from netlb.raven.model import Site
 from netlb.raven.node import Local, plan_node
 from netlb.raven.subnets import Dispute, settle
 from netlb.reasons import ManifestProblem
 
-__all__ = ["RavenPlan", "Seen", "plan_raven", "render_mesh"]
+__all__ = ["RavenPlan", "Seen", "plan_raven", "plan_sites", "render_mesh"]
 
 _NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
@@ -49,6 +50,11 @@ class RavenPlan:
 def plan_raven(snapshot: Snapshot, seen: Seen) -> RavenPlan:
     """Plan all sites. Pure: the same snapshot and the same things seen give the same plan."""
     sites, findings = read_sites(snapshot, seen.keys)
+    return plan_sites(sites, findings, seen)
+
+
+def plan_sites(sites: Collection[Site], findings: Collection[Finding], seen: Seen) -> RavenPlan:
+    """Plan sites that have been read before, with the keys in them, as `plan_raven` does."""
     subnets = settle(sites)
     elections = {site.name: elect(site, seen.incumbents.get(site.name, ()), seen.health) for site in sites}
     return RavenPlan(

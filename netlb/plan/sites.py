@@ -1,7 +1,7 @@
 """Snapshot to sites: Gateways, the nodes that are in them, their prefixes and endpoints, and what is wrong with
 them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network
 
@@ -10,7 +10,7 @@ from netlb.api.keys import GATEWAY_LABEL
 from netlb.api.snapshot import Snapshot
 from netlb.api.v1alpha1 import Gateway, GatewayEndpoint
 from netlb.findings import Finding, ObjectRef, Severity
-from netlb.net import Family, family_of, is_station, parse_address, parse_prefix, to_address
+from netlb.net import Address, Family, family_of, is_station, parse_address, parse_prefix, to_address
 from netlb.plan.segment import addresses_of
 from netlb.raven.model import Claim, ClaimKind, Endpoint, Hub, Nat, Node, Prefix, Site
 from netlb.reasons import ManifestProblem
@@ -89,14 +89,16 @@ class _Reader:
     def _site(self, gateway: Gateway, members: list[NodeRecord]) -> Site:
         spec = gateway.spec
         nodes = {record.metadata.name: self._node(gateway, record) for record in members}
+        endpoints = tuple(
+            self._endpoint(gateway, index, endpoint, nodes.get(endpoint.node_name))
+            for index, endpoint in enumerate(spec.endpoints)
+        )
+        outside = {address for endpoint in endpoints for address in endpoint.addresses}
         return Site(
             name=gateway.metadata.name,
             age=gateway.metadata.creation_timestamp,
-            nodes=nodes,
-            endpoints=tuple(
-                self._endpoint(gateway, index, endpoint, nodes.get(endpoint.node_name))
-                for index, endpoint in enumerate(spec.endpoints)
-            ),
+            nodes={name: _without(node, outside) for name, node in nodes.items()},
+            endpoints=endpoints,
             extra=tuple(map(_prefix, spec.extra_source_cidrs)),
             replicas=spec.replicas,
             hub=Hub(spec.hub),
@@ -233,6 +235,12 @@ def _seniority(gateway: Gateway) -> tuple[str, str]:
 def _ready(record: NodeRecord) -> bool:
     """Say whether the cluster takes a node for ready; one that says nothing is, as in a directory of manifests."""
     return all(condition.status == "True" for condition in record.status.conditions if condition.type == "Ready")
+
+
+def _without(node: Node, outside: Collection[Address]) -> Node:
+    """Return a node without a claim to addresses at which tunnels end: these are reached from outside, and must be."""
+    claims = (one for one in node.claims if one.kind is not ClaimKind.NODE or one.prefix[0] not in outside)
+    return replace(node, claims=tuple(claims))
 
 
 def _prefix(text: str) -> Prefix:

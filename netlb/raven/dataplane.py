@@ -28,6 +28,7 @@ __all__ = [
 
 _OVERLAY = IPv4Network("240.0.0.0/8")
 _NEXT_HOP4 = IPv4Address("240.255.255.254")
+_INNER = IPv4Network("241.0.0.0/8")
 _NEXT_HOP6 = IPv6Address("fe80::ffff")
 
 
@@ -56,13 +57,18 @@ class Numbers:
     vni: int = 200
     vxlan_port: int = 4472
     bfd_port: int = 4784
-    """The port of BFD sessions over several hops (RFC 5883), with which the nodes of a site watch each other."""
+    """The port of BFD sessions over several hops (RFC 5883), with which nodes of a site watch each other, and endpoints
+    through their tunnels."""
+    hello_port: int = 4785
+    """The port on which nodes tell each other what they see (`netlb.raven.hello`)."""
     mac_prefix: str = "aa:0f"
     overlay_network: IPv4Network = _OVERLAY
     """Where nodes have their addresses on the overlay; seen nowhere else."""
     next_hop4: IPv4Address = _NEXT_HOP4
     """Stands for the active endpoint, whoever that is: when it changes, a neighbour entry changes, and no route."""
     next_hop6: IPv6Address = _NEXT_HOP6
+    inner_network: IPv4Network = _INNER
+    """Where endpoints have their addresses inside the tunnels; seen nowhere else."""
     nft_table: str = "raven"
 
     def __post_init__(self) -> None:
@@ -72,8 +78,10 @@ class Numbers:
         for name in ("overlay_priority", "tunnel_priority"):
             _within(name, getattr(self, name), 1, 32765)
         _within("vni", self.vni, 1, 0xFFFFFF)
-        for name in ("vxlan_port", "bfd_port"):
+        for name in ("vxlan_port", "bfd_port", "hello_port"):
             _within(name, getattr(self, name), 1, 65535)
+        if len({self.vxlan_port, self.bfd_port, self.hello_port}) < 3:
+            raise ValueError("hello_port: VXLAN, BFD and hellos need a port each")
         if self.overlay_table == self.tunnel_table:
             raise ValueError("tunnel_table: it is the overlay's")
         if self.overlay_priority >= self.tunnel_priority:
@@ -85,6 +93,10 @@ class Numbers:
             raise ValueError("tunnel_device: it is the overlay's")
         if self.next_hop4 not in self.overlay_network:
             raise ValueError("next_hop4: it is outside overlay_network")
+        if self.inner_network.overlaps(self.overlay_network):
+            raise ValueError("inner_network: it overlaps overlay_network")
+        if self.inner_network.prefixlen > 16:
+            raise ValueError("inner_network: it is too small; give a /16 or larger")
         octets = self.mac_prefix.split(":")
         if len(octets) != 2 or any(len(octet) != 2 or set(octet) - set("0123456789abcdef") for octet in octets):
             raise ValueError("mac_prefix: write two octets, as in aa:0f")
@@ -184,6 +196,8 @@ class Tunnel:
     port: int
     mtu: int
     peers: tuple[Peer, ...]
+    address: IPv4Address | None = None
+    """The endpoint's own address on the device (/32, scope link); None: it has none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,8 @@ class Todo:
     """Names of connections and of their children."""
     terminate: tuple[str, ...] = ()
     """Numbers of CHILD_SAs."""
+    end: tuple[str, ...] = ()
+    """Names of connections that are to have no SA at all, at once: their peer may not be there to agree."""
 
 
 def identity(key: str) -> str:
@@ -186,20 +188,23 @@ def state(sas: Iterable[Sa]) -> PeerState:
 def to_do(wanted: Mapping[str, Remote], sas: tuple[Sa, ...]) -> Todo:
     """Return which CHILD_SAs to make and to end; `wanted` has peers by the names of their connections.
 
-    One with other prefixes ends when the new one is there. Whoever knows where the peer is begins, and later whoever
-    has new prefixes.
+    One with other prefixes ends when the new one is there. A peer without prefixes has no SA: it may be dead, and
+    others have its prefixes now. Whoever knows where the peer is begins, and later whoever has new prefixes.
     """
     initiate: list[tuple[str, str]] = []
     terminate: list[str] = []
+    end: list[str] = []
     for name, remote in wanted.items():
         child = child_name(remote)
         mine = [sa for sa in sas if sa.name == name]
         children = [found for sa in mine for found in sa.children if found.state == _INSTALLED]
-        if child is None or any(found.name == child for found in children):
+        if child is None:
+            end += [name] if mine else []
+        elif any(found.name == child for found in children):
             terminate += [found.number for found in children if found.name != child]
         elif any(sa.state == _ESTABLISHED for sa in mine) or (remote.destination and not mine):
             initiate.append((name, child))
-    return Todo(tuple(initiate), tuple(terminate))
+    return Todo(tuple(initiate), tuple(terminate), tuple(end))
 
 
 def _selectors(remote: Remote) -> list[str]:

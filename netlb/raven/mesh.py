@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
+from ipaddress import IPv4Address
 
 from netlb.raven.model import Election, Endpoint, Hub, Prefix, Site
 from netlb.raven.nat import Destination, dial, meet
@@ -55,6 +56,10 @@ class Peer:
     """Where it is at first. None: it comes by itself, and where it was seen last must not be overwritten."""
     keepalive: int = 0
     """Seconds; 0: none."""
+    address: IPv4Address | None = None
+    """Its own address inside the tunnel, which stays its own whoever is active; among what is allowed."""
+    watched: bool = False
+    """Whether the two ends watch each other through the tunnel: one of them is active at least."""
 
 
 class Mesh:
@@ -152,13 +157,21 @@ class Mesh:
         if link is not None and link.way is Way.TRAVERSAL:
             met = meet(me, other)
             assert met is not None
-            return Peer(other.site, other.node, other.key, self.share(other.node), met[0], keepalive)
+            return Peer(other.site, other.node, other.key, self.share(other.node), met[0], keepalive, watched=True)
         if not self._direct(me, other):
             return None
         allowed = (*self.share(other.node), *relayed) if link is not None else ()
         if link is None:
             keepalive = keepalive if not mine and other in self._kept_warm else 0
-        return Peer(other.site, other.node, other.key, _in_order(allowed), dial(me, other), keepalive)
+        return Peer(
+            other.site,
+            other.node,
+            other.key,
+            _in_order(allowed),
+            dial(me, other),
+            keepalive,
+            watched=mine or other in self._active[other.site],
+        )
 
     def _direct(self, one: Endpoint, other: Endpoint) -> bool:
         return dial(one, other) is not None or dial(other, one) is not None

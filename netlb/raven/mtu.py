@@ -4,21 +4,24 @@ from collections.abc import Iterable
 
 from netlb.net import Family
 
-__all__ = ["IPV6_MINIMUM", "for_family", "overlay_mtu", "smallest", "tunnel_mtu"]
+__all__ = ["IPV6_MINIMUM", "WIREGUARD", "for_family", "overlay_mtu", "smallest", "tunnel_mtu"]
 
 IPV6_MINIMUM = 1280
 """No link for IPv6 may take less (RFC 8200 section 5)."""
 
 _VXLAN = {Family.IPV4: 50, Family.IPV6: 70}
 """Outer IP header, UDP, VXLAN, inner Ethernet (RFC 7348)."""
-_WIREGUARD = 80
+WIREGUARD = 80
 """Outer IP header, UDP, and WireGuard's header and tag: 80 over IPv6, and 60 over IPv4. A peer may move from one to the
 other, so room is left for both."""
 
 
-def tunnel_mtu(underlay: int, declared: int | None) -> int:
-    """Return the MTU of the tunnels of an endpoint: what was declared, or what its interface leaves."""
-    return declared or max(underlay - _WIREGUARD, 0)
+def tunnel_mtu(underlay: int, declared: int | None, overhead: int = WIREGUARD) -> int:
+    """Return the MTU of the tunnels of an endpoint: what was declared, or what its interface leaves.
+
+    `overhead` is what a packet grows by.
+    """
+    return declared or max(underlay - overhead, 0)
 
 
 def overlay_mtu(underlay: int, family: Family, tunnel: int) -> int:

@@ -42,8 +42,9 @@ def render(table: Table, numbers: Numbers) -> str:
       any other, so the chains of others behind it, as kube-proxy's and flannel's, are not asked. Nothing of theirs is
       touched.
     - mss: TCP learns how much fits, also where somebody drops ICMP.
-    - guard: VXLAN has no authentication, so its packets are taken from the site's nodes only; likewise those of BFD,
-      which may also come through the tunnels.
+    - guard: VXLAN has no authentication, so its packets are taken from the site's nodes only; likewise those of BFD
+      and hellos, which may also come through the tunnels.
+    - inner: the addresses inside the tunnels are the endpoints' own: nobody's packets are passed on in their name.
     """
     devices = [
         name
@@ -68,6 +69,9 @@ def render(table: Table, numbers: Numbers) -> str:
         lines += _chain("mss", "type filter hook forward priority mangle", [clamp])
     if table.overlay:
         lines += _chain("guard", "type filter hook input priority filter", _guard(table, numbers))
+    if table.tunnel:
+        inner = [f"ip {end} {numbers.inner_network} drop" for end in ("saddr", "daddr")]
+        lines += _chain("inner", "type filter hook forward priority filter", inner)
     return "\n".join((*lines, "}", ""))
 
 
@@ -101,7 +105,7 @@ def _guard(table: Table, numbers: Numbers) -> Iterator[str]:
 
 def _bfd(table: Table, numbers: Numbers) -> str:
     elsewhere = f'iifname != "{numbers.tunnel_device}" ' if table.tunnel else ""
-    return f"{elsewhere}udp dport {numbers.bfd_port}"
+    return f"{elsewhere}udp dport {{ {numbers.bfd_port}, {numbers.hello_port} }}"
 
 
 def _chain(name: str, hook: str, rules: Iterable[str]) -> list[str]:

@@ -7,7 +7,7 @@ its strict form.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 from netlb.net import Address, Family, family_of
@@ -25,9 +25,10 @@ from netlb.raven.dataplane import (
     Tunnel,
     WayTo,
 )
-from netlb.raven.mesh import Link, Mesh
+from netlb.raven.inner import inner_addresses
+from netlb.raven.mesh import Link, Mesh, Peer
 from netlb.raven.model import Prefix, Site, family_of_prefix
-from netlb.raven.mtu import for_family, overlay_mtu, smallest, tunnel_mtu
+from netlb.raven.mtu import WIREGUARD, for_family, overlay_mtu, smallest, tunnel_mtu
 from netlb.raven.overlay import Station, stations
 from netlb.raven.subnets import Coverage
 from netlb.reasons import Apart
@@ -46,6 +47,8 @@ class Local:
     """Of the interface that carries tunnels and overlay."""
     addresses: tuple[Address, ...] = ()
     """The node's addresses on all of its interfaces."""
+    overhead: int = WIREGUARD
+    """What a packet grows by in the node's tunnels, in octets, as its backend says."""
     watched: tuple[Address, ...] = ()
     """Stations outside the site with which this node has BFD sessions over several hops, as routers."""
 
@@ -81,7 +84,7 @@ class _Planner:
             for family in Family
             if family in {family_of_prefix(prefix) for prefix in (*self._own, *self._remote)}
         ]
-        self._tunnel_mtu = tunnel_mtu(local.underlay_mtu, site.mtu)
+        self._tunnel_mtu = tunnel_mtu(local.underlay_mtu, site.mtu, local.overhead)
 
     def plan(self) -> DataPlane:
         """Return the plan."""
@@ -101,7 +104,7 @@ class _Planner:
             neighbours=tuple(self._neighbours()) if overlay else (),
             tunnel=tunnel,
             routes=tuple(self._routes(overlay, tunnel, ways)),
-            rules=tuple(self._rules(overlay)),
+            rules=tuple(self._rules(overlay, tunnel)),
             nft=self._nft(overlay, tunnel) if self._remote else "",
             ways=ways,
         )
@@ -181,8 +184,14 @@ class _Planner:
         if self._me is None:
             return None
         mtu = self._device_mtu(self._tunnel_mtu) if self._families else self._tunnel_mtu
-        peers = self._mesh.peers(self._node)
-        return Tunnel(device=self._numbers.tunnel_device, port=self._me.port, mtu=mtu, peers=peers)
+        inner = inner_addresses(self._mesh.sites.values(), self._numbers.inner_network)
+        return Tunnel(
+            device=self._numbers.tunnel_device,
+            port=self._me.port,
+            mtu=mtu,
+            peers=tuple(_reached_at(peer, inner[peer.node]) for peer in self._mesh.peers(self._node)),
+            address=inner[self._node],
+        )
 
     # -- routes
 
@@ -212,6 +221,9 @@ class _Planner:
                     mtu=for_family(min(overlay.mtu, destination.mtu), family),
                 )
             yield Route(prefix=destination.prefix, table=table, kind=RouteKind.UNREACHABLE, metric=_LAST)
+        if tunnel is not None and tunnel.peers:
+            yield Route(prefix=numbers.inner_network, table=table, device=tunnel.device)
+            yield Route(prefix=numbers.inner_network, table=table, kind=RouteKind.UNREACHABLE, metric=_LAST)
         remote = Coverage(self._remote)
         for address in self._carriers(tunnel):
             if address in remote:
@@ -263,9 +275,10 @@ class _Planner:
         ends = {peer.destination[0] for peer in tunnel.peers if peer.destination} if tunnel else set()
         return sorted(stations_met | ends, key=lambda address: (address.version, int(address)))
 
-    def _rules(self, overlay: Overlay | None) -> Iterator[Rule]:
+    def _rules(self, overlay: Overlay | None, tunnel: Tunnel | None) -> Iterator[Rule]:
         numbers = self._numbers
-        for family in self._families if self._remote else ():
+        inner = {Family.IPV4} if tunnel is not None and tunnel.peers else set()
+        for family in [each for each in Family if each in inner or (self._remote and each in self._families)]:
             if not self._is_gateway:
                 yield Rule(family, numbers.overlay_priority, numbers.overlay_table)
                 continue
@@ -303,6 +316,10 @@ class _Planner:
             ),
             None,
         )
+
+
+def _reached_at(peer: Peer, address: IPv4Address) -> Peer:
+    return replace(peer, allowed=(*peer.allowed, IPv4Network(address)), address=address)
 
 
 def _host(address: Address) -> Prefix:

@@ -76,6 +76,8 @@ def _on_link(address: Address) -> int:
 def _tunnel(tunnel: Tunnel) -> Iterator[str]:
     yield f"ip link add {tunnel.device} mtu {tunnel.mtu} type wireguard"
     yield from _up(tunnel.device)
+    if tunnel.address:
+        yield f"ip address add {tunnel.address}/32 dev {tunnel.device} scope link"
 
 
 def _up(device: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 
 import click
 
-from netlb.api.dialects import DEFAULT, Compatibility
+from netlb.api.dialects import DEFAULT, Compatibility, System
 from netlb.errors import SettingError
 from netlb.runtime.listen import Listen, parse_listen
 from netlb.runtime.log import LogFormat, LogLevel
@@ -26,9 +26,11 @@ __all__ = [
     "Switch",
     "common_options",
     "compatibility_options",
+    "namespace_options",
     "one_of",
     "option",
     "parse_choice",
+    "parse_compatibility",
     "parse_source",
     "parse_switch",
 ]
@@ -45,6 +47,8 @@ class Switch(StrEnum):
 
 
 SOURCES = "dir:PATH, kube or kube:KUBECONFIG"
+EVERY_SYSTEM = ",".join(System)
+NO_SYSTEM = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +108,13 @@ class CommonSettings:
         log_format: str,
         http: str,
         namespace: str | None = None,
-        **namespaces: str,
+        **compatibility: str,
     ) -> Self:
         """Read the values of `common_options`. Raises `SettingError`."""
         return cls(
             source=parse_source(source),
             namespace=namespace or "",
-            compatibility=Compatibility(**namespaces),
+            compatibility=parse_compatibility(**compatibility),
             log_level=parse_choice("--log-level", LogLevel, log_level),
             log_format=parse_choice("--log-format", LogFormat, log_format),
             http=parse_listen(http),
@@ -134,7 +138,13 @@ def option(
 
 
 def compatibility_options(command: F) -> F:
-    """Add the options that say where other systems keep their objects: the fields of `Compatibility`."""
+    """Add the options that say which other systems are understood, and where they keep their objects."""
+    add = option("--compat", COMPAT_HELP, metavar="SYSTEMS", default=EVERY_SYSTEM)
+    return add(namespace_options(command))
+
+
+def namespace_options(command: F) -> F:
+    """Add the options that say where other systems keep their objects."""
     for system, default in (("PureLB", DEFAULT.purelb_namespace), ("MetalLB", DEFAULT.metallb_namespace)):
         flag = f"--{system.lower()}-namespace"
         command = option(flag, f"The namespace of {system}'s objects.", metavar="NAME", default=default)(command)
@@ -183,6 +193,24 @@ def parse_source(text: str | None) -> SourceSpec:
     return DirectorySpec(Path(path))
 
 
+def parse_compatibility(
+    *,
+    compat: str = EVERY_SYSTEM,
+    metallb_namespace: str = DEFAULT.metallb_namespace,
+    purelb_namespace: str = DEFAULT.purelb_namespace,
+) -> Compatibility:
+    """Read the values of `compatibility_options`. Raises `SettingError`."""
+    systems = set()
+    for name in (part.strip() for part in compat.split(",")) if compat != NO_SYSTEM else ():
+        if name not in tuple(System):
+            remedy = f"name some of {EVERY_SYSTEM}, with commas, or write {NO_SYSTEM}"
+            raise SettingError("--compat", f"{name!r} is no system that is understood", remedy)
+        systems.add(System(name))
+    return Compatibility(
+        systems=frozenset(systems), metallb_namespace=metallb_namespace, purelb_namespace=purelb_namespace
+    )
+
+
 def parse_switch(setting: str, text: str) -> bool:
     """Read on or off. Raises `SettingError`."""
     return parse_choice(setting, Switch, text) is Switch.ON
@@ -202,6 +230,7 @@ def one_of(choices: type[StrEnum]) -> str:
     return f"One of: {', '.join(choices)}."
 
 
+COMPAT_HELP = "The systems whose objects, annotations and classes are understood, with commas; or none."
 SOURCE_HELP = (
     "Where the manifests are: dir:PATH, a directory that is watched; kube, the API server; or kube:KUBECONFIG. "
     "In a pod, or with KUBECONFIG set, kube is the default."

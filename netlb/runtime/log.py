@@ -8,10 +8,20 @@ import logging
 import os
 import sys
 from enum import StrEnum
+from types import ModuleType
 from typing import TextIO, cast
 
-import structlog
-from structlog.typing import FilteringBoundLogger, Processor
+# structlog loads rich where it is installed, for tracebacks that are not shown here: 6 MB of a daemon's memory.
+_rich = sys.modules.get("rich")
+sys.modules["rich"] = cast(ModuleType, None)
+try:
+    import structlog
+    from structlog.typing import FilteringBoundLogger, Processor
+finally:
+    if _rich is None:
+        del sys.modules["rich"]
+    else:
+        sys.modules["rich"] = _rich
 
 __all__ = ["LogFormat", "LogLevel", "configure", "get_logger"]
 

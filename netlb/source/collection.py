@@ -52,8 +52,11 @@ class Collection(Generic[T]):
     `decode` makes the value of an object from the JSON of it; ConfigError says why it cannot.
     """
 
-    def __init__(self, decode: Callable[[Mapping[str, Any]], T]) -> None:
+    def __init__(self, decode: Callable[[Any], T], *, versions: bool = True) -> None:
+        """Without `versions`, of which each is a text of its own, those of single objects are not kept."""
         self._decode = decode
+        self._versions = versions
+        self._namespaces: dict[str, str] = {}
         self._all: Part[T] = Part()
         self._changes: dict[Key, Change] = {}
 
@@ -87,9 +90,10 @@ class Collection(Generic[T]):
 
     def read(self, body: Any, part: Part[T]) -> None:
         """Decode an object into a part of the collection."""
-        key = key_of(body)
+        namespace, name = key_of(body)
+        key = Key(self._namespaces.setdefault(namespace, namespace), name)
         try:
-            entry = Entry(self._decode(body), _text(body, "uid"), version_of(body))
+            entry = Entry(self._decode(body), _text(body, "uid"), version_of(body) if self._versions else "")
         except ConfigError as error:
             part.findings[key] = error.finding
             if key in self._all.entries:
@@ -132,9 +136,14 @@ def version_of(body: Any) -> str:
 
 
 def _text(body: Any, name: str) -> str:
-    metadata = body.get("metadata") if isinstance(body, dict) else None
+    if not isinstance(body, dict):  # decoded by a type that has what is asked for
+        return str(getattr(body.metadata, _ATTRIBUTES[name], "")) if hasattr(body, "metadata") else ""
+    metadata = body.get("metadata")
     value = metadata.get(name) if isinstance(metadata, dict) else None
     return value if isinstance(value, str) else ""
+
+
+_ATTRIBUTES = {"namespace": "namespace", "name": "name", "uid": "uid", "resourceVersion": "resource_version"}
 
 
 def _union(before: Iterable[Key], after: Iterable[Key]) -> dict[Key, None]:

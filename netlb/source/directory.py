@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from netlb.source.status import read_holdings, read_service_status
 from netlb.source.watch import DirectoryWatch
 
 __all__ = ["DirectorySource", "read_once"]
+
+_REPORT = "status/"
+"""What the origins of reports begin with: no file of the manifests is called so."""
 
 
 def read_once(manifests: Path, status: Path, intake: Intake) -> Snapshot:
@@ -36,18 +40,20 @@ class DirectorySource:
     """Follows a directory. A file that is broken or half written changes nothing and becomes a finding.
 
     `services` is the directory of the status tree that says who holds which address. Who writes that tree leaves it
-    out, and knows better than the statuses that may stand in the manifests.
+    out, and knows better than the statuses that may stand in the manifests. `reports` is that in which daemons say of
+    themselves what others read.
     """
 
     touched: frozenset[ObjectRef] | None = None
     """In which Services a snapshot differs from the one before is not known."""
 
-    def __init__(self, path: Path, services: Path | None, intake: Intake) -> None:
+    def __init__(self, path: Path, services: Path | None, intake: Intake, reports: Path | None = None) -> None:
         self._path = path
-        self._watched = (path,) if services is None else (path, services)
+        self._watched = tuple(each for each in (path, services, reports) if each is not None)
         self._intake = intake
         self._manifests = Folder(path)
         self._statuses = None if services is None else Folder(services)
+        self._reports = None if reports is None else Folder(reports)
         self._holdings: dict[str, tuple[ObjectRef, Holding]] = {}
 
     def require(self) -> None:
@@ -72,6 +78,8 @@ class DirectorySource:
             self._intake.unreadable(name, finding)
         for name in changes.gone:
             self._intake.withdraw(name)
+        if self._reports is not None:
+            self._read_reports(self._reports, touched)
         if changes.folder_failed:
             self._intake.unreadable("", changes.folder_failed)
         else:
@@ -89,6 +97,15 @@ class DirectorySource:
                     yield snapshot
                 last = snapshot
                 await watch.changed()
+
+    def _read_reports(self, folder: Folder, touched: frozenset[Path]) -> None:
+        """Take in what daemons say; what cannot be understood says nothing new."""
+        changes = folder.changes(touched=touched)
+        for name in changes.gone:
+            self._intake.withdraw(f"{_REPORT}{name}")
+        for name, text in changes.read.items():
+            with suppress(ConfigError):
+                self._intake.declare(f"{_REPORT}{name}", parse_documents(text, name))
 
     def _read_holdings(self, touched: frozenset[Path]) -> Mapping[ObjectRef, Holding]:
         if self._statuses is None:

@@ -6,9 +6,10 @@ is closed to others.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,8 @@ from netlb.source.kube_kinds import SECRETS
 __all__ = ["Keeper", "Kept"]
 
 _FORMAT = 1
+_PIECE = 100
+"""Objects that are written without a pause."""
 _SECRET = f"{SECRETS}/"
 
 
@@ -81,21 +84,34 @@ class Keeper:
             raise self._unusable("it is not what netlb writes") from None
         return Kept(head.saved, {origin: bytes(content) for origin, content in objects.items()})
 
-    def save(self, objects: Mapping[str, bytes], now: int) -> None:
-        """Replace what is kept. Raises TransientError."""
-        kept = {
-            origin: msgspec.Raw(content)
-            for origin, content in objects.items()
+    def save(self, objects: Iterable[tuple[str, bytes]], now: int) -> Iterator[None]:
+        """Replace what is kept by the JSON of objects, by origin; yields now and then. Raises TransientError.
+
+        What is kept is whole, and the one of before, until all of it has been written: memory is not taken for it.
+        """
+        kept = (
+            msgspec.json.encode(origin) + b":" + content
+            for origin, content in objects
             if self._private or not origin.startswith(_SECRET)
-        }
-        body = msgspec.json.encode(kept)
-        head = _Head(_FORMAT, self._source, now, sha256(body).hexdigest())
+        )
         temporary = self.path.with_suffix(".tmp")
         try:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 os.fchmod(descriptor, 0o600)  # one that a predecessor left
-                file.write(msgspec.json.encode(head) + b"\n" + body)
+                checksum = sha256()
+                file.write(self._head(checksum.hexdigest(), now))
+                before = b"{"
+                while piece := b",".join(islice(kept, _PIECE)):
+                    checksum.update(before + piece)
+                    file.write(before + piece)
+                    before = b","
+                    yield
+                end = b"}" if before == b"," else b"{}"
+                checksum.update(end)
+                file.write(end)
+                file.seek(0)
+                file.write(self._head(checksum.hexdigest(), now))
                 file.flush()
                 os.fsync(descriptor)
             temporary.replace(self.path)
@@ -106,6 +122,10 @@ class Keeper:
                 os.close(directory)
         except OSError as error:
             raise TransientError(f"{self.path}: what was heard cannot be kept: {error.strerror}") from None
+
+    def _head(self, checksum: str, now: int) -> bytes:
+        """Return the first line, which is as long whatever the checksum is."""
+        return msgspec.json.encode(_Head(_FORMAT, self._source, now, checksum)) + b"\n"
 
     def _unusable(self, why: str) -> TransientError:
         return TransientError(f"{self.path}: {why}; it is not used, and replaced when the API server answers")

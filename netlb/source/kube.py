@@ -11,7 +11,7 @@ import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import httpx2
 import msgspec
@@ -40,11 +40,11 @@ _LONGEST_LINE = 16 * 2**20
 """Bytes; etcd takes objects of 1.5 MB."""
 
 
-class _Event(msgspec.Struct, frozen=True):
+class _Event(msgspec.Struct, Generic[T], frozen=True):
     """`metav1.WatchEvent`."""
 
     type: str
-    object: Any
+    object: T
 
 
 class _GroupVersion(msgspec.Struct, frozen=True, rename="camel"):
@@ -64,9 +64,9 @@ class _ListMeta(msgspec.Struct, frozen=True, rename="camel"):
     continue_: str = msgspec.field(default="", name="continue")
 
 
-class _ListAnswer(msgspec.Struct, frozen=True):
+class _ListAnswer(msgspec.Struct, Generic[T], frozen=True):
     metadata: _ListMeta
-    items: list[Any] | None = None
+    items: list[T] | None = None
 
 
 class KubeClient:
@@ -114,9 +114,19 @@ class KubeClient:
     # Reading
 
     async def list_page(
-        self, resource: Resource, page: List, *, namespace: str = "", labels: str = "", fields: str = ""
+        self,
+        resource: Resource,
+        page: List,
+        *,
+        namespace: str = "",
+        labels: str = "",
+        fields: str = "",
+        form: Any = Any,
     ) -> Page:
-        """Return a page of a collection. Raises RequestError. No deadline but the caller's."""
+        """Return a page of a collection. Raises RequestError. No deadline but the caller's.
+
+        With a form, objects are decoded by that type; if one of them is not of it, all of the page as mappings.
+        """
         query = _selecting(labels, fields)
         if page.limit:
             query["limit"] = str(page.limit)
@@ -125,15 +135,23 @@ class KubeClient:
         what = About("list", resource, namespace)
         async with self._opened("GET", what, query) as response:
             content = await _content(what, response)
-        answer = _decoded(what, content, _ListAnswer)
+        answer = _decoded(what, content, _ListAnswer, form)
         return Page(answer.items or (), answer.metadata.resource_version, answer.metadata.continue_)
 
     @contextlib.asynccontextmanager
     async def watch(
-        self, resource: Resource, watch: Watch, *, namespace: str = "", labels: str = "", fields: str = ""
+        self,
+        resource: Resource,
+        watch: Watch,
+        *,
+        namespace: str = "",
+        labels: str = "",
+        fields: str = "",
+        form: Any = Any,
     ) -> AsyncIterator[AsyncIterator[list[tuple[str, Any]]]]:
         """Open a watch; it yields what has arrived, as pairs of an event's type and object. Raises RequestError.
 
+        With a form, an object that is of that type is decoded by it, and any other one as a mapping.
         No deadline but the caller's, who knows for how long silence is right.
         """
         query = _selecting(labels, fields) | {
@@ -144,7 +162,7 @@ class KubeClient:
         }
         what = About("watch", resource, namespace)
         async with self._opened("GET", what, query) as response:
-            yield _events(what, response)
+            yield _events(what, response, form)
 
     async def get(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
         """Return one object. Raises RequestError."""
@@ -153,7 +171,7 @@ class KubeClient:
     async def served(self) -> frozenset[str]:
         """Return the apiVersions of all groups that are served now. Raises RequestError."""
         what = About("get", Resource(group="", version="", plural="apis", kind=""))
-        groups = _decoded(what, await self._answer("GET", what, {}, None, path="/apis"), _Groups).groups
+        groups = _parsed(what, await self._answer("GET", what, {}, None, path="/apis"), _Groups).groups
         return frozenset(version.group_version for group in groups for version in group.versions)
 
     # Writing
@@ -204,7 +222,7 @@ class KubeClient:
         """Carry out a request about one object."""
         if method in ("POST", "PUT", "PATCH"):
             query = {"fieldManager": self._manager, **query}
-        return _decoded(what, await self._answer(method, what, query, body), dict[str, Any])
+        return _parsed(what, await self._answer(method, what, query, body), dict[str, Any])
 
     async def _answer(
         self, method: str, what: About, query: Mapping[str, str], body: Mapping[str, Any] | None, *, path: str = ""
@@ -285,7 +303,7 @@ async def _content(what: About, response: httpx2.Response) -> bytes:
         return await response.aread()
 
 
-async def _events(what: About, response: httpx2.Response) -> AsyncIterator[list[tuple[str, Any]]]:
+async def _events(what: About, response: httpx2.Response, form: Any) -> AsyncIterator[list[tuple[str, Any]]]:
     """Yield the events of each piece of an answer. Lines end in LF only: a text may have other line ends in it."""
     rest = b""
     pieces = response.aiter_bytes()
@@ -297,11 +315,19 @@ async def _events(what: About, response: httpx2.Response) -> AsyncIterator[list[
         *lines, rest = (rest + piece).split(b"\n")
         if len(rest) > _LONGEST_LINE:
             raise RequestError(f"{what}: an event of more than {_LONGEST_LINE} bytes; {_BETWEEN}")
-        if events := [_decoded(what, line, _Event) for line in lines if line]:
+        if events := [_decoded(what, line, _Event, form) for line in lines if line]:
             yield [(event.type, event.object) for event in events]
 
 
-def _decoded(what: About, content: bytes, kind: type[T]) -> T:
+def _decoded(what: About, content: bytes, kind: Any, form: Any) -> Any:
+    """Decode an answer about objects of a form, or of any where one of them is not of it."""
+    if form is not Any:
+        with contextlib.suppress(msgspec.ValidationError):
+            return msgspec.json.decode(content, type=kind[form])
+    return _parsed(what, content, kind[Any])
+
+
+def _parsed(what: About, content: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(content, type=kind)
     except msgspec.MsgspecError:

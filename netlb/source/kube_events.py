@@ -4,7 +4,7 @@ What is told is the difference between what was said of an object before and wha
 across restarts, since what was said before is read from the API.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from netlb.reasons import EventReason
 from netlb.source.kube_kinds import Resource
 from netlb.source.kube_status import Condition, ServiceStatus
 
-__all__ = ["EVENTS", "Occurrence", "announcement_events", "event_body", "service_events"]
+__all__ = ["EVENTS", "Occurrence", "announcement_events", "event_body", "gateway_events", "service_events"]
 
 EVENTS = Resource(group="events.k8s.io", version="v1", plural="events", kind="Event")
 _LONGEST_NOTE = 1024
@@ -65,6 +65,19 @@ def announcement_events(
         note = f'node "{node}", protocol "{protocol}": {after.reason}: {after.message}'
         return (Occurrence(EventReason.ANNOUNCE_FAILED, "Announce", note, warning=True),)
     return ()
+
+
+def gateway_events(before: Collection[str], after: Collection[str], *, lost: bool) -> tuple[Occurrence, ...]:
+    """Return what there is to tell when these endpoints are active in place of those, as Raven tells it."""
+    if lost or not after:
+        note = "no endpoint is alive" if lost else "no endpoint is active"
+        return (Occurrence(EventReason.ACTIVE_ENDPOINT_LOST, "Elect", note, warning=True),)
+    if [*before] == [*after]:
+        return ()
+    return tuple(
+        Occurrence(EventReason.ACTIVE_ENDPOINT_ELECTED, "Elect", f"the active endpoint is hosted by node {node}")
+        for node in after
+    )
 
 
 def event_body(

@@ -2,26 +2,39 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from netlb.findings import Finding
+import msgspec
+
+from netlb.findings import Finding, ObjectRef
 from netlb.source.collection import Change, Key
 from netlb.source.kube import KubeClient
 from netlb.source.kube_errors import NOT_FOUND, RequestError
 from netlb.source.kube_kinds import Resource, Watched, narrowing
+from netlb.source.kube_lean import DOORS, Lean
 from netlb.source.reflector import Failure, List, Pace, Page, Probe, Reflector, Wait, Watch
 
 __all__ = ["Follower", "Work"]
 
 
+Known = bytes | Lean
+"""The JSON of what is read of an object, or the record that it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What changed, by origin: the JSON of an object, None for one that is gone, or why it cannot be read."""
+    """What changed: what is kept of an object, None for one that is gone; or, by origin, why it cannot be read."""
 
-    declared: Mapping[str, bytes | None]
+    declared: Mapping[Key, Known | None]
     unreadable: Mapping[str, Finding]
+    watched: Watched
+
+    def changes(self) -> Iterator[tuple[str, ObjectRef, Known | None]]:
+        """Yield origin, name and what is kept of each; of thousands, the texts are made one by one."""
+        for key, known in self.declared.items():
+            yield self.watched.origin(*key), ObjectRef(self.watched.records[0].kind(), *key), known
 
 
 class Follower:
@@ -42,16 +55,24 @@ class Follower:
         self._served = 0
         self._told: dict[Key, Finding] = {}
         self._narrow = [
-            narrowing(resource, record, watched.origin)
+            narrowing(resource, record, watched.origin, watched.annotations)
             for resource, record in zip(watched.resources, watched.records, strict=True)
         ]
-        self.reflector: Reflector[bytes] = Reflector(self._decode, jitter=jitter, pace=pace, optional=watched.optional)
+        self._door = DOORS[watched.records[0]](watched.annotations) if watched.lean else None
+        self.reflector: Reflector[Known] = Reflector(
+            self._decode, jitter=jitter, pace=pace, optional=watched.optional, versions=not watched.lean
+        )
         self._poked = asyncio.Event()
 
     @property
     def resource(self) -> Resource:
         """The version in which it is read."""
         return self.watched.resources[self._served]
+
+    @property
+    def _form(self) -> Any:
+        """The type by which objects are decoded, if they are."""
+        return Any if self._door is None else self._door.form
 
     @property
     def trouble(self) -> str:
@@ -61,25 +82,27 @@ class Follower:
             return ""
         return reflector.trouble or "not read yet"
 
-    def contents(self) -> dict[str, bytes]:
-        """Return the JSON of every object, by origin."""
-        return {self.watched.origin(*key): entry.value for key, entry in self.reflector.entries.items()}
+    def contents(self) -> Iterator[tuple[str, Known]]:
+        """Return every object of now, by origin; later changes are not in it."""
+        origin = self.watched.origin
+        entries = list(self.reflector.entries.items())
+        return ((origin(*key), entry.value) for key, entry in entries)
 
     def take(self) -> Work:
         """Return what changed since the last time."""
         reflector, origin = self.reflector, self.watched.origin
         entries = reflector.entries
         declared = {
-            origin(*key): None if change is Change.DELETED else entries[key].value
+            key: None if change is Change.DELETED else entries[key].value
             for key, change in reflector.take_changes().items()
         }
         findings = dict(reflector.findings)
         unreadable = {origin(*key): finding for key, finding in findings.items() if self._told.get(key) != finding}
         for key in self._told.keys() - findings.keys():  # it can be read again, as it was, or is gone
             entry = entries.get(key)
-            declared.setdefault(origin(*key), entry.value if entry else None)
+            declared.setdefault(key, entry.value if entry else None)
         self._told = findings
-        return Work(declared, unreadable)
+        return Work(declared, unreadable, self.watched)
 
     def poke(self) -> None:
         """Say that the kind is served now."""
@@ -104,7 +127,16 @@ class Follower:
                     await self._try(action, self._probe(action))
             self._changed()
 
-    def _decode(self, body: Mapping[str, Any]) -> bytes:
+    def _decode(self, body: Any) -> Known:
+        door = self._door
+        if door is not None:
+            if isinstance(body, dict):  # something else on its page is odd
+                with contextlib.suppress(msgspec.ValidationError):
+                    body = msgspec.json.decode(msgspec.json.encode(body), type=door.form)
+            if isinstance(body, door.form):
+                if (lean := door.lean(body)) is not None:
+                    return lean
+                body = msgspec.json.decode(msgspec.json.encode(body))
         return self._narrow[self._served](body)
 
     async def _try(self, action: List | Watch | Probe, doing: Coroutine[None, None, None]) -> None:
@@ -136,7 +168,12 @@ class Follower:
     async def _page(self, action: List) -> Page:
         watched = self.watched
         return await self._client.list_page(
-            self.resource, action, namespace=watched.namespace, labels=watched.labels, fields=watched.fields
+            self.resource,
+            action,
+            namespace=watched.namespace,
+            labels=watched.labels,
+            fields=watched.fields,
+            form=self._form,
         )
 
     async def _probe(self, action: Probe) -> None:
@@ -149,7 +186,12 @@ class Follower:
         async with (
             asyncio.timeout_at(reflector.next_wakeup) as timer,
             self._client.watch(
-                self.resource, action, namespace=watched.namespace, labels=watched.labels, fields=watched.fields
+                self.resource,
+                action,
+                namespace=watched.namespace,
+                labels=watched.labels,
+                fields=watched.fields,
+                form=self._form,
             ) as batches,
         ):
             reflector.opened(action, now())

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
@@ -16,6 +16,7 @@ from netlb.api.crds.status import REPORTS as WRITTEN
 from netlb.api.crds.table import KINDS as NAMES
 from netlb.api.dialects import DEFAULT, Compatibility
 from netlb.api.meta import Record
+from netlb.api.reports import GatewayNodeStatus
 from netlb.api.v1alpha1 import API_VERSION, KINDS
 from netlb.errors import ConfigError
 from netlb.findings import Finding, ObjectRef
@@ -25,6 +26,8 @@ __all__ = [
     "ADDRESSING",
     "CONFIG_MAPS",
     "ENDPOINT_SLICES",
+    "GATEWAYS",
+    "GATEWAY_NODES",
     "LEASES",
     "NATIVE",
     "NODES",
@@ -43,17 +46,6 @@ Mask = Mapping[str, Any] | None
 """By name, what of a field is kept; None: all of it."""
 
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-_READ = frozenset(
-    {
-        *keys.ADDRESSES,
-        *keys.POOL,
-        *keys.SHARE_KEY,
-        *keys.ALLOCATED_FROM,
-        keys.GROUP,
-        keys.OPENELB_MARK,
-        keys.OPENELB_ADDRESS,
-    }
-)
 _HELD: Mapping[str, Any] = {"status": {"loadBalancer": {"ingress": None}, "conditions": None}}
 
 
@@ -96,6 +88,10 @@ class Watched:
     fields: str = ""
     optional: bool = False
     """Whether it is all right if the kind is not served."""
+    annotations: frozenset[str] = frozenset()
+    """Those that are kept of Kubernetes' own objects; of all others nearly all are."""
+    lean: bool = False
+    """Whether only that is kept which says who announces what (`kube_lean`)."""
 
     def __str__(self) -> str:
         return str(self.resources[0])
@@ -128,12 +124,25 @@ ADDRESSING: Mapping[str, Resource] = {kind: resource for kind, resource in NATIV
 REPORTS: Mapping[str, Resource] = {
     kind: Resource(group=_GROUP, version=_VERSION, plural=report.names.plural, kind=kind, namespaced=report.namespaced)
     for kind, report in WRITTEN.items()
+    if kind != GatewayNodeStatus.kind()
 }
 """What speakers write: about Services, and each about itself; by kind."""
 SPEAKER_STATUSES = REPORTS["SpeakerStatus"]
+GATEWAYS = NATIVE["Gateway"]
+GATEWAY_NODES = Resource(
+    group=_GROUP,
+    version=_VERSION,
+    plural=WRITTEN[GatewayNodeStatus.kind()].names.plural,
+    kind=GatewayNodeStatus.kind(),
+    namespaced=False,
+)
+"""What gateways write, each about its node, and read of each other."""
+_SITES = frozenset({"BlockAffinity", "Gateway", "GatewayNodeStatus", "Node"})
 
+_MANY = (Service, EndpointSlice)
+"""Kinds of which there are thousands."""
 _CORE: tuple[Watched, ...] = (
-    Watched(resources=(SERVICES,), records=(Service,)),
+    Watched(resources=(SERVICES,), records=(Service,), annotations=keys.SERVICE_ANNOTATIONS),
     Watched(
         resources=(ENDPOINT_SLICES,),
         records=(EndpointSlice,),
@@ -165,22 +174,37 @@ class Reader(Enum):
     """Who follows: nobody asks for what no plan of theirs is made from."""
 
     EVERYTHING = frozenset[str]()
-    ANNOUNCEMENTS = frozenset({"BlockAffinity", "Gateway"})
+    ANNOUNCEMENTS = frozenset({"BlockAffinity", "Gateway", "GatewayNodeStatus"})
     """Speakers, which know nothing of sites."""
-    ADDRESSES = frozenset({"BlockAffinity", "EndpointSlice", "Gateway"})
+    ADDRESSES = frozenset({"BlockAffinity", "EndpointSlice", "Gateway", "GatewayNodeStatus"})
     """The controller: endpoints change more often than all the rest, and have no part in who gets which address."""
-    DECLARATIONS = frozenset({"BlockAffinity", "EndpointSlice", "Gateway", "Namespace", "Node", "Service"})
+    DECLARATIONS = frozenset(
+        {"BlockAffinity", "EndpointSlice", "Gateway", "GatewayNodeStatus", "Namespace", "Node", "Service"}
+    )
     """The webhook: what operators declare for netlb."""
+    SITES = (
+        frozenset({*NATIVE, *(kind for _, kind in dialects.KINDS), "EndpointSlice", "Namespace", "Service"}) - _SITES
+    )
+    """Gateways, which know nothing of Services."""
 
 
 def watched(compatibility: Compatibility = DEFAULT, reader: Reader = Reader.EVERYTHING) -> tuple[Watched, ...]:
-    """Return what is followed: Kubernetes' kinds, ours, and the dialects' where they are installed.
+    """Return what is followed: Kubernetes' kinds, ours, and those of other systems where they are installed.
 
     Secrets are followed one by one.
     """
-    ours = (Watched(resources=(NATIVE[kind.kind()],), records=(kind,)) for kind in KINDS)
+    ours = (
+        *(Watched(resources=(NATIVE[kind.kind()],), records=(kind,)) for kind in KINDS),
+        Watched(resources=(GATEWAY_NODES,), records=(GatewayNodeStatus,), optional=True),
+    )
     foreign: dict[tuple[str, str], list[tuple[Resource, type[Record]]]] = {}
-    for (api_version, kind), record in dialects.KINDS.items():
+    understood = {
+        key: record
+        for system, kinds in dialects.KINDS_OF.items()
+        if system in compatibility.systems
+        for key, record in kinds.items()
+    }
+    for (api_version, kind), record in understood.items():
         group, _, version = api_version.rpartition("/")
         plural = re.sub("(?<![aeiou])y$", "ie", kind.lower()) + "s"
         resource = Resource(group=group, version=version, plural=plural, kind=kind, namespaced=record.NAMESPACED)
@@ -193,7 +217,15 @@ def watched(compatibility: Compatibility = DEFAULT, reader: Reader = Reader.EVER
             theirs.append(Watched(resources=resources, records=records, namespace=namespace, fields=fields))
         else:
             theirs.append(Watched(resources=resources, records=records, optional=True))
-    return tuple(one for one in (*_CORE, *ours, *theirs) if one.resources[0].kind not in reader.value)
+    core = (
+        replace(
+            one,
+            annotations=one.annotations - compatibility.foreign_annotations,
+            lean=reader is Reader.ANNOUNCEMENTS and one.records[0] in _MANY,
+        )
+        for one in _CORE
+    )
+    return tuple(one for one in (*core, *ours, *theirs) if one.resources[0].kind not in reader.value)
 
 
 def password(namespace: str, name: str) -> Watched:
@@ -201,16 +233,20 @@ def password(namespace: str, name: str) -> Watched:
     return Watched(resources=(SECRETS,), records=(Secret,), namespace=namespace, fields=f"metadata.name={name}")
 
 
-def narrowing(resource: Resource, record: type[Record], origin: Callable[[str, str], str]) -> Callable[[Any], bytes]:
+def narrowing(
+    resource: Resource,
+    record: type[Record],
+    origin: Callable[[str, str], str],
+    annotations: frozenset[str] = frozenset(),
+) -> Callable[[Any], bytes]:
     """Return what makes JSON of the part of an object that `record` reads, the same whenever that part is the same.
 
-    ConfigError if it is nothing that has a name.
+    Of the annotations of Kubernetes' own objects these are kept. ConfigError if it is nothing that has a name.
     """
     mask = dict(_mask(record) or {})
     if record is Service:
         mask |= _HELD
     core = record in (Service, EndpointSlice, Node, Namespace, Secret)
-    annotations = _READ if record is Service else frozenset()
 
     def narrow(body: Any) -> bytes:
         metadata = body.get("metadata") if isinstance(body, Mapping) else None

@@ -1,7 +1,7 @@
 """What is in force in a cluster now, once, and whether there is a way to ask."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from netlb.api.intake import Intake
@@ -22,14 +22,36 @@ def require_cluster(kubeconfig: Path | None) -> None:
     KubeClient(kubeconfig, field_manager="netlb").check()
 
 
-def read_cluster(kubeconfig: Path | None, intake: Intake, kinds: Iterable[Watched], namespace: str = "") -> Snapshot:
-    """Return the snapshot of now, with the passwords of this namespace. Raises SettingError."""
-    return asyncio.run(_read(kubeconfig, intake, kinds, namespace))
+def read_cluster(
+    kubeconfig: Path | None,
+    intake: Intake,
+    kinds: Iterable[Watched],
+    *,
+    secrets_in: Callable[[str], Sequence[str]] = lambda own: (own,),
+    leaves_others: bool = False,
+    takes_over: bool = True,
+) -> Snapshot:
+    """Return the snapshot of now, as of `KubeSource`. Raises SettingError.
+
+    `secrets_in` is given the namespace of the pod, or of the kubeconfig's context.
+    """
+
+    async def read() -> Snapshot:
+        client = KubeClient(kubeconfig, field_manager="netlb")
+        source = KubeSource(
+            client,
+            intake,
+            kinds,
+            secrets_in=lambda: secrets_in(client.namespace),
+            leaves_others=leaves_others,
+            takes_over=takes_over,
+        )
+        return await _first(source, client)
+
+    return asyncio.run(read())
 
 
-async def _read(kubeconfig: Path | None, intake: Intake, kinds: Iterable[Watched], namespace: str) -> Snapshot:
-    client = KubeClient(kubeconfig, field_manager="netlb")
-    source = KubeSource(client, intake, kinds, secrets_in=lambda: (namespace or client.namespace,))
+async def _first(source: KubeSource, client: KubeClient) -> Snapshot:
     try:
         async with asyncio.timeout(_PATIENCE):
             return await source.first()

@@ -13,10 +13,20 @@ from netlb.api import keys
 from netlb.errors import NetlbError, SettingError
 from netlb.findings import ObjectRef
 from netlb.source.kube import KubeClient
-from netlb.source.kube_kinds import REPORTS, SERVICES, Resource
+from netlb.source.kube_errors import NOT_FOUND, RequestError
+from netlb.source.kube_kinds import GATEWAY_NODES, REPORTS, SERVICES, Resource
 from netlb.source.kube_status import read_condition
 from netlb.source.reflector import List
-from netlb.source.reports import AnsweredAddress, BgpReport, HeldBy, NodeReport, Reports, ToldAddress
+from netlb.source.reports import (
+    AnsweredAddress,
+    BgpReport,
+    GatewayReport,
+    HeldBy,
+    NodeReport,
+    Reports,
+    ToldAddress,
+    gateway_report,
+)
 
 __all__ = ["read_cluster_reports", "reports_of"]
 
@@ -42,6 +52,7 @@ async def _read(kubeconfig: Path | None) -> Reports:
             found = {
                 kind: await _list(client, resource) for kind, resource in {**REPORTS, SERVICES.kind: SERVICES}.items()
             }
+            found[GATEWAY_NODES.kind] = await _list_if_served(client, GATEWAY_NODES)
     except TimeoutError:
         raise SettingError("--source", f"not all was told within {_PATIENCE:g} s", "try again") from None
     except NetlbError as error:
@@ -49,6 +60,15 @@ async def _read(kubeconfig: Path | None) -> Reports:
     finally:
         await client.close()
     return reports_of(found)
+
+
+async def _list_if_served(client: KubeClient, resource: Resource) -> list[Any]:
+    try:
+        return await _list(client, resource)
+    except RequestError as error:
+        if error.status == NOT_FOUND:
+            return []
+        raise
 
 
 async def _list(client: KubeClient, resource: Resource) -> list[Any]:
@@ -95,11 +115,18 @@ def reports_of(objects: Mapping[str, Sequence[Any]]) -> Reports:
             except (LookupError, TypeError, msgspec.ValidationError) as error:
                 name = f"{REPORTS[kind].plural}/{metadata['name']} -n {metadata['namespace']}"
                 problems.append(f"{name}: no report of a speaker: {error}")
+    gateways: list[GatewayReport] = []
+    for body in objects.get(GATEWAY_NODES.kind, ()):
+        try:
+            gateways.append(gateway_report(body))
+        except (LookupError, TypeError, msgspec.ValidationError) as error:
+            problems.append(f"{GATEWAY_NODES.plural}/{body['metadata']['name']}: no report of a gateway: {error}")
     held = [found for body in objects[SERVICES.kind] if (found := _held(body)) is not None]
     return Reports(
         tuple(nodes[name].report() for name in sorted(nodes)),
         tuple(sorted(held, key=lambda one: one.service)),
         tuple(problems),
+        tuple(sorted(gateways, key=lambda report: report.node)),
     )
 
 

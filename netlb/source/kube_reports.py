@@ -62,7 +62,7 @@ class NodeReports:
     def __init__(
         self,
         client: KubeClient,
-        find: Callable[[Resource, str, str], Entry[bytes] | None],
+        find: Callable[[Resource, str, str], Entry[Any] | None],
         recorder: EventRecorder,
         *,
         node: str,
@@ -93,6 +93,11 @@ class NodeReports:
         for doubt in self._doubts.values():
             doubt.cancel()
         self.is_open = False
+
+    @property
+    def keeps_whole(self) -> bool:
+        """What grows with the Services is said beside them."""
+        return False
 
     def forms(self, node: Mapping[str, Any], services: Mapping[str, str]) -> Mapping[str, Report]:
         """Return the objects that these documents are."""

@@ -8,11 +8,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from netlb.api.dialects import DEFAULT, Compatibility
+from netlb.api.dialects import DEFAULT, Compatibility, System
 from netlb.source.kube_events import EVENTS
 from netlb.source.kube_kinds import (
     ADDRESSING,
     CONFIG_MAPS,
+    GATEWAY_NODES,
+    GATEWAYS,
     LEASES,
     REPORTS,
     SECRETS,
@@ -23,7 +25,16 @@ from netlb.source.kube_kinds import (
     watched,
 )
 
-__all__ = ["JOURNAL", "LEASE", "Right", "controller_rights", "role_rules", "speaker_rights"]
+__all__ = [
+    "JOURNAL",
+    "LEASE",
+    "Right",
+    "controller_rights",
+    "gateway_rights",
+    "role_rules",
+    "secret_namespaces",
+    "speaker_rights",
+]
 
 LEASE = "netlb-controller"
 """The Lease by which one of several controllers is elected."""
@@ -64,15 +75,29 @@ def controller_rights(namespace: str, compatibility: Compatibility = DEFAULT) ->
 
 
 def speaker_rights(namespace: str, compatibility: Compatibility = DEFAULT) -> tuple[Right, ...]:
-    """Return what netlb-speaker does; Secrets are read by name, here and where MetalLB's objects are."""
+    """Return what netlb-speaker does; Secrets are read by name, here and where MetalLB's are."""
     return (
         *_following(watched(compatibility, Reader.ANNOUNCEMENTS)),
-        *(
-            _right(SECRETS, *_FOLLOW, namespace=where)
-            for where in dict.fromkeys((namespace, compatibility.metallb_namespace))
-        ),
+        *(_right(SECRETS, *_FOLLOW, namespace=where) for where in secret_namespaces(namespace, compatibility)),
         # To apply what is not there yet takes both `patch` and `create`.
         *(_right(report, "list", "create", "patch", "delete") for report in REPORTS.values()),
+        _right(EVENTS, "create"),
+    )
+
+
+def secret_namespaces(namespace: str, compatibility: Compatibility = DEFAULT) -> tuple[str, ...]:
+    """Return where BGPPeers' Secrets may be: in netlb's own namespace, which comes first, and in MetalLB's."""
+    theirs = (compatibility.metallb_namespace,) if System.METALLB in compatibility.systems else ()
+    return tuple(dict.fromkeys((namespace, *theirs)))
+
+
+def gateway_rights(compatibility: Compatibility = DEFAULT) -> tuple[Right, ...]:
+    """Return what netlb-gateway does: it says of itself what others read, and of its Gateway who is active."""
+    return (
+        *_following(watched(compatibility, Reader.SITES)),
+        _right(GATEWAY_NODES, "get", "create", "patch"),
+        _right(GATEWAYS, "get"),
+        _right(GATEWAYS, "patch", subresource="status"),
         _right(EVENTS, "create"),
     )
 

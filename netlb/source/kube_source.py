@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from random import SystemRandom
 from typing import Any
 
@@ -18,8 +20,9 @@ from netlb.findings import ObjectRef
 from netlb.source.collection import Entry, Key
 from netlb.source.keeper import Keeper, Kept
 from netlb.source.kube import KubeClient
-from netlb.source.kube_follower import Follower, Work
-from netlb.source.kube_kinds import ADDRESSING, SERVICES, Resource, Watched, password
+from netlb.source.kube_follower import Follower, Known, Work
+from netlb.source.kube_kinds import ADDRESSING, SECRETS, SERVICES, Resource, Watched, password
+from netlb.source.kube_lean import Lean, body_of, said_of
 from netlb.source.kube_status import ServiceSeen, see
 from netlb.source.reflector import DEFAULT_PACE, Pace
 
@@ -30,7 +33,8 @@ _DISCOVERY_SECONDS = 60.0
 _KEEP_SECONDS = 5.0
 """From a change until it is on disk: many at once are written once."""
 _LOTS = SystemRandom()
-_SERVICE = f"{SERVICES}/"
+_FEW = 100
+"""Objects that are taken in at once; more of them while everything else goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,8 @@ class _Read:
     snapshot: Snapshot
     services: Mapping[ObjectRef, ServiceSeen | None]
     """Those that were concerned; None: gone."""
+    touched: frozenset[ObjectRef]
+    """The Services of which something may be different, their endpoints too."""
 
 
 class KubeSource:
@@ -53,6 +59,7 @@ class KubeSource:
         *,
         secrets_in: Callable[[], Sequence[str]] = tuple,
         leaves_others: bool = False,
+        takes_over: bool = True,
         keeper: Keeper | None = None,
         on_trouble: Callable[[str], None] = lambda _: None,
         pace: Pace = DEFAULT_PACE,
@@ -64,14 +71,16 @@ class KubeSource:
         """Nothing is asked before `snapshots` runs. `kinds` as of `kube_kinds.watched`, or some of them.
 
         Secrets that BGPPeers name are followed in these namespaces, of which the first is netlb's own. With
-        `leaves_others`, Services that another load balancer serves are not in the snapshots. `on_trouble` is
-        called with what is the matter with the file that is kept. After `patience` seconds without the API server what
-        is kept counts.
+        `leaves_others`, Services that another load balancer serves are not in the snapshots. What a Service got from
+        a system whose results can be taken over counts as held at once, or, without `takes_over`, once netlb's
+        controller has taken it over. `on_trouble` is called with what is the matter with the file that is kept. After
+        `patience` seconds without the API server what is kept counts.
         """
         self._client = client
         self._intake = intake
         self._secrets_in = secrets_in
         self._leaves_others = leaves_others
+        self._takes_over = takes_over
         self._keeper = keeper
         self._on_trouble = on_trouble
         self._pace = pace
@@ -85,11 +94,17 @@ class KubeSource:
         self._borrowed: set[str] = set()
         self._changed = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._holdings: dict[str, tuple[ObjectRef, Holding]] = {}
+        self._holdings: dict[ObjectRef, Holding] = {}
+        self._held: Mapping[ObjectRef, Holding] = {}
+        """The same, as it was in the last snapshot."""
+        self._held_anew = False
         self._ours: dict[str, frozenset[str]] = {}
         self._worth_keeping = asyncio.Event()
         self.on_services: Callable[[Mapping[ObjectRef, ServiceSeen | None]], None] = lambda _: None
         """Called with the Services that changed, before a snapshot that has them; None: gone."""
+        self.on_rewound: Callable[[], None] = lambda: None
+        """Called when the server turns out to have another history: what was written may not be there any more."""
+        self._rewound = 0
         self.touched: frozenset[ObjectRef] | None = None
         """The Services in which the last snapshot may differ from the one before; None: any."""
         self.kept_since: int | None = None
@@ -112,7 +127,8 @@ class KubeSource:
         self.require()
         last: Snapshot | None = None
         held_back = False
-        touched: set[ObjectRef] = set()
+        touched = frozenset[ObjectRef]()
+        taken = float("-inf")
         kept = await asyncio.to_thread(self._load)
         since = asyncio.get_running_loop().time()
         for name, follower in self._followers.items():
@@ -123,13 +139,14 @@ class KubeSource:
         try:
             while True:
                 await self._woken(None if kept is None else since + self._patience)
-                await asyncio.sleep(self._pace.settle)
+                # The first change is taken in at once, and those that follow it together.
+                await asyncio.sleep(taken + self._pace.settle - asyncio.get_running_loop().time())
                 self._changed.clear()
                 came_back = self.synced and self.kept_since is not None
                 if self.synced:
                     work, kept = self._take(), None
                 elif kept is not None and asyncio.get_running_loop().time() >= since + self._patience:
-                    work = [Work(kept.objects, {})]
+                    work = self._from_disk(kept.objects)
                     self._borrowed = set(kept.objects)
                     self.kept_since, kept = kept.saved, None
                 else:
@@ -137,17 +154,22 @@ class KubeSource:
                 news = any(one.declared or one.unreadable for one in work)
                 if last is not None and not (news or held_back or came_back):
                     continue
-                read = await asyncio.to_thread(self._read, work)
+                taken = asyncio.get_running_loop().time()
+                if sum(len(one.declared) for one in work) > _FEW:
+                    read = await asyncio.to_thread(self._read, work)
+                else:
+                    read = self._read(work)
                 self.on_services(read.services)
-                touched |= read.services.keys()
+                touched |= read.touched
                 if held_back := self._attend(read.snapshot):
                     continue  # a peer must not be without its password for a moment
                 self._worth_keeping.set()
-                if read.snapshot != last or came_back:
-                    self.touched = frozenset(touched) if last is not None else None
-                    touched = set()
+                if (read.snapshot is not last and read.snapshot != last) or came_back:
+                    self.touched = touched if last is not None else None
+                    touched = frozenset()
                     yield read.snapshot
                 last = read.snapshot
+                del work, read  # of thousands of Services, what is not needed any more is many megabytes
         finally:
             for task in self._tasks.values():
                 task.cancel()
@@ -169,7 +191,7 @@ class KubeSource:
         every = {**self._followers, **self._secrets}
         return {name: trouble for name, follower in every.items() if (trouble := follower.trouble)}
 
-    def find(self, resource: Resource, namespace: str, name: str) -> Entry[bytes] | None:
+    def find(self, resource: Resource, namespace: str, name: str) -> Entry[Known] | None:
         """Return what is known of one object: its uid and resourceVersion, to write to it."""
         follower = self._followers.get(str(resource))
         return follower.reflector.entries.get(Key(namespace, name)) if follower else None
@@ -198,6 +220,10 @@ class KubeSource:
             self.missing_since = None
         elif self.missing_since is None:
             self.missing_since = time.time_ns() // 10**9
+        rewound = sum(follower.reflector.rewound for follower in self._followers.values())
+        if rewound != self._rewound:
+            self._rewound = rewound
+            self.on_rewound()
         self._changed.set()
 
     def _take(self) -> list[Work]:
@@ -205,41 +231,61 @@ class KubeSource:
         self.kept_since = None
         work = [follower.take() for follower in (*self._followers.values(), *self._secrets.values())]
         unread = {origin for origin, follower in self._secrets.items() if not follower.reflector.synced}
-        self._borrowed.difference_update(*((*one.declared, *one.unreadable) for one in work))
+        if self._borrowed:
+            self._borrowed.difference_update(
+                *((*(origin for origin, _, _ in one.changes()), *one.unreadable) for one in work)
+            )
         gone = (self._borrowed - unread) | self._released
         self._borrowed &= unread
         self._released = set()
-        return [Work(dict.fromkeys(gone), {}), *work]
+        return [*self._from_disk(dict.fromkeys(gone)), *work]
+
+    def _from_disk(self, objects: Mapping[str, bytes | None]) -> list[Work]:
+        """Return the work that is in what was kept, by origin; None: gone."""
+        every = self._followers.values()
+        kinds = {str(SECRETS): password("", ""), **{str(each.watched): each.watched for each in every}}
+        found: dict[str, dict[Key, Known | None]] = {}
+        for origin, content in objects.items():
+            kind, _, rest = origin.partition("/")
+            name, _, namespace = rest.partition(" -n ")
+            found.setdefault(kind, {})[Key(namespace, name)] = content
+        return [Work(declared, {}, kinds[kind]) for kind, declared in found.items() if kind in kinds]
 
     def _read(self, work: Iterable[Work]) -> _Read:
         """Let the intake know what changed, and return everything that is in force."""
         services: dict[ObjectRef, ServiceSeen | None] = {}
         for one in work:
-            for origin, content in one.declared.items():
-                body: Mapping[str, Any] | None = None if content is None else msgspec.json.decode(content)
+            for origin, ref, content in one.changes():
+                body = _said(content)
                 seen = None
-                if origin.startswith(_SERVICE):
-                    name, _, namespace = origin.removeprefix(_SERVICE).partition(" -n ")
-                    ref = ObjectRef("Service", namespace, name)
+                if ref.kind == SERVICES.kind:
                     services[ref] = seen = None if body is None or content is None else see(body, content)
                     self._hold(origin, ref, seen)
                 if body is None or (seen is not None and self._is_others(origin, seen)):
                     self._intake.withdraw(origin)
+                    self._intake.dismiss(ref)
+                elif isinstance(content, Lean):
+                    self._intake.adopt(origin, content.record)
                 else:
                     self._intake.declare(origin, (Document(origin, body),))
             for origin, finding in one.unreadable.items():
                 self._intake.unreadable(origin, finding)
-        return _Read(self._complete(self._intake.snapshot(dict(self._holdings.values()))), services)
+        if self._held_anew:
+            self._held, self._held_anew = dict(self._holdings), False
+        snapshot = self._complete(self._intake.snapshot(self._held))
+        return _Read(snapshot, services, self._intake.touched | services.keys())
 
     def _hold(self, origin: str, ref: ObjectRef, seen: ServiceSeen | None) -> None:
         """Note what a Service holds, if a load balancer whose results we take over says so."""
-        self._holdings.pop(origin, None)
+        before = self._holdings.pop(ref, None)
         if seen is None:
             self._ours.pop(origin, None)
         elif seen.marked:
-            self._ours[origin] = frozenset(seen.ingress)
-            if seen.holding is not None:
-                self._holdings[origin] = ref, seen.holding
+            if self._leaves_others:
+                self._ours[origin] = frozenset(seen.ingress)
+            if seen.holding is not None and (seen.ours or self._takes_over):
+                self._holdings[ref] = seen.holding
+        self._held_anew |= self._holdings.get(ref) != before
 
     def _is_others(self, origin: str, seen: ServiceSeen) -> bool:
         """Say whether another load balancer serves a Service.
@@ -322,17 +368,41 @@ class KubeSource:
                 await asyncio.sleep(self._keep_interval)
                 if self.synced:
                     self._worth_keeping.clear()
-                    await asyncio.to_thread(self._save, keeper, self._contents())
+                    await self._in_pieces(self._save(keeper))
         finally:
             if self._worth_keeping.is_set() and self.synced:
-                self._save(keeper, self._contents())
+                deque(self._save(keeper), 0)
 
-    def _contents(self) -> dict[str, bytes]:
-        every = (*self._followers.values(), *self._secrets.values())
-        return {origin: content for follower in every for origin, content in follower.contents().items()}
+    @staticmethod
+    async def _in_pieces(work: Iterator[None]) -> None:
+        """Do it in threads, piece by piece: no change waits for thousands of objects, or for a disk."""
+        done = False
+        while not done:
+            piece = asyncio.create_task(asyncio.to_thread(next, work, True))
+            try:
+                done = bool(await asyncio.shield(piece))
+            finally:
+                if not piece.done():
+                    await piece  # a thread cannot be cancelled, and the next one writes to the same file
 
-    def _save(self, keeper: Keeper, objects: Mapping[str, bytes]) -> None:
+    def _save(self, keeper: Keeper) -> Iterator[None]:
+        """Write what there is now; yields now and then."""
+        every = [follower.contents() for follower in (*self._followers.values(), *self._secrets.values())]
+        objects = (
+            (origin, msgspec.json.encode(body_of(content)) if isinstance(content, Lean) else content)
+            for origin, content in chain.from_iterable(every)
+        )
         try:
-            keeper.save(objects, time.time_ns() // 10**9)
+            yield from keeper.save(objects, time.time_ns() // 10**9)
         except TransientError as error:
             self._on_trouble(str(error))
+
+
+def _said(content: Known | None) -> Mapping[str, Any] | None:
+    """Return an object as a mapping; of a record what it does not have itself."""
+    if content is None:
+        return None
+    if isinstance(content, Lean):
+        return said_of(content)
+    body: Mapping[str, Any] = msgspec.json.decode(content)
+    return body

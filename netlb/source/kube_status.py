@@ -3,7 +3,7 @@
 A status is compared without its times; what goes out has them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,12 +65,14 @@ class ServiceStatus:
 class ServiceSeen:
     """A Service as it was when a plan was made from it."""
 
-    content: bytes
+    content: object
     """The part of it that is read."""
     status: ServiceStatus | None
     """What netlb said of it; None: nothing."""
+    ours: bool
+    """Whether its ingress was written by netlb, or taken over."""
     marked: bool
-    """Whether its ingress was written by netlb, or by a system whose results are taken over."""
+    """Whether it was, or was written by a system whose results are taken over."""
     ingress: tuple[str, ...]
     """What the ingress says, whoever wrote it; entries that netlb would not write are told apart."""
     transitions: Mapping[str, str]
@@ -111,22 +113,24 @@ def service_status(ref: ObjectRef, result: Result) -> ServiceStatus:
     return ServiceStatus(condition, tuple(map(str, allocation.addresses)), allocation.pool)
 
 
-def see(body: Mapping[str, Any], content: bytes) -> ServiceSeen:
+def see(body: Mapping[str, Any], content: object) -> ServiceSeen:
     """Return what is to be known of a Service to write to it; `content` is the JSON that `body` is."""
     annotations = body["metadata"].get("annotations") or {}
     status = body.get("status") or {}
     entries = (status.get("loadBalancer") or {}).get("ingress") or ()
-    ingress = tuple(map(_entry, entries))
+    ingress = tuple(map(_entry, entries)) if isinstance(entries, Sequence) else ()
     condition, transitions = read_condition(status, keys.ALLOCATED)
     ours = _MARK in annotations or (condition is not None and condition.status == "True")
-    marked = ours or keys.annotation(annotations, keys.ALLOCATED_FROM) is not None
+    # OpenELB writes no such annotation beside what it gives: there the Service's own mark says whose it is.
+    theirs = annotations.get(keys.OPENELB_MARK) == "openelb"
+    marked = ours or theirs or keys.annotation(annotations, keys.ALLOCATED_FROM) is not None
     told = None
     if _MARK in annotations:
         told = ServiceStatus(condition, ingress, annotations[_MARK])
     elif condition is not None:
         told = ServiceStatus(condition, ingress if ours else ())
     held = read_holding(body) if marked else None
-    return ServiceSeen(content, told, marked, ingress, transitions, held[1] if held else None)
+    return ServiceSeen(content, told, ours, marked, ingress, transitions, held[1] if held else None)
 
 
 def service_body(

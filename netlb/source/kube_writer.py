@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from netlb.errors import NetlbError, TransientError
 from netlb.findings import ObjectRef
@@ -33,7 +34,7 @@ from netlb.source.reflector import List
 
 __all__ = ["ClusterStatuses"]
 
-Find = Callable[[Resource, str, str], Entry[bytes] | None]
+Find = Callable[[Resource, str, str], Entry[Any] | None]
 
 _PAGE = 500
 _QUIET = 60.0

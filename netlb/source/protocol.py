@@ -33,6 +33,11 @@ class Sink(Operations[str, Any], Protocol):
         """Whether this writer may write."""
         ...
 
+    @property
+    def keeps_whole(self) -> bool:
+        """Whether it keeps all that is said of a node, or what does not grow with the Services."""
+        ...
+
     def forms(self, node: Mapping[str, Any], services: Mapping[str, str]) -> Mapping[str, Any]:
         """Return, by key, what this one keeps: of what is said of a node, and of a node's documents about Services."""
         ...

@@ -139,14 +139,15 @@ class Reflector(Generic[T]):
 
     def __init__(
         self,
-        decode: Callable[[Mapping[str, Any]], T],
+        decode: Callable[[Any], T],
         *,
         jitter: Callable[[], float],
         pace: Pace = DEFAULT_PACE,
         optional: bool = False,
+        versions: bool = True,
     ) -> None:
-        """With `optional`, the kind need not be served."""
-        self._collection = Collection(decode)
+        """With `optional`, the kind need not be served; `versions` as of `Collection`."""
+        self._collection = Collection(decode, versions=versions)
         self._jitter = jitter
         self._pace = pace
         self._optional = optional
@@ -164,6 +165,8 @@ class Reflector(Generic[T]):
         self._absent_since: float | None = None
         self._synced = False
         self._trouble = ""
+        self.rewound = 0
+        """How often the server turned out to have another history, with less in it."""
 
     # What there is
 
@@ -256,6 +259,7 @@ class Reflector(Generic[T]):
             self._doubted = False
             if _is_lower(resource_version, self._version or ""):
                 self._version = None
+                self.rewound += 1
 
     def opened(self, action: Action, now: float) -> None:
         """Note that the server began to answer a watch."""
@@ -275,6 +279,7 @@ class Reflector(Generic[T]):
         version = version_of(body)
         if not version or _is_lower(version, self._version or ""):
             self._version = None
+            self.rewound += 1
             self._fail(Failure("the versions of its objects went back: its history is another one"), now)
             return False
         self._version = version

@@ -10,17 +10,20 @@ import msgspec
 from netlb.api.documents import parse_value
 from netlb.errors import ConfigError, SettingError
 from netlb.findings import ObjectRef
+from netlb.source.gateway_status import FOLDER
 from netlb.source.status import read_service_status
 
 __all__ = [
     "AnsweredAddress",
     "BgpReport",
+    "GatewayReport",
     "HeldBy",
     "NodeReport",
     "PeerReport",
     "Reports",
     "RouteReport",
     "ToldAddress",
+    "gateway_report",
     "read_reports",
 ]
 
@@ -101,6 +104,36 @@ class NodeReport(_Report, frozen=True):
     bgp: BgpReport = BgpReport()
 
 
+class TunnelReport(_Report, frozen=True):
+    """How the tunnel to one endpoint is."""
+
+    site: str = ""
+    node: str = ""
+    state: str = ""
+
+
+class WayReport(_Report, frozen=True):
+    """How another site is reached."""
+
+    site: str = ""
+    endpoint: str = ""
+    link: str = ""
+
+
+class GatewayReport(_Report, frozen=True):
+    """What one node's netlb-gateway says."""
+
+    node: str
+    site: str = ""
+    role: str = ""
+    gateway: str = ""
+    hub: str = ""
+    active: tuple[str, ...] = ()
+    peers: tuple[TunnelReport, ...] = ()
+    ways: tuple[WayReport, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class HeldBy:
     """A Service, and what it holds."""
@@ -120,6 +153,7 @@ class Reports:
     services: tuple[HeldBy, ...]
     problems: tuple[str, ...]
     """What could not, with its path and why."""
+    gateways: tuple[GatewayReport, ...] = ()
 
 
 def read_reports(root: Path) -> Reports:
@@ -136,10 +170,13 @@ def read_reports(root: Path) -> Reports:
         for path, text in _files(root, "services", problems)
         if (held := _service(path, text, problems)) is not None
     ]
+    gateways = [_gateway(path, text, problems) for path, text in _files(root, FOLDER, problems)]
+    found = sorted((one for one in gateways if one is not None), key=lambda one: one.node)
     return Reports(
         tuple(sorted(nodes, key=lambda report: report.node)),
         tuple(sorted(services, key=lambda held: held.service)),
         tuple(problems),
+        tuple(found),
     )
 
 
@@ -164,6 +201,21 @@ def _node(path: str, text: str, problems: list[str]) -> NodeReport | None:
     except msgspec.ValidationError as error:
         problems.append(f"{path}: no report of a speaker: {error}")
     return None
+
+
+def _gateway(path: str, text: str, problems: list[str]) -> GatewayReport | None:
+    try:
+        return gateway_report(parse_value(text, path))
+    except ConfigError as error:
+        problems.append(f"{path}: {error.finding.problem}")
+    except (TypeError, LookupError, msgspec.ValidationError) as error:
+        problems.append(f"{path}: no report of a gateway: {error}")
+    return None
+
+
+def gateway_report(document: Any) -> GatewayReport:
+    """Return what a GatewayNodeStatus says; LookupError, TypeError or msgspec.ValidationError where it is none."""
+    return msgspec.convert(document["status"], GatewayReport)
 
 
 def _service(path: str, text: str, problems: list[str]) -> HeldBy | None:

@@ -182,15 +182,16 @@ def node_data(
     nodes: Mapping[str, str],
     bgp: Mapping[str, Any] | None = None,
     notes: Iterable[str] = (),
+    whole: bool = True,
 ) -> dict[str, Any]:
-    """Return what a speaker says of its node.
+    """Return what a speaker says of its node; unless it is to be the `whole`, without what grows with the Services.
 
     `announcements` says of every address in `plan.l2` how it stands, `interfaces` gives the MAC address of each
     interface in use, `nodes` how the other nodes are, as far as they are watched, `bgp` what routers are told, and
     `notes` what the network told: conflicts with strangers, interfaces that are missing.
     """
     services: list[dict[str, Any]] = []
-    for address, announced in in_order(plan.l2):
+    for address, announced in in_order(plan.l2) if whole else ():
         announcement = announcements[address]
         services.append(
             {
@@ -206,7 +207,7 @@ def node_data(
         "interfaces": dict(sorted(interfaces.items())),
         "nodes": dict(sorted(nodes.items())),
         "announcing": services,
-        "silent": silent_data(plan),
+        "silent": silent_data(plan) if whole else [],
         **({"bgp": bgp} if bgp else {}),
         "notes": list(notes),
         "findings": findings_data(plan.findings),

@@ -85,6 +85,11 @@ class StatusTree:
             self._lock.close()
             self._lock = None
 
+    @property
+    def keeps_whole(self) -> bool:
+        """All that is said of a node is in its file."""
+        return True
+
     def forms(self, node: Mapping[str, Any], services: Mapping[str, str]) -> Mapping[str, str]:
         """Return the texts of files."""
         return {node_path(node["node"]): node_status(node), **services}

@@ -9,7 +9,6 @@ run against both. Its time stands still until `FakeSegment.advance`, and every l
         assert await segment.who_has("192.0.2.1") == ["02:00:00:00:00:01"]
 """
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from ipaddress import ip_address
 from itertools import count
@@ -22,6 +21,8 @@ from netlb.l2.announces import (
     AddressStats,
     Conflict,
     Event,
+    FastPathRefused,
+    FrameSource,
     InterfaceAppeared,
     InterfaceVanished,
     Stats,
@@ -128,6 +129,10 @@ class FakeAnnouncer:
                 self._close(index)
                 self._emit(InterfaceVanished(interface))
 
+    def refuse_fast_path(self, interface: str | None, problem: str) -> None:
+        """Let the kernel refuse the fast path, on an interface or on all."""
+        self._emit(FastPathRefused(interface, problem))
+
     def kill_worker(self) -> None:
         """Let the responder process die: nothing is answered until `restart_worker`."""
         self._probes.lose()
@@ -209,11 +214,11 @@ class FakeAnnouncer:
     async def stats(self) -> Stats:
         """See Announces."""
         self._require_worker()
-        verdicts: Counter[FrameVerdict] = Counter()
+        frames: dict[FrameSource, Mapping[FrameVerdict, int]] = {}
         addresses: dict[Address, AddressStats] = {}
         for port in self._ports.values():
             responder = port.responder
-            verdicts.update(responder.counts)
+            frames[FrameSource(port.interface.name, "socket")] = dict(responder.counts)
             for packed in (*responder.ipv4, *responder.ipv6):
                 counters = responder.counters(packed)
                 if counters is not None:
@@ -221,7 +226,7 @@ class FakeAnnouncer:
                     addresses[address] = addresses.get(address, AddressStats()).plus(
                         counters.requests, counters.responses, counters.gratuitous
                     )
-        return Stats(verdicts, 0, 0, addresses)
+        return Stats(frames, 0, 0, addresses)
 
     # What its segments and ports ask of it
 
@@ -301,6 +306,7 @@ class FakeAnnouncer:
             missing = [a for a in self._holdings.missing(index, addresses) if len(a) == 4 or port.ipv6]
             for address in missing:
                 port.responder.hold(address)
+            self._conflicts.forget(index, missing)
             self._holdings.answers(index, missing)
             self._burst.start(index, missing, port.segment.now)
             self.transmit(port.segment.now)

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from netlb.api.core import Endpoint, EndpointSlice, Node, NodeCondition, Service
 from netlb.api.keys import EXCLUDE_NODE_LABEL
 from netlb.reasons import Silence
+from netlb.topology.places import NodePools
+from netlb.topology.reach import Reach, reach
 
 __all__ = ["candidates", "eligible_nodes"]
 
@@ -24,17 +26,23 @@ def eligible_nodes(nodes: Mapping[str, Node], *, ready_only: bool = False) -> fr
     )
 
 
-def candidates(service: Service, slices: Sequence[EndpointSlice], eligible: frozenset[str]) -> frozenset[str] | Silence:
+def candidates(
+    service: Service, slices: Sequence[EndpointSlice], eligible: frozenset[str], pools: NodePools
+) -> frozenset[str] | Silence:
     """Return the nodes that may announce a Service's addresses, or why none may.
 
-    externalTrafficPolicy Cluster: every eligible node, as long as any endpoint serves; Local: the eligible
-    nodes with a serving endpoint of their own.
+    externalTrafficPolicy Cluster: every eligible node that may reach a serving endpoint (see `reach`); Local: the
+    eligible nodes with a serving endpoint of their own.
     """
     serving = [endpoint for member in slices for endpoint in member.endpoints or () if _takes_traffic(endpoint)]
     if not serving:
         return Silence.NO_ENDPOINT
-    if service.spec.external_traffic_policy == "Local":
-        eligible &= {endpoint.node_name for endpoint in serving if endpoint.node_name}
+    near = reach(service)
+    if near is not Reach.CLUSTER or service.spec.external_traffic_policy == "Local":
+        own = {endpoint.node_name for endpoint in serving if endpoint.node_name}
+        if near is Reach.NODE_POOL and service.spec.external_traffic_policy == "Cluster":
+            own = set().union(*map(pools.together, own))
+        eligible &= own
     return eligible or Silence.NO_CANDIDATE
 
 

@@ -96,6 +96,22 @@ def test_a_process_that_dies_is_replaced(pair: Pair, key: Key | None) -> None:
     assert [] == workers()
 
 
+def test_a_process_that_hangs_is_replaced(pair: Pair) -> None:
+    problems = list[str]()
+
+    async def play(bfd: Bfd, events: list[tuple[Peer, Event]]) -> None:
+        bfd.add(PEER, SECOND)
+        await until(lambda: events and theirs, "up")
+        (first,) = workers()
+        os.kill(first, signal.SIGSTOP)
+        await until(lambda: [Up, Up] == kinds([event for _, event in events]), "up again, with no failure")
+        assert ["the BFD process did not answer for 1 s, and was killed"] == problems
+
+    with epoll_loop(pair, path, SECOND) as theirs:
+        pair.run(play, on_problem=problems.append)
+    assert [] == workers()
+
+
 def test_a_peer_that_dies_with_the_process_is_given_up(pair: Pair) -> None:
     async def play(bfd: Bfd, events: list[tuple[Peer, Event]]) -> None:
         with epoll_loop(pair, path, SLOW) as theirs:

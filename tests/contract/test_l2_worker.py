@@ -21,7 +21,7 @@ from netlb.l2.adapter.announcer import Announcer
 from netlb.l2.adapter.interfaces import LinkWatch
 from netlb.l2.adapter.process import ResponderProcess
 from netlb.l2.adapter.sockets import Memberships
-from netlb.l2.announces import InterfaceAppeared, InterfaceVanished, Stranger
+from netlb.l2.announces import InterfaceAppeared, InterfaceVanished, Stranger, WorkerDied, WorkerRestarted
 from netlb.l2.ethernet import format_mac, parse_mac
 from netlb.l2.probe import ProbeTimings
 from netlb.testing.lab import requirements
@@ -45,11 +45,11 @@ def rig() -> Iterator[VethRig]:
         yield rig
 
 
-@pytest.fixture(scope="module")
-def replies() -> dict[str, list[bytes]]:
+@pytest.fixture(scope="module", params=["veth", "bridge"])
+def replies(request: pytest.FixtureRequest) -> dict[str, list[bytes]]:
     """What came back for each crafted frame from a node that holds both addresses."""
     needs(requirements())
-    with veth_rig() as rig:
+    with veth_rig(bridged=request.param == "bridge") as rig:
         return ask_all(rig)
 
 
@@ -162,7 +162,7 @@ def test_a_probe_that_could_not_be_sent_proves_nothing(rig: VethRig) -> None:
     """Frames are refused while the link is down under the responder, which its parent does not see here."""
 
     async def scenario() -> None:
-        process = await ResponderProcess.start(events.append)
+        process = await ResponderProcess.start(events.append, PATIENCE)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(process.stop)
             index = socket.if_nametoindex("n0")
@@ -359,7 +359,7 @@ def of_process(pid: int, file: str) -> str:
 
 def test_a_process_that_crashes_says_why(rig: VethRig) -> None:
     async def scenario() -> None:
-        process = await ResponderProcess.start(lambda _: None)
+        process = await ResponderProcess.start(lambda _: None, PATIENCE)
         process._channel.send(b"no message")
         assert "JSONDecodeError" in await process.closed
         with pytest.raises(TransientError):
@@ -371,7 +371,7 @@ def test_a_process_that_crashes_says_why(rig: VethRig) -> None:
 
 def test_requests_fail_cleanly_on_what_is_not_there_and_after_the_end(rig: VethRig) -> None:
     async def scenario() -> None:
-        process = await ResponderProcess.start(lambda _: None)
+        process = await ResponderProcess.start(lambda _: None, PATIENCE)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(process.stop)
             with pytest.raises(DataplaneError) as refusal:
@@ -395,7 +395,7 @@ def test_requests_fail_cleanly_on_what_is_not_there_and_after_the_end(rig: VethR
 
 def test_a_process_that_hangs_is_killed_at_the_end(rig: VethRig) -> None:
     async def scenario() -> None:
-        process = await ResponderProcess.start(lambda _: None)
+        process = await ResponderProcess.start(lambda _: None, PATIENCE)
         os.kill(process.pid, signal.SIGSTOP)
         await process.stop()
         assert "SIGKILL" in process.closed.result()
@@ -453,3 +453,34 @@ async def cancelled(announcer: Announcer, call: Coroutine[None, None, None]) -> 
     with pytest.raises(asyncio.CancelledError):
         await caller
     await becomes(lambda: not announcer._changes)
+
+
+def test_a_process_that_hangs_is_replaced(rig: VethRig) -> None:
+    async def scenario() -> None:
+        async with rig.announcer() as announcer:
+            await announcer.hold(FOUR)
+            pid = announcer.worker_pid
+            assert pid is not None
+            os.kill(pid, signal.SIGSTOP)
+            await becomes(lambda: announcer.restarts == 1)
+            await answered(rig)
+            died = [event.problem for event in rig.events if isinstance(event, WorkerDied)]
+            assert ["did not answer for 1 s, and was killed"] == died
+            assert ended(pid)
+
+    rig.run(scenario)
+
+
+def test_a_program_that_hangs_is_silent_until_it_goes_on(rig: VethRig) -> None:
+    async def scenario() -> None:
+        async with Announcer(interfaces=["n0"], patience=1.0, on_event=rig.events.append) as announcer:
+            await announcer.hold(FOUR)
+            pid = announcer.worker_pid
+            assert pid is not None
+            wait_for_end(pid)  # which lets nothing else run
+            await becomes(lambda: WorkerRestarted in map(type, rig.events))
+            await answered(rig)
+            died = [event.problem for event in rig.events if isinstance(event, WorkerDied)]
+            assert ["the program's event loop stood still for more than 1 s"] == died
+
+    rig.run(scenario)

@@ -12,6 +12,7 @@ import pytest
 
 from netlb.testing.lab import Host, Lab, LabError, ServiceRule, render_service_rules
 from netlb.testing.lab.fixtures import lab_fixture
+from tests.support.frames import asks
 
 pytestmark = pytest.mark.root
 
@@ -149,6 +150,20 @@ def test_a_cut_host_is_silent_until_it_is_mended(lab: Lab, client: Host, carrier
     finally:
         lab.mend(node)
     assert [node.mac, node.mac] == [client.who_has(address, stop_after=1)[0].mac for address in node.addresses]
+
+
+def test_who_is_mute_hears_and_who_is_deaf_is_heard_until_that_is_mended(lab: Lab, client: Host) -> None:
+    node, asked = lab.nodes["node-1"], asks(client, "192.168.122.99")
+    for lose, heard in ((lab.mute, True), (lab.deafen, False)):
+        lose(node)
+        try:
+            with node.capture(asked) as hears, client.capture(asks(node, "192.168.122.98")) as told:
+                assert [[], []] == [client.who_has(address, 0.1) for address in node.addresses]
+                assert [[], []] == [client.who_has("192.168.122.99", 0.1), node.who_has("192.168.122.98", 0.1)]
+                assert (heard, not heard) == (bool(hears.frames()), bool(told.frames()))
+        finally:
+            lab.mend(node)
+        assert [node.mac, node.mac] == [client.who_has(address, stop_after=1)[0].mac for address in node.addresses]
 
 
 def test_a_switch_that_is_split_joins_nobody_across_the_halves_until_it_is_united(lab: Lab, client: Host) -> None:

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from netlb.api.documents import parse_documents
 from netlb.api.intake import Intake
 from netlb.findings import Severity
 from netlb.plan import plan_cluster
-from tests.support.migration import INSTALLATIONS, Installation, declare_texts, import_texts, outcome
+from tests.support.migration import INSTALLATIONS, Installation, declare_converted, declare_texts, import_texts, outcome
 
 each_installation = pytest.mark.parametrize("installation", INSTALLATIONS, ids=lambda each: each.name)
 
@@ -27,8 +26,7 @@ def test_what_is_printed(installation: Installation, request: pytest.FixtureRequ
 @each_installation
 def test_what_is_printed_is_in_order_and_means_the_same(installation: Installation) -> None:
     texts = installation.texts()
-    native = declare_texts(Intake(dialects=()), texts)
-    native.declare("native.yaml", parse_documents(import_texts(installation.system, texts).text, "native.yaml"))
+    native = declare_converted(installation.system, texts)
     findings = plan_cluster(native.snapshot({})).findings
     assert [] == [finding for finding in findings if finding.severity is Severity.ERROR]
     assert outcome(declare_texts(Intake(), texts)) == outcome(native)

@@ -17,7 +17,7 @@ from netlb.errors import ConfigError
 from netlb.plan.render import to_yaml
 from tests.manifests import node
 from tests.property.test_crds import specs
-from tests.support.migration import declare_texts, import_texts, outcome
+from tests.support.migration import declare_converted, declare_texts, import_texts, outcome
 
 NAMESPACES = ("a", "b", "c")
 NAMES = ("default", "p1", "12e4567")
@@ -142,11 +142,8 @@ def test_the_plan_is_the_same(system: str, data: st.DataObject) -> None:
         "services.yaml": to_yaml({"kind": "List", "items": users}),
         "cluster.yaml": CLUSTER,
     }
-    translation = import_texts(system, texts)
-    assert () == translation.errors
-    native = declare_texts(Intake(dialects=()), texts)
-    native.declare("native.yaml", parse_documents(translation.text, "native.yaml"))
-    assert outcome(declare_texts(Intake(), texts)) == outcome(native)
+    assert () == import_texts(system, texts).errors
+    assert outcome(declare_texts(Intake(), texts)) == outcome(declare_converted(system, texts))
 
 
 @pytest.mark.parametrize("kind", [kind.kind() for kind in KINDS])

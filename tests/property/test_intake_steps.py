@@ -3,6 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from netlb.api.decode import decode
 from netlb.api.documents import Document, parse_documents
 from netlb.api.intake import Intake
 from netlb.api.snapshot import Holding
@@ -40,7 +41,7 @@ def documents(origin: str, manifests: list[str]) -> tuple[Document, ...]:
     return tuple(document for text in manifests for document in parse_documents(text, origin))
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(STEPS)
 def test_steps_give_what_reading_everything_gives(steps: list[tuple[str, str, list[str]]]) -> None:
     by_steps, anew = Intake(), Intake()
@@ -60,3 +61,50 @@ def test_steps_give_what_reading_everything_gives(steps: list[tuple[str, str, li
     anew.unreadable("x", BROKEN)
     anew.withdraw("x")
     assert anew.snapshot({}) == by_steps.snapshot({})
+
+
+LEAN = st.one_of(
+    st.builds(service, NAMES),
+    st.builds(slice_of, NAMES, st.sampled_from(["n1", "n2"])),
+    st.builds(lambda name: slice_of(name, "n1").replace(f"name: {name}", "name: same", 1), NAMES),
+)
+WAYS = st.lists(
+    st.tuples(st.sampled_from(["adopt", "adopt", "declare", "odd", "gone", "look"]), st.booleans(), LEAN), max_size=14
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(WAYS)
+def test_what_is_adopted_is_what_would_be_declared(steps: list[tuple[str, bool, str]]) -> None:
+    by_turns, declaring = Intake(), Intake()
+    for intake in (by_turns, declaring):
+        intake.declare("nodes", documents("nodes", [node("n1"), node("n2")]))
+    before = by_turns.snapshot(HELD)
+    for what, looks, text in steps:
+        (document,) = documents("x", [text])
+        record = decode(document)
+        assert record is not None
+        origin = str(record.ref)
+        odd = Document(origin, {**document.body, "spec": {"type": "Nothing"}, "endpoints": "none"})
+        if what == "odd":  # the last good version is one that was in force
+            before = by_turns.snapshot(HELD)
+            assert declaring.snapshot(HELD) == before
+        match what:
+            case "adopt":
+                by_turns.adopt(origin, record)
+                declaring.declare(origin, (Document(origin, document.body),))
+            case "declare" | "odd":
+                for intake in (by_turns, declaring):
+                    intake.declare(origin, (Document(origin, document.body) if what == "declare" else odd,))
+            case "gone":
+                for intake in (by_turns, declaring):
+                    intake.withdraw(origin)
+                by_turns.dismiss(record.ref)
+        if looks:
+            after = by_turns.snapshot(HELD)
+            assert declaring.snapshot(HELD) == after
+            for one, other in ((before.services, after.services), (before.endpoint_slices, after.endpoint_slices)):
+                differing = {ref for ref in one.keys() | other.keys() if one.get(ref) != other.get(ref)}
+                assert differing <= by_turns.touched
+            before = after
+    assert declaring.snapshot({}) == by_turns.snapshot({})

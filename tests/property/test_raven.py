@@ -230,7 +230,7 @@ def test_what_a_node_has_hangs_together(some: list[Site]) -> None:
                 assert route.via is None or route.via in hops
                 if route.kind is RouteKind.UNICAST and route.device == NUMBERS.tunnel_device:
                     assert plane.tunnel is not None
-                    assert route.prefix in owners(plane.tunnel.peers)
+                    assert route.prefix in {NUMBERS.inner_network, *owners(plane.tunnel.peers)}
             known = {entry.mac for entry in plane.forwarding}
             assert {neighbour.mac for neighbour in plane.neighbours} <= known
             assert (plane.role is Role.GATEWAY) == (node in mesh.elections[site.name].active)
@@ -347,14 +347,14 @@ def test_the_work_at_any_node_grows_with_the_number_of_sites(number: int, monkey
     assert len(asked) < 40 * number
     assert hub.tunnel is not None
     assert edge.tunnel is not None
-    # Each site has two endpoints, so the hub knows two peers of each, and every prefix once.
+    # Each site has two endpoints, so the hub knows two peers of each, with an address each, and every prefix once.
     assert 2 * (number - 1) == len(hub.tunnel.peers)
-    assert 3 * (number - 1) == len(owners(hub.tunnel.peers))
+    assert 5 * (number - 1) == len(owners(hub.tunnel.peers))
     assert 2 == len(edge.tunnel.peers)
-    assert 3 * (number - 1) == len(owners(edge.tunnel.peers))
+    assert 3 * (number - 1) + 2 == len(owners(edge.tunnel.peers))
     assert {Way.RELAY, Way.DIRECT} == {way.link.way for way in edge.ways}
-    # A route and its last resort for every prefix; those to two other nodes at an endpoint.
-    assert [6 * (number - 1) + 2, 6 * (number - 1) + 2, 6 * (number - 1)] == [
+    # A route and its last resort for every prefix; at an endpoint those to two other nodes, and into the tunnels.
+    assert [6 * (number - 1) + 4, 6 * (number - 1) + 4, 6 * (number - 1)] == [
         len(plane.routes) for plane in (hub, edge, member)
     ]
     assert [2, 2, 1] == [len(plane.neighbours) for plane in (hub, edge, member)]

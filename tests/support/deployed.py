@@ -41,11 +41,11 @@ __all__ = [
 Manifest = Mapping[str, Any]
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-OVERLAYS = ("l2", "bgp", "compat-metallb", "prometheus")
+OVERLAYS = ("l2", "bgp", "compat-metallb", "takeover-metallb", "webhook", "prometheus")
 BUILT = (DEPLOY / "base", *(DEPLOY / "overlays" / name for name in OVERLAYS))
 """Every kustomization."""
 DAEMONS: Mapping[str, click.Command] = {"controller": netlb_controller, "speaker": netlb_speaker}
-_OTHERS = {"monitoring.coreos.com/v1", "apiextensions.k8s.io/v1"}
+_OTHERS = {"monitoring.coreos.com/v1", "apiextensions.k8s.io/v1", "cert-manager.io/v1"}
 """Of these groups there are no models here; deploy/crds has tests of its own."""
 _HELM = """
 import json, sys

@@ -51,9 +51,9 @@ class KubeCluster(Cluster):
             )
         return self.enrol(name, process)
 
-    def keeping_speaker(self, name: str) -> Daemon:
+    def keeping_speaker(self, name: str, *arguments: str) -> Daemon:
         """Start the speaker of a node, which keeps what it hears."""
-        return self.speaker(name, "--state-dir", str(self.api.root / f"state-{name}"))
+        return self.speaker(name, "--state-dir", str(self.api.root / f"state-{name}"), *arguments)
 
     def keeping_speakers(self, *names: str) -> dict[str, Daemon]:
         """Start the speakers of these nodes."""

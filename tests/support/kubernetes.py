@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from netlb.api.dialects import DEFAULT, Compatibility
 from netlb.runtime.app import App
 from netlb.runtime.config import CommonSettings
-from netlb.source.kube_rights import controller_rights, role_rules, speaker_rights
+from netlb.source.kube_rights import controller_rights, gateway_rights, role_rules, speaker_rights
 from netlb.source.lease import LeasePace
 from netlb.source.reflector import Pace
 from netlb.testing.apiserver import ApiServer
@@ -21,6 +22,7 @@ from tests.support.speaking import Net
 
 __all__ = [
     "CONTROLLER",
+    "GATEWAY",
     "LEASES",
     "NAMESPACE",
     "PACE",
@@ -33,7 +35,7 @@ __all__ = [
 ]
 
 NAMESPACE = "netlb-system"
-CONTROLLER, SPEAKER = "controller-token", "speaker-token"
+CONTROLLER, GATEWAY, SPEAKER = "controller-token", "gateway-token", "speaker-token"
 LEASES = "leases.coordination.k8s.io"
 CRDS = Path(__file__).parents[2] / "deploy" / "crds"
 PACE = Pace(
@@ -109,9 +111,16 @@ class Kubernetes:
             source=source, namespace=NAMESPACE, log_level="info", log_format="console", http="off"
         )
 
-    def controller(self, *, elects: bool = True, settle: float = 0.02, **settings: Any) -> App:
+    def controller(
+        self,
+        *,
+        elects: bool = True,
+        settle: float = 0.02,
+        compatibility: Compatibility = DEFAULT,
+        **settings: Any,
+    ) -> App:
         """Return a controller with the rights that a controller has; it takes changes in after `settle` seconds."""
-        common = self.common(CONTROLLER)
+        common = replace(self.common(CONTROLLER), compatibility=compatibility)
         chosen = ControllerSettings(common=common, status_dir=None, elects=elects, **settings)
         return build_controller(chosen, pace=replace(PACE, settle=settle), lease=LEASE_PACE)
 
@@ -197,6 +206,7 @@ def kubernetes(root: Path) -> Iterator[Kubernetes]:
     """Run a cluster with netlb's definitions, two nodes and a pool; AssertionError if a daemon lacked a right."""
     rights = {
         CONTROLLER: role_rules(controller_rights(NAMESPACE)),
+        GATEWAY: role_rules(gateway_rights()),
         SPEAKER: role_rules(speaker_rights(NAMESPACE)),
     }
     with ApiServer(bookmark_interval=0.2, rights=rights) as server:

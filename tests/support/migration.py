@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from netlb.api.dialects import KINDS, Compatibility, System
 from netlb.api.documents import parse_documents
 from netlb.api.intake import Intake
 from netlb.plan import plan_cluster, plan_node, validate
 from netlb.plan.translation import Translation, render_translation
 from tests.support.status import load
 
-__all__ = ["INSTALLATIONS", "Installation", "declare_texts", "import_texts", "outcome"]
+__all__ = ["INSTALLATIONS", "Installation", "declare_converted", "declare_texts", "import_texts", "outcome"]
 
 MIGRATE = Path("examples") / "migrate"
 
@@ -62,9 +63,20 @@ def declare_texts(intake: Intake, texts: Mapping[str, str]) -> Intake:
     return intake
 
 
+def declare_converted(system: str, texts: Mapping[str, str]) -> Intake:
+    """Declare the same with what `netlb import` prints in the place of the foreign objects."""
+    intake = Intake()
+    for origin, text in texts.items():
+        documents = parse_documents(text, origin)
+        kept = [each for each in documents if (each.body.get("apiVersion"), each.body.get("kind")) not in KINDS]
+        intake.declare(origin, kept)
+    intake.declare("native.yaml", parse_documents(import_texts(system, texts).text, "native.yaml"))
+    return intake
+
+
 def import_texts(system: str, texts: Mapping[str, str]) -> Translation:
     """Return what `netlb import` makes of manifests."""
-    intake = declare_texts(Intake(dialects=(system,)), texts)
+    intake = declare_texts(Intake(Compatibility(systems=frozenset({System(system)}))), texts)
     findings = validate(intake.snapshot({}))
     return render_translation(intake.counterparts, findings)
 

@@ -1,5 +1,6 @@
 """A strongSwan in a namespace, which does ESP in a process of its own: the kernel need not have it."""
 
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,7 +69,11 @@ class Charon:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        eventually(self.vici.exists, f"charon in {self.namespace} listens")
+        eventually(self._listens, f"charon in {self.namespace} listens")
+
+    def _listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self.vici)) == 0
 
     def kill(self) -> None:
         if self._process is not None:

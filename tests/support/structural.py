@@ -23,7 +23,9 @@ _FORMATS = {
 _VALUE = {"anyOf", "format", "pattern", "enum", "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems"}
 """Keywords that check a value; only these may stand below anyOf."""
 _STRUCTURE = {"description", "type", "default", "properties", "additionalProperties", "items", "required"}
-_EXTENSIONS = {f"x-kubernetes-{name}" for name in ("list-type", "list-map-keys", "map-type", "validations")}
+_EXTENSIONS = {
+    f"x-kubernetes-{name}" for name in ("int-or-string", "list-type", "list-map-keys", "map-type", "validations")
+}
 _AT_ROOT = {"description", "type", "properties", "required", "x-kubernetes-validations"}
 """What the status subresource leaves for the root."""
 
@@ -94,8 +96,9 @@ def _columns(version: Mapping[str, Any], schema: Schema) -> Iterator[str]:
         if column["jsonPath"] == ".metadata.creationTimestamp":
             continue
         shown = schema
-        for step in column["jsonPath"].split(".")[1:]:
-            shown = shown.get("properties", {}).get(step, {})
+        for step in re.sub(r"\[[^]]*\]", "[]", column["jsonPath"]).split(".")[1:]:  # a filter chooses an element
+            shown = shown.get("properties", {}).get(step.removesuffix("[]"), {})
+            shown = shown.get("items", {}) if step.endswith("[]") else shown
         kinds = {shown.get("type"), "string"} if shown.get("type") in ("array", "object") else {shown.get("type")}
         if column["type"] not in kinds:
             yield f"column {column['name']}: {column['jsonPath']} is {shown.get('type')}"
@@ -107,6 +110,8 @@ def _structure(schema: Schema, path: str) -> Iterator[str]:
         yield f"{where}: {sorted(unknown)}"
         return
     kind = schema.get("type")
+    if schema.get("x-kubernetes-int-or-string") and kind is None and path:
+        return
     if kind not in _TYPES or (not path and kind != "object"):
         yield f"{where}: type {kind}"
         return

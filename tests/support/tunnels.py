@@ -2,13 +2,14 @@
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 from itertools import count
 from pathlib import Path
@@ -22,8 +23,21 @@ from netlb.raven.keys import Keys, PrivateKey, SharedKey
 from netlb.raven.model import Prefix
 from netlb.testing.lab.namespaces import batch, inside
 from netlb.testing.tunnels import FakeDevice, fake_backend
+from tests.support.waiting import eventually
 
-__all__ = ["PORT", "End", "Namespaces", "World", "keys_of", "memory", "prefixes", "process_of", "userspace"]
+__all__ = [
+    "PORT",
+    "End",
+    "Flow",
+    "Namespaces",
+    "World",
+    "keys_of",
+    "memory",
+    "prefixes",
+    "process_of",
+    "take_over",
+    "userspace",
+]
 
 T = TypeVar("T")
 PORT = 51820
@@ -43,10 +57,10 @@ class End:
     """One endpoint: number 1 or 2 of a pair, with the addresses 192.0.2.N and 2001:db8::N on the wire, and 10.77.N.1
     and fd77:N::1 behind it."""
 
-    def __init__(self, number: int, namespace: str, make: "Callable[[End], Backend]") -> None:
+    def __init__(self, number: int, namespace: str, make: "Callable[[End], Backend]", keys: Keys | None = None) -> None:
         self.number = number
         self.namespace = namespace
-        self.keys = keys_of(number)
+        self.keys = keys or keys_of(number)
         self.losses = 0
         self._make = make
         self._loop = asyncio.new_event_loop()
@@ -159,7 +173,7 @@ class Namespaces:
 
     def device(self, number: int) -> str:
         """A name for a device that nobody else on the machine has: sockets are where all namespaces see them."""
-        return f"nt{os.getpid() % 10**7}-{self.number % 1000}{'ab'[number - 1]}"
+        return f"nt{os.getpid() % 10**7}-{self.number % 1000}{'abc'[number - 1]}"
 
     def open(self) -> None:
         batch([f"netns add {name}" for name in self.names])
@@ -177,8 +191,55 @@ class Namespaces:
                 name,
             )
 
+    def open_third(self) -> str:
+        """Make another namespace at a wire of its own to the first one (192.0.3.1 and 192.0.3.2), with the inner addresses
+        of the second one: what can take over for it."""
+        name = f"{self.names[0][:-1]}c"
+        batch([f"netns add {name}"])
+        self.names.append(name)
+        batch(
+            (
+                f"link add third mtu 1500 type veth peer name wire netns {name}",
+                "address add 192.0.3.1/24 dev third",
+                "link set third up",
+            ),
+            self.names[0],
+        )
+        batch(
+            (
+                "link set lo up",
+                "address add 192.0.3.2/24 dev wire",
+                "link set wire up",
+                "address add 10.77.2.1/32 dev lo",
+                "address add fd77:2::1/128 dev lo nodad",
+            ),
+            name,
+        )
+        return name
+
     def close(self) -> None:
         batch([f"netns delete {name}" for name in self.names])
+
+
+class Flow:
+    """A ping every 10 ms; what was lost is counted when it is stopped."""
+
+    def __init__(self, end: End, address: str) -> None:
+        self._process = end.popen("ping", "-n", "-i", "0.01", "-O", address)
+        assert self._process.stdout is not None
+        self._output = self._process.stdout
+        self.proceed(5)
+
+    def proceed(self, count: int) -> None:
+        """Wait for more answers."""
+        while count:
+            count -= "bytes from" in self._output.readline()
+
+    def lost(self) -> int:
+        self._process.send_signal(signal.SIGINT)
+        found = re.search(r"(\d+) packets transmitted, (\d+) received", self._process.communicate(timeout=30)[0])
+        assert found
+        return int(found[1]) - int(found[2])
 
 
 @dataclass(frozen=True)
@@ -232,6 +293,37 @@ def userspace(namespaces: Namespaces) -> Iterator[World]:
             end.end()
             # One that was killed leaves it, and the name is not used again.
             Path(f"/var/run/wireguard/{end.backend.device}.sock").unlink(missing_ok=True)
+
+
+def take_over(a: End, b: End, third: End) -> int:
+    """Let the third endpoint take over for the second under a flow of packets, and back; return how many were lost.
+
+    Both dial the first one, which does not know where they are, as where a hub has peers behind NATs.
+    """
+    hubs = {end: (ip_address(text), PORT) for end, text in ((b, "192.0.2.1"), (third, "192.0.3.1"))}
+    hub = {end: Remote(allowed=a.own, destination=where, keepalive=1) for end, where in hubs.items()}
+    known = {end: replace(remote, allowed=frozenset()) for end, remote in hub.items()}
+    everything = Remote(allowed=b.own)
+    a.apply({DEVICE: a.device(), b.keys.public: everything, third.keys.public: Remote()})
+    b.apply({DEVICE: b.device(), a.keys.public: hub[b]})
+    third.apply({DEVICE: third.device(), a.keys.public: known[third]})
+    for end, other in ((a, b), (b, a), (third, a)):
+        end.route(other)
+    eventually(lambda: a.pings(b.inner4), "a packet passes")
+    flow = Flow(a, b.inner4)
+
+    def received(end: End) -> int:
+        return a.do(a.backend.states())[end.keys.public].received
+
+    for new, old in ((third, b), (b, third)):
+        new.apply({a.keys.public: hub[new]})
+        before = received(new)
+        a.apply({old.keys.public: Remote(), new.keys.public: everything})
+        flow.proceed(20)
+        assert received(new) >= before + 20 * 64  # the flow is there
+        old.apply({a.keys.public: known[old]})
+        flow.proceed(20)
+    return flow.lost()
 
 
 def process_of(device: str) -> int:

@@ -41,8 +41,8 @@ def plan(verdicts: Mapping[Address, Verdict]) -> NodePlan:
 class Story:
     """A guard, and snapshots in which every address that is mentioned is held."""
 
-    def __init__(self, **first: Verdict) -> None:
-        self.guard = Guard(60.0)
+    def __init__(self, *, yields: bool = False, **first: Verdict) -> None:
+        self.guard = Guard(60.0, yields=yields)
         self.then(**first)
 
     def then(self, **verdicts: Verdict) -> "Story":
@@ -189,3 +189,33 @@ def test_of_all_speakers_at_most_the_first_owner_withholds_and_a_failover_waits_
                     seen.add(name)
                 else:
                     assert address not in guard.withheld
+
+
+def test_who_yields_asks_about_whatever_it_comes_to_own() -> None:
+    story = Story(yields=True, a=MINE, b=OTHER)
+    assert {A} == story.withheld
+    list(story.guard.found(story.guard.start(0.0), {A: None}, 1.0))
+    assert set() == story.then(a=MINE, b=OTHER).withheld
+    assert {B} == story.then(a=MINE, b=MINE).withheld
+    assert {A, B} == story.then(a=OTHER, b=MINE).then(a=MINE, b=MINE).withheld
+
+
+def test_who_yields_gives_up_what_another_station_claims_until_nobody_has_it() -> None:
+    guard = Story(yields=True, a=MINE).guard
+    assert not guard.claimed(A, SOMEBODY, None, 0.5), "it is not announced yet"
+    list(guard.found(guard.start(0.0), {A: None}, 1.0))
+    assert not guard.claimed(B, SOMEBODY, None, 2.0), "it is none of ours"
+    assert guard.claimed(A, SOMEBODY, None, 2.0)
+    assert {A: Withheld(SOMEBODY)} == guard.withheld
+    assert {} == guard.start(61.9)
+    asked = guard.start(62.0)
+    assert {A: None} == asked
+    assert [] == list(guard.found(asked, {A: SOMEBODY}, 63.0))
+    assert [(A, None)] == list(guard.found(guard.start(123.0), {A: None}, 124.0))
+    assert {} == guard.withheld
+
+
+def test_others_give_up_nothing() -> None:
+    guard = Story(a=MINE).guard
+    assert not guard.claimed(A, SOMEBODY, None, 1.0)
+    assert {} == guard.withheld

@@ -1,12 +1,14 @@
 """The controller on a cluster: what it writes into the API, and what it leaves alone."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from netlb.api.dialects import Compatibility, System
+from netlb.api.snapshot import Serving
 from tests.support.kubernetes import Kubernetes, kubernetes, pool, service
 from tests.support.wired import wired
 
@@ -110,6 +112,33 @@ def test_what_metallb_gave_is_taken_over_and_can_be_given_up(cluster: Kubernetes
             assert ["192.0.2.2"] == cluster.ingress("old")
             cluster.server.delete("addresspools.netlb.io", "two")
             await daemon.until(lambda: cluster.ingress("old") == [], "what two own is given up, too")
+
+    asyncio.run(scenario())
+
+
+METALLBS = {"metallb.io/ip-allocated-from-pool": "two"}
+
+
+@pytest.mark.parametrize(
+    ("systems", "spec"),
+    [
+        (System, {"loadBalancerClass": "metallb.io/metallb"}),
+        ([System.OPENELB], {}),
+        ([System.METALLB], {"loadBalancerClass": "purelb.io/purelb"}),
+    ],
+    ids=["a class that is not served", "a system that is not understood", "a class of such a system"],
+)
+def test_what_metallb_gave_is_left_alone(cluster: Kubernetes, systems: Iterable[System], spec: dict[str, str]) -> None:
+    cluster.server.put(service("old", "192.0.2.2", annotations=METALLBS, **spec), service("web"))
+    before = cluster.service("old")
+    compatibility = Compatibility(systems=frozenset(systems))
+
+    async def scenario() -> None:
+        serving = Serving(classes=compatibility.classes)
+        async with wired(cluster.controller(compatibility=compatibility, serving=serving)) as daemon:
+            await daemon.until(lambda: cluster.allocated("web") == SERVED, "ours is served")
+            await daemon.ready()
+            assert before == cluster.service("old")
 
     asyncio.run(scenario())
 

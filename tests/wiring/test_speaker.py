@@ -137,6 +137,26 @@ def test_a_conflict_is_a_note_and_a_metric(root: Path, net: Net, status: StatusR
     asyncio.run(scenario())
 
 
+def test_a_refused_fast_path_is_a_note_until_the_interface_or_the_responder_is_another(
+    root: Path, net: Net, status: StatusReader
+) -> None:
+    async def scenario() -> None:
+        def notes() -> list[str]:
+            return [note.partition("alone: ")[2] for note in status.node("node-1").get("notes", [])]
+
+        async with wired(speaker(root, net)) as daemon:
+            await daemon.until(net.worker.held, "it is held")
+            net.worker.refuse_fast_path("eth1", "no hook on eth1")
+            net.worker.refuse_fast_path(None, "no right to BPF")
+            await daemon.until(lambda: notes() == ["no hook on eth1", "no right to BPF"], "the notes")
+            net.worker.remove_interface("eth1")
+            await daemon.until(lambda: notes() == ["no right to BPF"], "the interface is gone")
+            net.worker.kill_worker()
+            await daemon.until(lambda: notes() == [], "the next responder has its own answer")
+
+    asyncio.run(scenario())
+
+
 def test_a_service_has_a_status_of_its_own_until_its_address_goes(root: Path, net: Net, status: StatusReader) -> None:
     declare(root, "web", "web-2")
 

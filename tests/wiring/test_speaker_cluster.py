@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.kubernetes import SPEAKER, Kubernetes, kubernetes, service
+from tests.support.kubernetes import SPEAKER, Kubernetes, endpoints, kubernetes, service
 from tests.support.speaking import Net
 from tests.support.wired import wired
 
@@ -52,6 +52,23 @@ def test_what_a_service_holds_is_announced_and_reported(cluster: Kubernetes, net
             await daemon.until(lambda: cluster.announced("late") == ANNOUNCED, "another one is reported")
         assert cluster.report("late") is None, "what does not answer is not said to"
         assert [] == cluster.server.seen("patch", "services"), "it writes no Service"
+
+    asyncio.run(scenario())
+
+
+def test_what_metallb_gave_is_announced_once_the_controller_has_taken_it_over(cluster: Kubernetes, net: Net) -> None:
+    metallbs = service("old", "192.0.2.2", annotations={"metallb.io/ip-allocated-from-pool": "two"})
+    cluster.server.put(metallbs, endpoints("old", "node-1", "node-2"))
+
+    async def scenario() -> None:
+        async with wired(cluster.speaker(net)) as daemon, wired(cluster.speaker(net, "node-2")):
+            await daemon.until(lambda: cluster.announced("web") == ANNOUNCED, "all is known")
+            assert [] == await net.answers("192.0.2.2"), "that is MetalLB's, as far as is known"
+            async with wired(cluster.controller()):
+                await daemon.until(lambda: cluster.allocated("old")[0] == "True", "it is taken over")
+                nodes = ("node-1", "node-2")
+                await daemon.until(lambda: ANNOUNCED in [cluster.announced("old", node) for node in nodes], "said")
+        assert ["192.0.2.2"] == cluster.ingress("old")
 
     asyncio.run(scenario())
 

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import structlog
 
+from netlb.l2 import arp
+from netlb.l2.ethernet import parse_mac
+from netlb.net import parse_address
 from tests.manifests import service, slice_of
 from tests.support.speaking import ADDRESS, ANNOUNCED, Net, declare, speaker
 from tests.support.status import StatusReader
@@ -14,6 +17,7 @@ STRANGER = "02:00:00:00:00:99"
 LATE = "192.0.2.2"
 """The address of a Service that comes later."""
 CONFLICT = ("False", "AddressConflict")
+WORDS = (CONFLICT, ANNOUNCED)
 
 
 def test_a_fresh_address_is_probed_before_it_is_announced(root: Path, net: Net, status: StatusReader) -> None:
@@ -81,6 +85,30 @@ def test_a_failover_is_not_probed(root: Path, net: Net, status: StatusReader) ->
             write(root, "web.yaml", [service("web", externalTrafficPolicy="Local"), slice_of("web", "node-2")])
             await daemon.until(lambda: status.announcers(ADDRESS) == ["node-2"], "the endpoint has moved here")
             assert 0 == net.probed()
+
+    asyncio.run(scenario())
+
+
+def test_who_yields_announces_what_nobody_else_does(root: Path, net: Net, status: StatusReader) -> None:
+    segment = net.segments["eth0"]
+    segment.occupy(ADDRESS, STRANGER)
+
+    async def scenario() -> None:
+        async with wired(speaker(root, net, detection="yield")) as daemon:
+            conflict, announced = ((lambda word=word: status.announced("node-1", "web") == word) for word in WORDS)
+            await daemon.until(net.tick(conflict), "what is held at the start is asked for, too")
+            assert [STRANGER] == await segment.who_has(ADDRESS)
+            segment.vacate(ADDRESS)
+            await daemon.until(net.tick(announced), "it is taken over")
+            assert ["eth0", "eth1"] == await net.answers(ADDRESS)
+            segment.occupy(ADDRESS, STRANGER)
+            segment.send(arp.gratuitous(parse_mac(STRANGER), parse_address(ADDRESS).packed)[0])
+            await daemon.until(conflict, "it is given up")
+            assert [STRANGER] == await segment.who_has(ADDRESS)
+            segment.vacate(ADDRESS)
+            await daemon.until(net.tick(announced), "it is taken over again")
+            segment.send(arp.gratuitous(parse_mac(STRANGER), parse_address(ADDRESS).packed)[0])
+            await daemon.until(conflict, "soon after the last time, too")
 
     asyncio.run(scenario())
 

@@ -90,3 +90,23 @@ def test_a_speaker_that_can_write_and_not_read_says_since_when(cluster: Kubernet
             await daemon.until(lambda: said(cluster) and "keptSince" not in said(cluster), "it is not any more")
 
     asyncio.run(scenario())
+
+
+def test_what_a_restored_server_has_lost_is_said_again(cluster: Kubernetes, net: Net) -> None:
+    backup = cluster.server.revision
+
+    async def scenario() -> None:
+        async with wired(cluster.speaker(net)) as daemon:
+            await daemon.until(lambda: cluster.announced("web")[0] == "True", "it is reported")
+            await daemon.until(lambda: said(cluster), "it is said")
+            received = partial(daemon.metric, "netlb_source_received_bytes_total", verb="watch", kind="services")
+            for _ in range(2):  # the second one was sent after all of that
+                before = received() or 0.0
+                await daemon.until(lambda: (received() or 0.0) > before, "a bookmark comes")  # noqa: B023
+            cluster.server.go_away()
+            cluster.server.come_back(revision=backup)
+            assert {} == said(cluster)
+            await daemon.until(lambda: cluster.announced("web")[0] == "True", "it is reported again")
+            await daemon.until(lambda: said(cluster), "it is said again")
+
+    asyncio.run(scenario())

@@ -43,8 +43,38 @@ _CONDITION: dict[str, Any] = {
 """`metav1.Condition`, with the limits that it has there."""
 
 
+_SITE: dict[str, Any] = {
+    "activeEndpoints": {
+        "description": "The endpoints that hold the tunnels.",
+        "type": "array",
+        "items": {
+            "type": "object",
+            "properties": {
+                "nodeName": {"description": "The node.", "type": "string"},
+                "underNAT": {"description": "Whether it opens all of its tunnels itself.", "type": "boolean"},
+                "publicIPs": {
+                    "description": "Where others reach it.",
+                    "type": "array",
+                    "items": {"type": "string"},
+                },
+                "port": {"description": "The UDP port at which they do.", "type": "integer"},
+                "publicKey": {"description": "Its public key.", "type": "string"},
+            },
+            "required": ["nodeName"],
+        },
+    },
+    "standby": {
+        "description": "The nodes that could take over, in the order in which they would.",
+        "type": "array",
+        "items": {"type": "string"},
+    },
+    "hub": {"description": "Whether it stands between sites that cannot reach each other.", "type": "boolean"},
+}
+
+
 def status_schema(kind: str) -> dict[str, Any]:
-    """Return the schema of a kind's `status`: conditions, and for a pool how many addresses it has."""
+    """Return the schema of a kind's `status`: conditions, for a pool how many addresses it has, for a Gateway who is
+    active."""
     properties = {
         "conditions": {
             "description": "What holds of the object; one entry a type.",
@@ -56,6 +86,8 @@ def status_schema(kind: str) -> dict[str, Any]:
     }
     if kind == "AddressPool":
         properties = {"ipv4": _counts("IPv4"), "ipv6": _counts("IPv6"), **properties}
+    if kind == "Gateway":
+        properties = {**_SITE, **properties}
     return {"description": "What became of it; netlb writes this.", "type": "object", "properties": properties}
 
 
@@ -131,6 +163,81 @@ class ReportKind(NamedTuple):
 
 
 REPORTS: Final[Mapping[str, ReportKind]] = {
+    "GatewayNodeStatus": ReportKind(
+        Names(
+            "gatewaynodestatuses",
+            "lbgwn",
+            (
+                Column("Site", ".status.site"),
+                Column("Role", ".status.role"),
+                Column("Gateway", ".status.gateway"),
+                Column("Peers", ".status.peers[*].state", priority=1),
+                Column("Notes", ".status.notes", priority=1),
+            ),
+        ),
+        "How the node of that name is connected to other sites, as its netlb-gateway says; others read its public key.",
+        {
+            "node": _COMMON["node"],
+            "site": _text("Its site: the Gateway's name; empty if it is in none."),
+            "role": _text("What it is to its site: gateway, standby, member, or none."),
+            "gateway": _text("The endpoint that its traffic to other sites goes through."),
+            "publicKey": _text("The public key of its tunnels; empty if it has none."),
+            "backend": _text("What its tunnels are made of."),
+            "active": _texts("Who is active at its site, by its reckoning."),
+            "standby": _texts("Who could take over."),
+            "idle": _by_name("By endpoint, why it is neither."),
+            "hub": _text("The site that is the hub, by its reckoning."),
+            "ways": {
+                "description": "How other sites are reached.",
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "site": _text("The other site."),
+                        "endpoint": _text("Its endpoint."),
+                        "link": _text("direct, traversal, relay by a node, or why there is no way."),
+                    },
+                    "required": ["site"],
+                },
+            },
+            "peers": {
+                "description": "The other ends of its tunnels.",
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "site": _text("The site."),
+                        "node": _text("The node."),
+                        "state": _text("up, down, or warm: known beforehand, and not watched."),
+                        "mtu": {
+                            "description": "The largest packet that passes, where that is less than it should be.",
+                            "type": "integer",
+                        },
+                    },
+                    "required": ["node"],
+                },
+            },
+            "notes": _texts("What an operator should know."),
+            "findings": {
+                "description": "What is wrong with what was declared.",
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "severity": _text("error or warning."),
+                        "reason": _text("By name."),
+                        "object": _text("What it is about."),
+                        "file": _text("Where that was declared."),
+                        "field": _text("Of the object."),
+                        "problem": _text("What is wrong."),
+                        "remedy": _text("What to do."),
+                    },
+                    "required": ["reason"],
+                },
+            },
+        },
+        namespaced=False,
+    ),
     "ServiceBGPStatus": ReportKind(
         Names("servicebgpstatuses", "lbbgp", (*_COLUMNS, Column("Peers", ".status.peers", priority=1))),
         "How far a node has come with telling routers of the addresses of one Service.",
@@ -170,9 +277,9 @@ REPORTS: Final[Mapping[str, ReportKind]] = {
             "speakerstatuses",
             "lbspk",
             (
-                Column("Interfaces", ".status.interfaces"),
-                Column("Sessions", ".status.bgp.peers[*].state"),
-                Column("Kept Since", ".status.keptSince", priority=1),
+                Column("BGP Problem", ".status.bgp.problem"),
+                Column("Kept Since", ".status.keptSince"),
+                Column("Interfaces", ".status.interfaces", priority=1),
                 Column("Notes", ".status.notes", priority=1),
             ),
         ),

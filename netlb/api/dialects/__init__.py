@@ -8,7 +8,7 @@ about others, as a mark that only one may carry.
 from collections.abc import Callable, Mapping
 
 from netlb.api.dialects import metallb, metallb_config, openelb, openelb_bgp, purelb, raven
-from netlb.api.dialects.base import Compatibility, Foreign, Translated, Translation
+from netlb.api.dialects.base import Compatibility, Foreign, System, Translated, Translation
 from netlb.api.meta import Record
 from netlb.findings import ObjectRef
 
@@ -20,6 +20,7 @@ __all__ = [
     "KINDS_OF",
     "Compatibility",
     "Foreign",
+    "System",
     "Translated",
     "Translation",
 ]
@@ -28,18 +29,18 @@ Translate = Callable[[Mapping[ObjectRef, Foreign], Compatibility], Translation]
 
 _MODULES = {
     # Of MetalLB's objects and its ConfigMap, MetalLB itself reads the objects, from v0.13 on: they come first.
-    "metallb": (metallb, metallb_config),
-    "openelb": (openelb, openelb_bgp),
-    "purelb": (purelb,),
-    "raven": (raven,),
+    System.METALLB: (metallb, metallb_config),
+    System.OPENELB: (openelb, openelb_bgp),
+    System.PURELB: (purelb,),
+    System.RAVEN: (raven,),
 }
 
-DIALECTS: Mapping[str, tuple[Translate, ...]] = {
+DIALECTS: Mapping[System, tuple[Translate, ...]] = {
     name: tuple(module.translate for module in modules) for name, modules in _MODULES.items()
 }
 """By the name of the system: what translates its objects."""
 
-KINDS_OF: Mapping[str, Mapping[tuple[str, str], type[Record]]] = {
+KINDS_OF: Mapping[System, Mapping[tuple[str, str], type[Record]]] = {
     name: {key: kind for module in modules for key, kind in module.KINDS.items()} for name, modules in _MODULES.items()
 }
 """By the name of the system: its kinds, by apiVersion and kind."""

@@ -2,22 +2,48 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
+from netlb.api import keys
 from netlb.api.meta import Record
 from netlb.findings import Finding, ObjectRef, Severity
 from netlb.reasons import ManifestProblem
 
-__all__ = ["Compatibility", "Foreign", "Translated", "Translation"]
+__all__ = ["Compatibility", "Foreign", "System", "Translated", "Translation"]
+
+
+class System(StrEnum):
+    """Another system whose configuration can be read as it stands."""
+
+    METALLB = "metallb"
+    OPENELB = "openelb"
+    PURELB = "purelb"
+    RAVEN = "raven"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compatibility:
-    """Where other systems keep their objects, and which of their Services are ours to serve."""
+    """Which other systems are understood, and where they keep their objects."""
 
+    systems: frozenset[System] = frozenset(System)
+    """Those whose kinds, annotations and classes are read; of the others it is as if nobody knew them."""
     metallb_namespace: str = "metallb-system"
     """MetalLB reads its objects from one namespace only, and so do we."""
     purelb_namespace: str = "purelb-system"
     """As PureLB does since 0.17."""
+
+    @property
+    def classes(self) -> frozenset[str]:
+        """Values of `spec.loadBalancerClass` that are served: ours, and those of systems that are understood."""
+        return frozenset({keys.LOAD_BALANCER_CLASS, *(keys.PURELB_CLASSES if System.PURELB in self.systems else ())})
+
+    @property
+    def foreign_annotations(self) -> frozenset[str]:
+        """Annotations of Services that are not read, since their systems are not understood."""
+        prefixes = tuple(
+            prefix for system, named in keys.PREFIXES.items() if system not in self.systems for prefix in named
+        )
+        return frozenset(name for name in keys.SERVICE_ANNOTATIONS if name.startswith(prefixes))
 
 
 @dataclass(frozen=True, slots=True)

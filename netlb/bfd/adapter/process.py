@@ -1,4 +1,4 @@
-"""The program's side of the process that keeps its sessions: start it, ask it, hear of its end.
+"""The program's side of the process that keeps its sessions: start it, ask it, hear of its end, end it if it hangs.
 
 Asking waits, for fractions of a millisecond: the process has nothing else to do, and a program that adds a session
 wants to know at once whether the kernel refuses. No OSError leaves.
@@ -38,9 +38,12 @@ _BOOTSTRAP: Final = (
 )
 _ROOT: Final = str(Path(netlb.__file__).parents[1])
 _START_TIMEOUT: Final = 10.0
-_ANSWER_TIMEOUT: Final = 2.0
+_ANSWER_TIMEOUT: Final = 1.0
 _STOP_TIMEOUT: Final = 1.0
-_BEAT: Final = 0.5
+_BEAT: Final = 0.25
+_MOST_UNANSWERED: Final = 4
+"""Beats in a row that a process may leave unanswered: peers have given this node up by then. They are counted, and not
+seconds, so that a machine that was asleep finds nobody guilty."""
 
 
 class EngineProcess:
@@ -67,6 +70,7 @@ class EngineProcess:
         self._numbers = count(1)
         self._news: deque[News] = deque()
         self._reason = ""
+        self._unanswered = 0
         self._loop = asyncio.get_running_loop()
         try:
             self._await(control.Ready, _START_TIMEOUT)
@@ -152,12 +156,15 @@ class EngineProcess:
             data = self._channel.recv(control.MOST_BYTES)
         except ConnectionResetError:
             data = b""
+        self._unanswered = 0
         return control.decode(data) if data else None
 
     def _take(self, message: control.Message) -> None:
         match message:
             case control.Happened() | control.Over():
                 self._news.append(message)
+            case control.Beat():
+                pass
             case control.Ending(reason):
                 self._reason = reason
             case _:
@@ -180,6 +187,11 @@ class EngineProcess:
             self._on_news(self._news.popleft())
 
     def _beat(self) -> None:
+        if self._unanswered == _MOST_UNANSWERED:
+            self._reason = f"the BFD process did not answer for {_BEAT * _MOST_UNANSWERED:g} s, and was killed"
+            self._process.kill()
+            return  # its end is told by the socket
+        self._unanswered += 1
         with suppress(OSError):  # full: it has heard enough of us; gone: that is told elsewhere
             self._channel.send(control.encode(control.Beat()))
         self._beating = self._loop.call_later(_BEAT, self._beat)

@@ -14,6 +14,7 @@ __all__ = [
     "SINGLE_HOP_PORT",
     "arrivals",
     "destination",
+    "is_here",
     "open_receiver",
     "open_sender",
     "source_address",
@@ -127,6 +128,17 @@ def source_address(peer: bytes, interface: int) -> bytes:
             _bind_to_interface(sock, interface)
         sock.connect(_sockaddr(peer, SINGLE_HOP_PORT, interface))
         return socket.inet_pton(family, sock.getsockname()[0])
+
+
+def is_here(address: bytes) -> bool:
+    """Say whether an address is on this machine, as far as the kernel can tell."""
+    family = socket.AF_INET if len(address) == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.bind(_sockaddr(address, 0, 0))
+    except OSError as error:
+        return error.errno not in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+    return True
 
 
 def _bind_to_interface(sock: socket.socket, interface: int) -> None:

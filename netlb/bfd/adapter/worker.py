@@ -98,7 +98,9 @@ class Worker:
                 return
             self._heard_at = time.monotonic()
             request = control.decode(data)
-            if not isinstance(request, control.Beat):
+            if isinstance(request, control.Beat):
+                self._tell(request)
+            else:
                 self._tell(self._carry_out(request))
                 self._watch()
 

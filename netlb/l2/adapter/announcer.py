@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from ipaddress import ip_address
@@ -17,6 +16,9 @@ from netlb.l2.announces import (
     AddressStats,
     Conflict,
     Event,
+    FastPath,
+    FastPathRefused,
+    FrameSource,
     InterfaceAppeared,
     InterfaceRefused,
     InterfaceVanished,
@@ -34,7 +36,10 @@ from netlb.l2.probe import RFC_TIMINGS, ProbeTimings
 from netlb.net import Address
 from netlb.reasons import FrameVerdict
 
-__all__ = ["Announcer"]
+__all__ = ["PATIENCE", "Announcer"]
+
+PATIENCE: Final = 10.0
+"""Seconds for which an event loop may stand still: as long as with BFD, which tells the others at the same time."""
 
 _BATCH_IPV6: Final = 32
 """IPv6 addresses in one message: joining their groups takes the responder some 10 µs each."""
@@ -57,14 +62,20 @@ class Announcer:
         *,
         interfaces: Collection[str] = (),
         exclude: Sequence[str] = DEFAULT_EXCLUDE,
+        fastpath: FastPath = FastPath.AUTO,
+        patience: float = PATIENCE,
         on_event: Callable[[Event], None] | None = None,
     ) -> None:
         """Take part on the named interfaces alone, or on all but those that match an expression in `exclude`.
 
+        When the event loop has stood still for `patience` seconds, every address is silent until it goes on.
         `on_event` is called from the event loop and must neither wait nor raise.
         """
         self.restarts = 0
         self._selection = Selection(interfaces, exclude)
+        self._fastpath = fastpath
+        self._patience = patience
+        self._slow: FastPathRefused | None = None
         self._emit: Callable[[Event], None] = on_event or (lambda _: None)
         self._holdings = Holdings()
         self._usable: dict[int, Interface] = {}
@@ -75,11 +86,11 @@ class Announcer:
         self._exit = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        """Start the responder; DataplaneError where it may not open packet sockets (CAP_NET_RAW)."""
+        """Start the responder; DataplaneError where it may not open packet sockets, or have a fast path it requires."""
         async with AsyncExitStack() as stack:
             watch = await stack.enter_async_context(LinkWatch())
-            self._process = await ResponderProcess.start(self._told)
             stack.push_async_callback(self._stop)
+            await self._start()
             for link in watch.links.values():
                 await self._link_changed(link.index, self._selection.pick(link))
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
@@ -155,13 +166,18 @@ class Announcer:
         async with self._lock:
             process = self._require_process()
             frames = await process.stats()
-            verdicts: Counter[FrameVerdict] = Counter()
-            for counts in frames.verdicts.values():
-                verdicts.update({FrameVerdict(name): count for name, count in counts.items()})
+            judged: dict[FrameSource, Mapping[FrameVerdict, int]] = {}
             addresses: dict[Address, AddressStats] = {}
             for interface in self._holdings.interfaces():
+                counts = frames.verdicts.get(interface.index, {})
+                judged[FrameSource(interface.name, "socket")] = {
+                    FrameVerdict(name): count for name, count in counts.items()
+                }
+                if interface.index in frames.fast:
+                    hook, answered = frames.fast[interface.index]
+                    judged[FrameSource(interface.name, hook)] = {FrameVerdict.ANSWERED: answered}
                 await self._count_addresses(process, interface.index, addresses)
-        return Stats(verdicts, frames.overrun, frames.unsent, addresses)
+        return Stats(judged, frames.overrun, frames.unsent, addresses)
 
     async def _count_addresses(
         self, process: ResponderProcess, index: int, addresses: dict[Address, AddressStats]
@@ -185,6 +201,31 @@ class Announcer:
         if process is None:
             raise TransientError("the responder process is being restarted", retry_after=0.5)
         return process
+
+    async def _start(self) -> None:
+        self._process = await ResponderProcess.start(self._told, self._patience)
+        self._slow = None
+        try:
+            await self._accelerate(0, None)
+        except NetlbError:
+            await self._process.stop()
+            raise
+
+    async def _accelerate(self, index: int, name: str | None) -> None:
+        """Open the fast path of an interface; what is refused for all of them is not tried for each."""
+        if self._fastpath is FastPath.OFF or self._slow is not None:
+            return
+        try:
+            await self._require_process().accelerate(index)
+        except DataplaneError as error:
+            where = f" on {name}" if name is not None else ""
+            problem = DataplaneError(f"{error.operation}{where} (CAP_BPF and CAP_NET_ADMIN, Linux 5.8)", error.errno)
+            if self._fastpath is FastPath.REQUIRE:
+                raise problem from error
+            refused = FastPathRefused(name, str(problem))
+            if name is None:
+                self._slow = refused
+            self._emit(refused)
 
     async def _stop(self) -> None:
         process, self._process = self._process, None
@@ -213,13 +254,13 @@ class Announcer:
         for interface in self._holdings.interfaces():
             self._holdings.closed(interface.index)
         try:
-            self._process = await ResponderProcess.start(self._told)
+            await self._start()
             await self._open_missing()
         except NetlbError as error:
             self._emit(WorkerDied(str(error)))
             return
         self.restarts += 1
-        self._emit(WorkerRestarted(self._process.pid))
+        self._emit(WorkerRestarted(self._require_process().pid))
 
     def _told(self, event: control.ClaimSeen | control.Probed) -> None:
         interface = self._holdings.interface(event.interface)
@@ -276,6 +317,7 @@ class Announcer:
         await process.set_interface(interface.index, interface.mac)
         self._holdings.opened(interface)
         try:
+            await self._accelerate(interface.index, interface.name)
             await self._settle(self._holdings.all_wanted(), [interface.index])
         except DataplaneError:
             # Half of an interface would pass for a whole one: closed, it is opened anew by the next `hold`.

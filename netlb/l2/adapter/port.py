@@ -4,12 +4,17 @@ import errno
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
+from itertools import chain, islice
+from typing import TYPE_CHECKING
 
 from netlb.l2 import filters
 from netlb.l2.adapter.sockets import Memberships, attach, open_packet_socket, overrun
 from netlb.l2.ethernet import ARP, IPV6
 from netlb.l2.groups import SolicitedNodeGroups
 from netlb.l2.responder import Reaction, Responder
+
+if TYPE_CHECKING:
+    from netlb.l2.adapter.fastpath import FastPath
 
 __all__ = ["Port"]
 
@@ -20,7 +25,11 @@ _MOST_FRAMES = 64
 
 
 class Port:
-    """Receives, judges and answers on one interface; a link that is down or gone is no error here."""
+    """Receives, judges and answers on one interface; a link that is down or gone is no error here.
+
+    Where there is a fast path, an address is held here first and there last, and released in the other order; what it
+    answers never comes to the sockets. So a request has one answer at most at any time.
+    """
 
     def __init__(
         self, index: int, mac: bytes, own_macs: AbstractSet[bytes], overhear: Callable[[int, bytes], None]
@@ -33,6 +42,8 @@ class Port:
         self.mac = mac
         self.responder = Responder(mac, own_macs)
         self.unsent = 0
+        self.fastpath: FastPath | None = None
+        """What answers in front of the sockets."""
         self._overrun = 0
         self._groups = SolicitedNodeGroups()
         self._memberships = Memberships(index)
@@ -48,9 +59,17 @@ class Port:
 
     def close(self) -> None:
         """Close all sockets, and leave the groups with them."""
+        if self.fastpath is not None:
+            self.fastpath.close()
         self.arp.close()
         self.nd.close()
         self._memberships.close()
+
+    def accelerate(self, fastpath: "FastPath") -> None:
+        """Let a fast path, which is attached and closed with the rest, answer for what is held."""
+        self.fastpath = fastpath
+        fastpath.hold((*self.responder.ipv4, *self.responder.ipv6))
+        fastpath.listen(self._probed)
 
     def drain_arp(self) -> None:
         """Answer the ARP requests that wait."""
@@ -71,10 +90,19 @@ class Port:
         listening, refused = self._listen(addresses)
         held = [address for address in listening if self.responder.hold(address)]
         self._stale.update(self._socket(address) for address in held)
+        if self.fastpath is not None:
+            self.fastpath.hold(held)
         return held, refused
 
     def release(self, addresses: Iterable[bytes]) -> None:
-        """Hold the addresses no more; those that were not held are passed over."""
+        """Hold the addresses no more; those that were not held are passed over.
+
+        OSError where the kernel does not take them out of the fast path: then they are held still.
+        """
+        addresses = list(addresses)
+        if self.fastpath is not None:
+            self.fastpath.drop(addresses)
+            self.fastpath.listen(self._probed.intersection(addresses))
         for address in addresses:
             if self.responder.release(address):
                 self._stale.add(self._socket(address))
@@ -85,6 +113,8 @@ class Port:
         probed, refused = self._listen(addresses)
         self._probed.update(probed)
         self._stale.update(map(self._socket, probed))
+        if self.fastpath is not None:
+            self.fastpath.listen(probed)
         self.renew_filters()
         return probed, refused
 
@@ -96,6 +126,8 @@ class Port:
         """Overhear what concerns the address no more."""
         self._probed.discard(address)
         self._listen_no_more(address)
+        if self.fastpath is not None:
+            self.fastpath.listen_no_more(address)
         self._stale.add(self._socket(address))
         if not self._probed:  # till then a frame too many costs less than a filter for each address that ends
             self.renew_filters()
@@ -115,12 +147,13 @@ class Port:
         self._overrun += overrun(self.arp) + overrun(self.nd)
         return self._overrun
 
-    def counters(self) -> Iterator[tuple[bytes, int, int, int]]:
-        """Yield each held address with its requests, responses and gratuitous frames."""
-        for address in (*self.responder.ipv4, *self.responder.ipv6):
+    def counters(self, start: int, most: int) -> Iterator[tuple[bytes, int, int, int]]:
+        """Yield held addresses from that number on, each with its requests, responses and gratuitous frames."""
+        for address in islice(chain(self.responder.ipv4, self.responder.ipv6), start, start + most):
             counters = self.responder.counters(address)
             if counters is not None:
-                yield address, counters.requests, counters.responses, counters.gratuitous
+                fast = self.fastpath.answered(address) if self.fastpath is not None else 0
+                yield address, counters.requests + fast, counters.responses + fast, counters.gratuitous
 
     def _socket(self, address: bytes) -> socket.socket:
         return self.arp if len(address) == 4 else self.nd

@@ -1,4 +1,4 @@
-"""The parent's side of the responder process: start it, ask it, hear of its end.
+"""The parent's side of the responder process: start it, ask it, hear of its end, and end it when it hangs.
 
 No OSError leaves: what the kernel refused becomes DataplaneError, and a process that is gone TransientError.
 """
@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
@@ -28,17 +28,26 @@ OnEvent = Callable[[control.ClaimSeen | control.Probed], None]
 """Called with what the process saw."""
 
 _BOOTSTRAP: Final = (
-    "import sys; sys.path.append(sys.argv[1]); from netlb.l2.adapter.worker import main; main(int(sys.argv[2]))"
+    "import sys; sys.path.append(sys.argv[1]); "
+    "from netlb.l2.adapter.worker import main; main(int(sys.argv[2]), float(sys.argv[3]))"
 )
 _ROOT: Final = str(Path(netlb.__file__).parents[1])
 _START_TIMEOUT: Final = 10.0
 _STOP_TIMEOUT: Final = 2.0
+_BEAT: Final = 0.25
+_MOST_UNANSWERED_BEATS: Final = 4
+"""How many a process may leave unanswered in a row: it hangs, and its successor is there in a fraction of a second.
+They are counted, and not seconds, so that a machine that was asleep finds nobody guilty."""
 _MOST_UNANSWERED: Final = 8
 """Requests under way at once: few enough that neither end's socket buffer fills."""
 
 
 class ResponderProcess:
-    """One running responder process. Made by `start`; all of it belongs to the event loop it was started in."""
+    """One running responder process. Made by `start`; all of it belongs to the event loop it was started in.
+
+    Each of the two hears the other's loop beat. A parent that stands still for longer than the patience has a process
+    that ends; a process that does not answer for a second is killed.
+    """
 
     def __init__(
         self,
@@ -60,14 +69,20 @@ class ResponderProcess:
         self._window = asyncio.Semaphore(_MOST_UNANSWERED)
         self._crash = ""
         self._pidfd = pidfd
+        self._unanswered_beats = 0
+        self._loop = loop
+        self._beating: asyncio.TimerHandle | None = None
         loop.add_reader(channel, self._read)
         loop.add_reader(self._pidfd, self._ended)
 
     @classmethod
-    async def start(cls, on_event: OnEvent) -> Self:
-        """Start the process and wait until it serves; DataplaneError where it may not open packet sockets."""
+    async def start(cls, on_event: OnEvent, patience: float) -> Self:
+        """Start the process and wait until it serves; DataplaneError where it may not open packet sockets.
+
+        `patience` is for how many seconds it bears that the event loop stands still.
+        """
         try:
-            process, pidfd, channel = _spawn()
+            process, pidfd, channel = _spawn(patience)
         except OSError as error:
             raise DataplaneError("start the responder process", error.errno or errno.EIO) from error
         self = cls(process, pidfd, channel, on_event)
@@ -83,11 +98,22 @@ class ResponderProcess:
         if refused:
             await self.stop()
             raise DataplaneError("open a packet socket (it needs CAP_NET_RAW)", refused)
+        self._beat()
         return self
 
     async def set_interface(self, index: int, mac: bytes) -> None:
         """Open an interface, with nothing held on it."""
         await self._carry_out(control.SetInterface(next(self._numbers), index, mac), f"open interface {index}")
+
+    async def accelerate(self, index: int) -> str:
+        """Open the fast path of an open interface; return how it is attached. DataplaneError where it is refused.
+
+        Of interface 0: only find out whether this process may load it.
+        """
+        reply = await self._ask(control.Accelerate(next(self._numbers), index), control.Accelerated)
+        if reply.errno:
+            raise DataplaneError(reply.how, reply.errno)
+        return reply.how
 
     async def remove_interface(self, index: int) -> None:
         """Close an interface with all that is held on it."""
@@ -154,6 +180,18 @@ class ResponderProcess:
             raise TypeError(f"{reply} answers {request}")
         return reply
 
+    def _beat(self) -> None:
+        if self._channel.fileno() < 0:
+            return
+        if self._unanswered_beats == _MOST_UNANSWERED_BEATS:
+            self._crash = f"did not answer for {_BEAT * _MOST_UNANSWERED_BEATS:g} s, and was killed"
+            self._process.kill()
+            return
+        self._unanswered_beats += 1
+        with suppress(OSError):  # full: it does not read; gone: that is told elsewhere
+            self._channel.send(control.encode(control.Beat(next(self._numbers))))
+        self._beating = self._loop.call_later(_BEAT, self._beat)
+
     def _read(self) -> bool:
         """Take one message; False if there is none."""
         try:
@@ -165,6 +203,7 @@ class ResponderProcess:
         if not data:
             self._close_channel()
             return False
+        self._unanswered_beats = 0
         self._take(control.decode(data))
         return True
 
@@ -177,7 +216,7 @@ class ResponderProcess:
                 self._on_event(event)
             case control.Crashed(text):
                 self._crash = text
-            case control.Ack() | control.Stats() | control.Counters() as reply:
+            case control.Ack() | control.Accelerated() | control.Stats() | control.Counters() as reply:
                 answer = self._answers.get(reply.seq)
                 if answer is not None and not answer.done():
                     answer.set_result(reply)
@@ -185,8 +224,10 @@ class ResponderProcess:
                 raise TypeError(f"the responder process sent a request: {request}")
 
     def _close_channel(self) -> None:
+        if self._beating is not None:
+            self._beating.cancel()
         if self._channel.fileno() >= 0:
-            asyncio.get_running_loop().remove_reader(self._channel)
+            self._loop.remove_reader(self._channel)
             self._channel.close()
         gone = TransientError("the responder process is gone")
         unanswered: list[asyncio.Future[Any]] = [self._ready, *self._answers.values()]
@@ -200,20 +241,20 @@ class ResponderProcess:
         while self._channel.fileno() >= 0 and self._read():
             pass  # what it said last is still in the socket
         self._close_channel()
-        asyncio.get_running_loop().remove_reader(self._pidfd)
+        self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
         if not self.closed.done():
             by = signal.Signals(-status).name if status < 0 else f"status {status}"
             self.closed.set_result(self._crash or f"ended with {by}")
 
 
-def _spawn() -> tuple[subprocess.Popen[bytes], int, socket.socket]:
+def _spawn(patience: float) -> tuple[subprocess.Popen[bytes], int, socket.socket]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
     with theirs, ExitStack() as undo:
         undo.callback(ours.close)
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
-            [sys.executable, "-I", "-S", "-c", _BOOTSTRAP, _ROOT, str(theirs.fileno())],
+            [sys.executable, "-I", "-S", "-c", _BOOTSTRAP, _ROOT, str(theirs.fileno()), str(patience)],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

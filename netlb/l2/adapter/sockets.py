@@ -8,12 +8,16 @@ from itertools import chain
 
 from netlb.l2.filters import Program, nothing
 
-__all__ = ["Memberships", "attach", "open_packet_socket", "overrun"]
+__all__ = ["Memberships", "attach", "link_local", "open_packet_socket", "overrun"]
 
 _SO_ATTACH_FILTER = 26
 _SO_RCVBUFFORCE = 33
 _SOL_PACKET = 263
 _PACKET_STATISTICS = 6
+_LINK = 0x20
+"""IPV6_ADDR_LINKLOCAL of the kernel: a scope."""
+_UNUSABLE = 0x48
+"""IFA_F_TENTATIVE and IFA_F_DADFAILED of linux/if_addr.h."""
 _RECEIVE_BUFFER = 1 << 20
 """Bytes. With much more, an overloaded node answers too late to be of use; with the default it loses more."""
 
@@ -48,6 +52,20 @@ def overrun(sock: socket.socket) -> int:
     """Return how many frames found the receive buffer full since the last call."""
     _, dropped = struct.unpack("II", sock.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
     return int(dropped)
+
+
+def link_local(index: int) -> bytes:
+    """Return an interface's link-local IPv6 address; empty while it has none that it may use."""
+    try:
+        with open("/proc/net/if_inet6", encoding="ascii") as file:  # noqa: PTH123 - pathlib takes long to load
+            lines = file.read().splitlines()
+    except OSError:  # a kernel without IPv6
+        return b""
+    for line in lines:
+        address, number, _, scope, flags, _ = line.split()
+        if int(number, 16) == index and int(scope, 16) == _LINK and not int(flags, 16) & _UNUSABLE:
+            return bytes.fromhex(address)
+    return b""
 
 
 class Memberships:

@@ -3,7 +3,9 @@
 It is a process because answers must not wait for a program that parses, plans or collects garbage (a busy thread in
 the same interpreter delays them a hundredfold), and it loads the standard library only. It does what its parent
 tells it (`netlb.l2.control`), tells the parent what it sees, and logs nothing. It ends with its parent: the control
-socket reports the end even after `kill -9`. Signals sent to the whole group are the parent's to decide about.
+socket reports the end even after `kill -9`. It also ends when the parent's event loop has stood still for too long: the
+addresses may be another node's by then, and nobody would say so. Signals sent to the whole group are the parent's to
+decide about.
 """
 
 import contextlib
@@ -19,27 +21,38 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import islice
 from typing import Final
 
 from netlb.l2 import control
 from netlb.l2.adapter.port import Port
+from netlb.l2.adapter.sockets import link_local
 from netlb.l2.burst import GratuitousBurst
 from netlb.l2.conflicts import ConflictReports
+from netlb.l2.ethernet import MAC_LENGTH
 from netlb.l2.probe import Probing
 
 __all__ = ["main"]
 
 _MOST_UNSENT_EVENTS: Final = 64
+_RENEWAL: Final = 0.125
+"""Seconds between two renewals of the fast paths' leases, of which each is four times as long."""
+_LONGEST_SLEEP: Final = 0.5
+_STOOD_STILL: Final = 1.5
+"""Seconds between two turns of this loop after which the whole machine, or all of the node, has been asleep."""
 _UNSENT_PROBE: Final = 1.0
 """Seconds until a probe that could not be sent begins anew: what was not asked tells nothing."""
+
+
+class _HungError(Exception):
+    """The parent hangs."""
 
 
 class Worker:
     """The loop of the process, and the requests it serves."""
 
-    def __init__(self, channel: socket.socket) -> None:
+    def __init__(self, channel: socket.socket, patience: float) -> None:
         self._channel = channel
+        self._patience = patience
         self._epoll = select.epoll()
         self._handlers: dict[int, Callable[[], None]] = {}
         self._ports: dict[int, Port] = {}
@@ -47,12 +60,14 @@ class Worker:
         self._burst = GratuitousBurst()
         self._probing = Probing(_lot)
         self._conflicts = ConflictReports()
+        self._renewal: float | None = None
         self._outbox: deque[bytes] = deque()
         self._listening = True
+        self._heard_at = self._turned_at = time.monotonic()
         self._register(channel, self._read_request)
 
     def run(self) -> None:
-        """Serve until the parent closes its end."""
+        """Serve until the parent closes its end, or hangs."""
         self._tell(control.Ready(_packet_sockets_errno()))
         gc.freeze()
         while self._listening:
@@ -63,12 +78,24 @@ class Worker:
                 handler = self._handlers.get(descriptor)
                 if handler is not None:
                     handler()
+            self._look_at_parent()
+            self._renew_leases()
             self._announce()
             self._probe(listened_until)
 
-    def _timeout(self) -> float | None:
-        wakeups = [at for at in (self._burst.next_wakeup(), self._probing.next_wakeup()) if at is not None]
-        return max(0.0, min(wakeups) - time.monotonic()) if wakeups else None
+    def _timeout(self) -> float:
+        due = (self._burst.next_wakeup(), self._probing.next_wakeup(), self._renewal)
+        wakeups = [at for at in due if at is not None]
+        return min(_LONGEST_SLEEP, max(0.0, min(wakeups) - time.monotonic())) if wakeups else _LONGEST_SLEEP
+
+    def _look_at_parent(self) -> None:
+        """Raise _HungError if the parent was silent for too long, while this process was awake."""
+        now = time.monotonic()
+        if now - self._turned_at > _STOOD_STILL:
+            self._heard_at = now
+        self._turned_at = now
+        if now - self._heard_at > self._patience:
+            raise _HungError(f"the program's event loop stood still for more than {self._patience:g} s")
 
     def _register(self, sock: socket.socket, handler: Callable[[], None]) -> None:
         self._handlers[sock.fileno()] = handler
@@ -107,6 +134,17 @@ class Worker:
             for batch in control.batches(found):
                 self._tell(control.Probed(index, batch))
 
+    def _renew_leases(self) -> None:
+        """Let the fast paths go on: this loop turns, so that addresses would be withdrawn if that were asked for."""
+        leased = [path for port in self._ports.values() if (path := port.fastpath) is not None and not path.idle]
+        now = time.monotonic()
+        if not leased:
+            self._renewal = None
+        elif self._renewal is None or self._renewal <= now:
+            for path in leased:
+                path.renew()
+            self._renewal = now + _RENEWAL
+
     # Requests
 
     def _read_request(self) -> None:
@@ -119,6 +157,7 @@ class Worker:
         if not data:
             self._listening = False
             return
+        self._heard_at = time.monotonic()
         request = control.decode(data)
         try:
             self._tell(self._carry_out(request))
@@ -130,12 +169,15 @@ class Worker:
             case control.SetInterface(seq, index, mac):
                 self._set_interface(index, mac)
                 return control.Ack(seq, 0, ())
+            case control.Accelerate(seq, index):
+                return self._accelerate(seq, index)
             case control.RemoveInterface(seq, index):
                 self._remove_interface(index)
                 return control.Ack(seq, 0, ())
             case control.Hold(seq, index, addresses, more):
                 port = self._port(index)
                 held, refused = port.hold(addresses)
+                self._conflicts.forget(index, held)
                 self._renew_filters(more)
                 self._burst.start(index, held, time.monotonic())
                 return control.Ack(seq, 0, refused)
@@ -153,14 +195,34 @@ class Worker:
                 return control.Ack(seq, 0, ())
             case control.Probe(seq, index, addresses, timings):
                 probed, refused = self._port(index).probe(addresses)
-                self._probing.start(index, probed, timings, time.monotonic())
+                self._probing.start(index, probed, timings, time.monotonic(), link_local(index))
                 return control.Ack(seq, 0, refused)
+            case control.Beat(seq):
+                return control.Ack(seq, 0, ())
             case control.AskStats(seq):
                 return self._stats(seq)
             case control.AskCounters(seq, index, start):
-                rows = islice(self._port(index).counters(), start, start + control.MOST_ADDRESSES)
-                return control.Counters(seq, tuple(rows))
+                return control.Counters(seq, tuple(self._port(index).counters(start, control.MOST_ADDRESSES)))
         raise ValueError(f"not a request: {request}")
+
+    def _accelerate(self, seq: int, index: int) -> control.Accelerated:
+        from netlb.l2.adapter.fastpath import FastPath  # noqa: PLC0415 - ctypes is for those who need it
+
+        try:
+            if not index:
+                FastPath(index, bytes(MAC_LENGTH)).close()
+                return control.Accelerated(seq, 0, "")
+            port = self._port(index)
+            path = FastPath(index, port.mac)
+            try:
+                path.attach()
+            except OSError:
+                path.close()
+                raise
+        except OSError as error:
+            return control.Accelerated(seq, error.errno or errno.EIO, str(error.strerror))
+        port.accelerate(path)
+        return control.Accelerated(seq, 0, path.hook)
 
     def _port(self, index: int) -> Port:
         port = self._ports.get(index)
@@ -201,7 +263,9 @@ class Worker:
             for index, port in self._ports.items()
         }
         ports = self._ports.values()
-        return control.Stats(seq, verdicts, sum(port.overrun() for port in ports), sum(port.unsent for port in ports))
+        fast = {port.index: (path.hook, path.total()) for port in ports if (path := port.fastpath) is not None}
+        overrun, unsent = sum(port.overrun() for port in ports), sum(port.unsent for port in ports)
+        return control.Stats(seq, verdicts, fast, overrun, unsent)
 
     # Messages to the parent: never waited for, since a parent that hangs must not stop the answers
 
@@ -235,8 +299,11 @@ def _packet_sockets_errno() -> int:
     return 0
 
 
-def main(descriptor: int) -> None:
-    """Be the responder's process, with the control socket as this file descriptor."""
+def main(descriptor: int, patience: float) -> None:
+    """Be the responder's process, with the control socket as this file descriptor.
+
+    `patience` is for how many seconds the parent may be silent.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with contextlib.suppress(PermissionError):  # without CAP_SYS_NICE a busy node delays answers by milliseconds
@@ -244,8 +311,9 @@ def main(descriptor: int) -> None:
     with socket.socket(fileno=descriptor) as channel:
         channel.setblocking(False)
         try:
-            Worker(channel).run()
-        except Exception:
+            Worker(channel, patience).run()
+        except Exception as error:
+            reason = str(error) if isinstance(error, _HungError) else traceback.format_exc()[-4000:]
             with suppress(OSError):
-                channel.send(control.encode(control.Crashed(traceback.format_exc()[-4000:])))
+                channel.send(control.encode(control.Crashed(reason)))
             sys.exit(1)

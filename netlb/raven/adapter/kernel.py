@@ -19,7 +19,7 @@ from netlb.raven.adapter.routes import Routes
 from netlb.raven.adapter.rules import Rules
 from netlb.raven.adapter.tables import Tables
 from netlb.raven.adapter.watch import Watch
-from netlb.raven.dataplane import Numbers, Route
+from netlb.raven.dataplane import Numbers, Route, RouteKind
 from netlb.raven.events import Change, Ears
 from netlb.raven.node import Local
 from netlb.raven.objects import (
@@ -92,10 +92,13 @@ class KernelOperations:
         """Make objects, or change them into these; return failures by key, in the kernel's words.
 
         What guards and what leads out comes before what leads in: the nftables table, the device and what it carries,
-        routes, and then rules. Without our table the device is not made. What is there in their place and is not ours
-        stays, and is the failure (`ForeignStateError`).
+        routes, and then rules. Without our table the device is not made. Routes that say unreachable come before all:
+        with the table packets keep the addresses of pods, and must not leave in clear text until their routes are
+        there. What is there in their place and is not ours stays, and is the failure (`ForeignStateError`).
         """
-        failures: dict[Key, Exception] = {}
+        routes = {key: each for key, each in changes.items() if isinstance(key, RouteKey) and isinstance(each, Route)}
+        closed = {key: route for key, route in routes.items() if route.kind is RouteKind.UNREACHABLE}
+        failures = await self._apply_routes(closed)
         for key, value in changes.items():
             if isinstance(key, TableKey) and isinstance(value, Ruleset):
                 self._guarded = False
@@ -115,36 +118,44 @@ class KernelOperations:
                     failures[key] = missing(key, key.device)
                 else:
                     await _try(failures, key, self._devices.carry(index, key, changes[key]))
-        failures |= await self._apply_routes(
-            {key: route for key, route in changes.items() if isinstance(key, RouteKey) and isinstance(route, Route)}
-        )
+        failures |= await self._apply_routes({key: route for key, route in routes.items() if key not in closed})
         for key in changes:
             if isinstance(key, RuleKey):
                 await _try(failures, key, self._rules.apply(key))
         return failures
 
     async def prune(self, keys: Collection[Key]) -> Mapping[Key, Exception]:
-        """Remove objects of ours, in the reverse order; return failures by key."""
+        """Remove objects of ours, in the reverse order; return failures by key.
+
+        Where the nftables table goes, all goes: then it is removed before rules and routes, and the device that it
+        guards before it, or packets with the addresses of pods would leave in clear text in the meantime.
+        """
         failures: dict[Key, Exception] = {}
+        tables = [key for key in keys if isinstance(key, TableKey)]
+        if tables:
+            await self._prune_device(keys, failures)
+        for table in tables:
+            self._guarded = False
+            await _try(failures, table, self._tables.prune(table))
         for key in keys:
             if isinstance(key, RuleKey):
                 await _try(failures, key, self._rules.prune(key))
         if routes := [key for key in keys if isinstance(key, RouteKey)]:
             async with _Errors("remove routes"):
                 failures |= await self._routes.prune(routes)
-        for key in keys:
-            if isinstance(key, DeviceKey):
-                await _try(failures, key, self._devices.prune_device())
+        if not tables:
+            await self._prune_device(keys, failures)
         if carried := [key for key in keys if isinstance(key, AddressKey | ForwardingKey | NeighbourKey)]:
             index = await self._carrier()
             for key in carried:
                 if index is not None:  # or else what it carried has gone with it
                     await _try(failures, key, self._devices.drop(index, key))
-        for key in keys:
-            if isinstance(key, TableKey):
-                self._guarded = False
-                await _try(failures, key, self._tables.prune(key))
         return failures
+
+    async def _prune_device(self, keys: Collection[Key], failures: dict[Key, Exception]) -> None:
+        for key in keys:
+            if isinstance(key, DeviceKey):
+                await _try(failures, key, self._devices.prune_device())
 
     async def local(self, underlay: Address | None, watched: Collection[Address] = ()) -> Local:
         """Return what only the node itself knows.

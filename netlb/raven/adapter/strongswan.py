@@ -170,8 +170,7 @@ class Strongswan:
             if key in there:
                 name = ipsec.name_of(self.device, key)
                 await self._vici.ask("unload-conn", {"name": name})
-                with contextlib.suppress(NetlbError):  # it has no SA
-                    await self._vici.ask("terminate", {"ike": name, "force": "yes", "timeout": "-1"})
+                await self._end(name)
                 with contextlib.suppress(NetlbError):  # it has none
                     await self._vici.ask("unload-shared", {"id": name})
         link = await self._link.link()
@@ -247,9 +246,16 @@ class Strongswan:
                 away = False
                 self._lost()
 
+    async def _end(self, name: str) -> None:
+        """End all SAs of a connection, whether or not the peer is there to agree."""
+        with contextlib.suppress(NetlbError):  # it has none
+            await self._vici.ask("terminate", {"ike": name, "force": "yes", "timeout": "-1"})
+
     async def _look_after(self) -> None:
         wanted = {ipsec.name_of(self.device, key): remote for key, (remote, _) in self._loaded.items()}
         todo = ipsec.to_do(wanted, await self._sas())
+        for name in todo.end:
+            await self._end(name)
         # What is refused here is not there any more, or is asked for again in the next round.
         for name, child in todo.initiate:
             with contextlib.suppress(NetlbError):

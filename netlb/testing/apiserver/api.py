@@ -3,7 +3,8 @@
 import base64
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from netlb.testing.apiserver.admission import born, changed, checked, now
@@ -13,6 +14,7 @@ from netlb.testing.apiserver.resources import BUILT_IN, CRDS, Resource, defined,
 from netlb.testing.apiserver.selectors import Matches, parse_fields, parse_labels
 from netlb.testing.apiserver.status import Refused, not_found
 from netlb.testing.apiserver.store import Body, Name, Store
+from netlb.testing.apiserver.texts import Texts, page_of
 
 __all__ = ["Api"]
 
@@ -25,6 +27,9 @@ class Api:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self._texts = Texts()
+        self._names: dict[str, tuple[int, list[Name]]] = {}
+        self._defined: dict[int, tuple[Body, list[Resource]]] = {}
         for name in _NAMESPACES:
             body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
             resource = next(one for one in BUILT_IN if one.kind == "Namespace")
@@ -32,11 +37,13 @@ class Api:
 
     def resources(self) -> list[Resource]:
         """Return every resource that is served now."""
-        custom = [one for body in self.store.all(CRDS.name).values() for one in defined(body)]
-        return [*BUILT_IN, *custom]
+        known, self._defined = self._defined, {}
+        for body in self.store.all(CRDS.name).values():
+            self._defined[id(body)] = known.get(id(body)) or (body, defined(body))
+        return [*BUILT_IN, *(one for _, resources in self._defined.values() for one in resources)]
 
-    def handle(self, request: Request) -> tuple[int, Body] | Watching:
-        """Carry out a request. Refused says why not."""
+    def handle(self, request: Request) -> tuple[int, Body | bytes] | Watching:
+        """Carry out a request; a list is JSON already. Refused says why not."""
         if request.resource is None:
             found = discovery(list(request.path), self.resources())
             if found is None or request.method != "GET":
@@ -75,19 +82,19 @@ class Api:
             raise not_found(request.resource.name, request.name)
         return self._as(request.resource, body)
 
-    def _selects(self, request: Request) -> Matches:
+    @staticmethod
+    def _matches(request: Request) -> Matches:
         assert request.resource is not None
         labels = parse_labels(request.query.get("labelSelector", ""))
         fields = parse_fields(request.query.get("fieldSelector", ""), request.resource.selectable)
         return lambda body: labels(body) and fields(body)
 
+    def _selects(self, request: Request) -> Callable[[Name, Body], bool]:
+        matches = self._matches(request)
+        return lambda name, body: request.namespace in ("", name.namespace) and matches(body)
+
     def _selected(self, request: Request, objects: Mapping[Name, Body]) -> dict[Name, Body]:
-        selects = self._selects(request)
-        return {
-            name: body
-            for name, body in sorted(objects.items())
-            if request.namespace in ("", name.namespace) and selects(body)
-        }
+        return page_of(objects, sorted(objects), self._selects(request), Name("", ""), 0)[0]
 
     def _revision(self, request: Request) -> int:
         text = request.query.get("resourceVersion", "") or "0"
@@ -95,7 +102,7 @@ class Api:
             raise Refused(400, "BadRequest", f'invalid resource version "{text}"')
         return int(text)
 
-    def _list(self, request: Request) -> Body:
+    def _list(self, request: Request) -> bytes:
         assert request.resource is not None
         resource, store = request.resource, self.store
         revision, start = store.revision, Name("", "")
@@ -120,25 +127,29 @@ class Api:
             said = "The provided continue parameter is too old to display a consistent list result."
             fresh = base64.urlsafe_b64encode(json.dumps([store.revision, *start]).encode()).decode()
             raise Refused(410, "Expired", said, continue_token=fresh) from refused
-        items = {name: body for name, body in self._selected(request, objects).items() if name > start}
-        metadata: Body = {"resourceVersion": str(revision)}
+        if self._names.get(resource.name, (None,))[0] != revision:
+            self._names[resource.name] = (revision, sorted(objects))
+        names = self._names[resource.name][1]
         limit = int(request.query.get("limit") or 0)
-        if limit and len(items) > limit:
-            metadata["remainingItemCount"] = len(items) - limit
-            items = dict(list(items.items())[:limit])
+        items, remaining = page_of(objects, names, self._selects(request), start, limit)
+        metadata: Body = {"resourceVersion": str(revision)}
+        if remaining:
+            if not request.query.keys() & {"labelSelector", "fieldSelector"} and not request.namespace:
+                metadata["remainingItemCount"] = remaining
             token = json.dumps([revision, *list(items)[-1]])
             metadata["continue"] = base64.urlsafe_b64encode(token.encode()).decode()
-        bodies = [self._as(resource, body) for body in items.values()]
-        if resource.schema is None:  # of its own kinds, the real one leaves these out of lists
-            bodies = [
-                {name: value for name, value in body.items() if name not in ("apiVersion", "kind")} for body in bodies
-            ]
-        return {
-            "kind": f"{resource.kind}List",
-            "apiVersion": resource.api_version,
-            "metadata": metadata,
-            "items": bodies,
-        }
+        head = {"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": metadata}
+        texts = (
+            self._texts.of(resource.name, resource.version, name, body, partial(self._listed, resource))
+            for name, body in items.items()
+        )
+        return self._texts.listed(head, texts)
+
+    def _listed(self, resource: Resource, body: Body) -> Body:
+        """Return an object as it stands in a list: of its own kinds, the real one leaves out what they are."""
+        if resource.schema is not None:
+            return self._as(resource, body)
+        return {name: value for name, value in body.items() if name not in ("apiVersion", "kind")}
 
     def _watch(self, request: Request) -> Watching:
         assert request.resource is not None
@@ -154,7 +165,7 @@ class Api:
         return Watching(
             request.resource,
             request.namespace,
-            self._selects(request),
+            self._matches(request),
             asked,
             initial,
             request.query.get("allowWatchBookmarks") in ("1", "true"),

@@ -1,7 +1,6 @@
 """As much of HTTP/1.1 as an API server's clients speak; in full control of the connection, to break it."""
 
 import asyncio
-import json
 import socket
 import struct
 from collections.abc import Mapping
@@ -9,6 +8,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+from netlb.testing.apiserver.texts import to_json
 
 __all__ = ["Connection", "Head"]
 
@@ -62,9 +63,9 @@ class Connection:
     async def answer(
         self, code: int, body: Any, headers: Mapping[str, str] | None = None, *, cut: bool = False
     ) -> None:
-        """Send a whole answer: JSON, or a text as it is; or half of it and a reset."""
+        """Send a whole answer: JSON, or a text or what is JSON already as it is; or half of it and a reset."""
         text = isinstance(body, str)
-        content = body.encode() if text else _json(body)
+        content = body.encode() if text else body if isinstance(body, bytes) else to_json(body)
         head = {
             "Content-Type": "text/plain" if text else "application/json",
             "Content-Length": str(len(content)),
@@ -82,7 +83,7 @@ class Connection:
 
     async def send_line(self, body: Any, *, cut: bool = False) -> None:
         """Send one line of it; or half a line and a reset."""
-        line = (body.encode() if isinstance(body, str) else _json(body)) + b"\n"
+        line = (body.encode() if isinstance(body, str) else to_json(body)) + b"\n"
         chunk = f"{len(line):x}\r\n".encode() + line + b"\r\n"
         await self._send(chunk[: len(chunk) // 2] if cut else chunk)
         if cut:
@@ -124,8 +125,3 @@ class Connection:
     def _head(code: int, headers: Mapping[str, str]) -> bytes:
         lines = [f"HTTP/1.1 {code} {HTTPStatus(code).phrase}", *(f"{name}: {value}" for name, value in headers.items())]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
-
-
-def _json(body: Any) -> bytes:
-    """Return JSON as Go writes it: a text may have line ends other than LF in it, such as U+0085."""
-    return json.dumps(body, ensure_ascii=False).replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").encode()

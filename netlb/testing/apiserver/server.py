@@ -247,10 +247,13 @@ class ApiServer:
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()
-        for connection, task in list(self._connections.items()):
-            connection.reset()
-            task.cancel()
-        await asyncio.gather(*self._connections.values(), return_exceptions=True)
+        ended: set[Connection] = set()
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:  # one may still be about to be accepted
+            for connection in self._connections.keys() - ended:
+                ended.add(connection)
+                connection.reset()
+                self._connections[connection].cancel()
+            await asyncio.wait(others, return_when=asyncio.FIRST_COMPLETED)
 
     def _signal(self, what: Callable[[Stream], None]) -> None:
         for stream in self._streams:
@@ -292,6 +295,7 @@ class ApiServer:
         )
         answer = self._api.handle(request)
         assert isinstance(answer, tuple)
+        assert isinstance(answer[1], dict)
         return answer[1]
 
     def _check(self, demand: Callable[[Rules, Request], None], rules: Rules, request: Request) -> None:

@@ -1,12 +1,13 @@
 """The kernel's part of a lab: namespaces, links, addresses, routes. Knows nothing of processes or tests."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 from netlb.testing.lab import script
 from netlb.testing.lab.errors import LabError, LabUnavailable
 from netlb.testing.lab.janitor import remove_namespaces
 from netlb.testing.lab.layout import INTERFACE, Member, PodPlace, Role, Segment
-from netlb.testing.lab.namespaces import await_address, await_forwarding, batch, batches, write_sysctls
+from netlb.testing.lab.namespaces import await_address, await_forwarding, batch, batches, load_rules, write_sysctls
 
 __all__ = ["Fabric"]
 
@@ -24,6 +25,8 @@ class Fabric:
         self._down: set[str] = set()
         """Hosts whose own interface is down: they can have no routes until it is up."""
         self._cut: set[str] = set()
+        self._one_way: set[str] = set()
+        """Hosts that are mute or deaf."""
 
     def namespace(self, name: str) -> str:
         """The namespace of a host of this lab."""
@@ -109,8 +112,16 @@ class Fabric:
         batch([f"link set {port} {action}" for port in self._ports[name]], self.switch)
         self._cut.add(name)
 
+    def lose(self, name: str, hook: Literal["ingress", "egress"]) -> None:
+        """Drop what comes in from a host, or what goes out to it, at its ports of the switch."""
+        load_rules({self.switch: script.loss_rules(name, self._ports[name], hook)})
+        self._one_way.add(name)
+
     def plug(self, name: str) -> None:
-        """Undo `unplug`."""
+        """Undo `unplug` and `lose`."""
+        if name in self._one_way:
+            load_rules({self.switch: script.no_loss_rules(name)})
+            self._one_way.discard(name)
         batch([line for port in self._ports[name] for line in script.port_lines(port)], self.switch)
         self._cut.discard(name)
         self._await(name)

@@ -139,8 +139,16 @@ class Lab:
         """Pull a host's cables; with `carrier` its links stay up and its frames go nowhere."""
         self._fabric.unplug(host.name, carrier)
 
+    def mute(self, host: Host) -> None:
+        """Lose all that a host sends; what is sent to it arrives."""
+        self._fabric.lose(host.name, "ingress")
+
+    def deafen(self, host: Host) -> None:
+        """Lose all that is sent to a host; what it sends arrives."""
+        self._fabric.lose(host.name, "egress")
+
     def mend(self, host: Host) -> None:
-        """Put the cables back, however they were cut."""
+        """Put the cables back, however they were cut; a host that was mute or deaf is so no longer."""
         self._fabric.plug(host.name)
 
     def split(self, away: Iterable[Host]) -> None:

@@ -17,6 +17,8 @@ __all__ = [
     "SILENT",
     "host_lines",
     "join_lines",
+    "loss_rules",
+    "no_loss_rules",
     "pod_join_lines",
     "pod_lines",
     "pod_port_lines",
@@ -61,6 +63,20 @@ def switch_lines(bridge: str = BRIDGE) -> list[str]:
         f"link set {bridge} type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
         f"link set {bridge} up",
     ]
+
+
+def loss_rules(name: str, ports: Iterable[str], hook: str) -> str:
+    """For nft, in the switch's namespace: drop what comes in at a host's ports (ingress), or goes out (egress)."""
+    chains = "".join(
+        f'    chain port-{number} {{ type filter hook {hook} device "{port}" priority 0; policy drop; }}\n'
+        for number, port in enumerate(ports)
+    )
+    return f"{no_loss_rules(name)}table netdev loss-{name} {{\n{chains}}}\n"
+
+
+def no_loss_rules(name: str) -> str:
+    """Undo `loss_rules`, if there are any."""
+    return f"add table netdev loss-{name}\ndelete table netdev loss-{name}\n"
 
 
 def join_lines(switch: str, port: str, namespace: str, interface: str, mac: str) -> list[str]:

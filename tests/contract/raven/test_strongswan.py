@@ -3,6 +3,7 @@
 import asyncio
 import errno
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from netlb.raven.adapter.strongswan import LIBIPSEC_DEVICE, Strongswan, Vici
 from netlb.raven.backend import DEVICE, Choice, Remote
 from netlb.reconcile import Reconciler
 from tests.support.strongswan import Charon
-from tests.support.tunnels import End, World, keys_of, prefixes
+from tests.support.tunnels import End, Namespaces, World, keys_of, prefixes, take_over
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.root
@@ -90,6 +91,30 @@ def test_more_prefixes_come_without_a_gap_and_go(joined: World) -> None:
     assert a.pings(b.inner4)
 
 
+def test_a_peer_that_lost_its_prefixes_has_no_sa_even_if_it_is_dead(ipsec: Made) -> None:
+    world, charons = ipsec
+    a, b = world.ends
+    world.join()
+    eventually(lambda: a.do(a.backend.states())[b.keys.public].handshake is not None, "they have an SA")
+    charons[1].kill()
+    a.apply({b.keys.public: Remote()})
+    assert eventually(lambda: [] == listed(a, "list-sas", "list-sa"), "it is gone", within=5)
+    assert {DEVICE: a.device(), b.keys.public: Remote()} == a.observed()
+
+
+def test_both_ends_that_begin_at_once_come_to_rest(ipsec: Made) -> None:
+    world, _ = ipsec
+    a, b = world.ends
+    for end, other in ((a, b), (b, a)):
+        assert {} == end.apply({DEVICE: end.device()})
+        end.route(other)
+    begun = [end.begun(end.backend.apply(end.wanted(other))) for end, other in ((a, b), (b, a))]
+    assert [{}, {}] == [what.result(timeout=30) for what in begun]
+    eventually(lambda: a.pings(b.inner4) and b.pings(a.inner6), "packets pass")
+    flow = a.popen("ping", "-n", "-i", "0.02", "-c", "200", b.inner4)
+    assert " 0% packet loss" in flow.communicate(timeout=60)[0]
+
+
 def test_what_others_have_configured_stays(joined: World) -> None:
     a, b = joined.ends
     foreign = {"foreign": {"version": "2", "remote_addrs": ["192.0.2.9"], "children": {"net": {}}}}
@@ -158,3 +183,19 @@ def test_a_kernel_without_xfrm_interfaces_is_a_clear_error(ipsec: Made, monkeypa
     backend.use(world.a.keys)
     with pytest.raises(NetlbError, match="raven-wg0: this kernel has no xfrm interfaces; load xfrm_interface, or give"):
         world.a.do(backend.apply(world.a.wanted(world.b)))
+
+
+def test_another_endpoint_takes_over_under_a_flow(ipsec: Made, namespaces: Namespaces, tmp_path: Path) -> None:
+    world, _ = ipsec
+    name = namespaces.open_third()
+    (tmp_path / name).mkdir()
+    charon = Charon(tmp_path / name, name)
+    charon.start()
+    backend = Strongswan(LIBIPSEC_DEVICE, Vici(charon.vici), libipsec=True)
+    third = End(2, name, lambda _: backend, keys=keys_of(3))
+    try:
+        take_over(world.a, world.b, third)
+    finally:
+        third.do(third.backend.close())
+        third.end()
+        charon.kill()

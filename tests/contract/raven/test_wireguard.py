@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -18,11 +17,12 @@ from netlb.errors import DataplaneError, NetlbError, TransientError
 from netlb.raven.adapter import wireguard_go
 from netlb.raven.adapter.keys import own_key
 from netlb.raven.adapter.wireguard import WireGuard
+from netlb.raven.adapter.wireguard_go import Userspace
 from netlb.raven.backend import DEVICE, Part, Remote
 from netlb.raven.wireguard import Write
 from netlb.reconcile import Reconciler
 from netlb.testing.lab.namespaces import inside
-from tests.support.tunnels import PORT, End, World, keys_of, prefixes, process_of
+from tests.support.tunnels import PORT, End, Flow, Namespaces, World, keys_of, prefixes, process_of, take_over
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.root
@@ -59,27 +59,6 @@ async def main(device):
 
 asyncio.run(main(sys.argv[1]))
 """
-
-
-class Flow:
-    """A ping every 10 ms; what was lost is counted when it is stopped."""
-
-    def __init__(self, end: End, address: str) -> None:
-        self._process = end.popen("ping", "-n", "-i", "0.01", "-O", address)
-        assert self._process.stdout is not None
-        self._output = self._process.stdout
-        self.proceed(5)
-
-    def proceed(self, count: int) -> None:
-        """Wait for more answers."""
-        while count:
-            count -= "bytes from" in self._output.readline()
-
-    def lost(self) -> int:
-        self._process.send_signal(signal.SIGINT)
-        found = re.search(r"(\d+) packets transmitted, (\d+) received", self._process.communicate(timeout=30)[0])
-        assert found
-        return int(found[1]) - int(found[2])
 
 
 class Keeper:
@@ -366,3 +345,13 @@ def test_a_wireguard_go_that_hangs_is_told(joined: World, monkeypatch: pytest.Mo
     finally:
         os.kill(process, signal.SIGCONT)
     assert eventually(lambda: a.wanted(b) == a.observed(), "it answers again, and to the right question")
+
+
+def test_another_endpoint_takes_over_under_a_flow_without_a_loss(wireguard: World, namespaces: Namespaces) -> None:
+    name = namespaces.device(3)
+    third = End(2, namespaces.open_third(), lambda _: WireGuard(name, Userspace(name)), keys=keys_of(3))
+    try:
+        assert 0 == take_over(wireguard.a, wireguard.b, third)
+    finally:
+        third.do(third.backend.prune({DEVICE}))
+        third.end()

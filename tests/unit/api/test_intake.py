@@ -2,6 +2,7 @@
 
 import pytest
 
+from netlb.api.dialects import Compatibility, System
 from netlb.api.documents import parse_documents
 from netlb.api.intake import Intake
 from netlb.api.snapshot import Snapshot
@@ -171,6 +172,16 @@ def test_other_config_maps_are_nobodys_business() -> None:
     snapshot = read(intake)
     assert snapshot.pools_certain
     assert () == snapshot.findings
+
+
+def test_a_system_that_is_not_understood_is_passed_over() -> None:
+    intake = Intake(Compatibility(systems=frozenset({System.PURELB})))
+    annotations = "{metallb.io/loadBalancerIPs: 192.0.2.9, purelb.io/service-group: g, mine: x}"
+    declare(intake, "a.yaml", metallb(GOOD), service("web", annotations=annotations))
+    snapshot = read(intake)
+    (found,) = snapshot.services.values()
+    assert {"purelb.io/service-group": "g", "mine": "x"} == found.metadata.annotations
+    assert ({}, ()) == (snapshot.pools, snapshot.findings)
 
 
 def test_a_native_pool_wins_over_metallbs_of_the_same_name() -> None:

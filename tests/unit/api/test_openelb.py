@@ -5,7 +5,7 @@ Long, for it is the tables of one grammar, field by field, with one way of writi
 
 import pytest
 
-from netlb.api.dialects import DEFAULT, DIALECTS, Translation
+from netlb.api.dialects import DEFAULT, DIALECTS, System, Translation
 from netlb.api.intake import Intake
 from netlb.api.meta import LabelSelector, Record
 from netlb.api.v1alpha1 import (
@@ -65,7 +65,7 @@ def peer(more: str = "", conf: str = "") -> str:
 
 def read(*manifests: str) -> Translation:
     objects = foreign(*manifests)
-    parts = [translate(objects, DEFAULT) for translate in DIALECTS["openelb"]]
+    parts = [translate(objects, DEFAULT) for translate in DIALECTS[System.OPENELB]]
     return Translation(
         records=tuple(one for part in parts for one in part.records),
         findings=tuple(one for part in parts for one in part.findings),

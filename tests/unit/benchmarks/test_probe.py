@@ -5,6 +5,7 @@ import select
 import shutil
 import socket
 import subprocess
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -130,3 +131,29 @@ def test_replies_to_everybody_are_right_only_where_expected(lab: Lab, program: P
 
     assert 0 == probe(lab, program, "ARP", 3, to_everybody, "-T", "50000")["answered"]
     assert 3 == probe(lab, program, "ARP", 3, to_everybody, "-b", "-T", "500000")["answered"]
+
+
+@pytest.mark.parametrize("protocol", TARGETS)
+def test_each_of_many_addresses_is_asked_for_and_known_again(lab: Lab, program: Path, protocol: str) -> None:
+    node, many = lab.nodes["node-1"], 200
+    target, source = {"ARP": ("10.9.0.0", "10.8.0.1"), "NDP": ("fd00:9::1", "fd00:8::1")}[protocol]
+    first = int(ip_address(target))
+    step = 1 << 32 if protocol == "NDP" else 1
+    held = {ip_address(first + number * step).packed for number in range(many)}
+    responder = Responder(bytes.fromhex(node.mac.replace(":", "")))
+    for address in held:
+        responder.hold(address)
+    receive = responder.receive_arp if protocol == "ARP" else responder.receive_nd
+    where = ["-i", "eth0", "-s", source, "-t", target, "-m", node.mac, "-a", str(many)]
+    with open_packet_socket(node, protocol) as answering:
+        for options in (["-n", "300", "-T", "500000"], ["-W", "8", "-d", "200000"], ["-R", "1000", "-d", "200000"]):
+            process = lab.clients["client-1"].popen([str(program), *where, *options], stdout=subprocess.PIPE)
+            while process.poll() is None:
+                if select.select([answering], [], [], 0.05)[0] and (answer := receive(answering.recv(2048))[1]):
+                    answering.send(answer)
+            assert process.stdout is not None
+            said = json.loads(process.stdout.read())
+            assert (0, 0, said["sent"]) == (said["wrong"], said["surplus"], said["answered"])
+            assert said["sent"] > 0
+    asked = {address for address in held if (counters := responder.counters(address)) and counters.requests}
+    assert len(asked) > many / 2

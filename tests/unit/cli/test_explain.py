@@ -70,6 +70,38 @@ def test_who_announces_is_said_too() -> None:
     assert "192.0.2.1: announced by nobody: NoEndpoint" == result.output.splitlines()[-1]
 
 
+def near(keys: str) -> Result:
+    """Explain a Service with these topology keys and two endpoints, at nodes of two node pools."""
+    nodes = [
+        node(name, f"{{apps.openyurt.io/nodepool: {where}}}") for name, where in [("n1", "a"), ("n2", "a"), ("n3", "b")]
+    ]
+    asked = service("web", annotations=f"{{openyurt.io/topologyKeys: '{keys}'}}")
+    manifests = [pool("one", "192.0.2.1"), advertisement(), asked, *nodes, slice_of("web", "n1", "n2")]
+    return explain("web", "-", text="---".join(manifests))
+
+
+def test_which_endpoints_serve_which_node_is_said() -> None:
+    assert [
+        "nodes n1, n2: served by 10.244.0.1 on n1, 10.244.0.2 on n2",
+        "node n3: served by no endpoint",
+        "192.0.2.1: announced by node n2",
+    ] == near("openyurt.io/nodepool").output.splitlines()[-3:]
+
+
+def test_topology_keys_that_have_no_effect_are_said() -> None:
+    assert [
+        "openyurt.io/topologyKeys: 'rack' has no effect, as with OpenYurt: it takes one key that it knows",
+        "nodes n1, n2, n3: served by 10.244.0.1 on n1, 10.244.0.2 on n2",
+    ] == near("rack").output.splitlines()[-3:-1]
+
+
+def test_of_many_endpoints_some_are_named() -> None:
+    manifests = [pool("one", "192.0.2.1"), service("web"), node("n1"), slice_of("web", *["n1"] * 12)]
+    output = explain("web", "-", text="---".join(manifests)).output
+    assert "10.244.0.10 on n1, and 2 more" in output
+    assert "10.244.0.11" not in output
+
+
 def native(kind: str, name: str, spec: str) -> str:
     return f"\napiVersion: netlb.io/v1alpha1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {{{spec}}}\n"
 

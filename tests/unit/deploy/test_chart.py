@@ -25,6 +25,12 @@ OVERLAYS: Mapping[str, Mapping[str, Any]] = {
     "l2": {},
     "bgp": {"bgp": True},
     "compat-metallb": {"bgp": True, "metallbSecrets": True},
+    "takeover-metallb": {
+        "bgp": True,
+        "metallbSecrets": True,
+        "speaker": {"env": [{"name": "NETLB_CONFLICT_DETECTION", "value": "yield"}]},
+    },
+    "webhook": {"bgp": True, "webhook": {"enabled": True}},
     "prometheus": {"bgp": True, "prometheus": {"enabled": True}},
 }
 ONLY_KUSTOMIZE = ("Namespace", "CustomResourceDefinition")
@@ -45,10 +51,12 @@ def plain(manifest: Manifest) -> Manifest:
     if copy["kind"] in ("Deployment", "DaemonSet"):
         pod = copy["spec"]["template"]["spec"]
         pod["containers"].sort(key=lambda container: container["name"])
+        pod["volumes"].sort(key=lambda volume: volume["name"])
         assert pod.pop("imagePullSecrets", []) == []
         for container in pod["containers"]:
             assert container.pop("imagePullPolicy", "IfNotPresent") == "IfNotPresent"
             container.get("env", []).sort(key=lambda entry: entry["name"])
+            container.get("volumeMounts", []).sort(key=lambda mount: mount["name"])
     return dict(copy)
 
 
@@ -81,6 +89,7 @@ def test_every_setting_has_its_effect() -> None:
         },
         "speaker": {
             "env": [{"name": "NETLB_INTERFACE", "value": "eth0"}],
+            "l2Fastpath": "auto",
             "realtime": True,
             "kernelAddresses": True,
             "bfdKeySecret": "bfd",
@@ -116,9 +125,23 @@ def test_every_setting_has_its_effect() -> None:
     told = {daemon: values for daemon, _, values in settings(objects)}
     assert ("ignore", "debug") == (told["controller"]["classless"], told["controller"]["log_level"])
     assert (("eth0",), "/etc/netlb-bfd/key") == (told["speaker"]["interfaces"], told["speaker"]["bfd_key_file"])
+    assert "auto" == told["speaker"]["l2_fastpath"]
     (volume,) = (one for one in pods(objects)["netlb-speaker"]["spec"]["volumes"] if one["name"] == "bfd-key")
     assert {"secretName": "bfd", "defaultMode": 0o400} == volume["secret"], "a key that others may read is refused"
-    assert ["NET_RAW", "SYS_NICE", "NET_ADMIN"] == found["netlb-speaker/speaker"]["securityContext"]["capabilities"]["add"]
+    assert ["NET_RAW", "SYS_NICE", "BPF", "NET_ADMIN"] == found["netlb-speaker/speaker"]["securityContext"][
+        "capabilities"
+    ]["add"]
+
+
+def test_the_webhook_has_a_certificate_that_the_api_server_believes() -> None:
+    by_hand = chart({**REGISTRY, "webhook": {"enabled": True, "caBundle": "Q0E="}})
+    (configuration,) = of_kind(by_hand, "ValidatingWebhookConfiguration")
+    assert ["Q0E="] == [one["clientConfig"]["caBundle"] for one in configuration["webhooks"]]
+    assert [] == of_kind(by_hand, "Issuer", "Certificate")
+    managed = chart({**REGISTRY, "webhook": {"enabled": True, "certManager": True}})
+    expected = yaml.safe_load_all((DEPLOY / "overlays" / "webhook" / "certificate.yaml").read_text())
+    assert list(expected) == of_kind(managed, "Issuer", "Certificate")
+    assert [] == of_kind(chart(REGISTRY), "ValidatingWebhookConfiguration")
 
 
 def test_nothing_is_installed_without_a_registry() -> None:

@@ -10,8 +10,8 @@ from netlb.runtime.config import CommonSettings
 from netlb.runtime.log import LogFormat
 from tests.support.deployed import BUILT, DAEMONS, DEPLOY, OVERLAYS, containers, kustomized, pods, settings
 
-COMMON = ("source", "namespace", "http", "log_level", "log_format", "metallb_namespace", "purelb_namespace")
-WITH_BGP = {"bgp", "compat-metallb", "prometheus"}
+COMMON = ("source", "namespace", "http", "compat", "log_level", "log_format", "metallb_namespace", "purelb_namespace")
+WITH_BGP = set(OVERLAYS) - {"l2"}
 
 built = pytest.mark.parametrize("folder", BUILT, ids=lambda folder: folder.name)
 
@@ -81,7 +81,8 @@ def test_volumes_are_mounted_where_the_daemons_write(folder: Path) -> None:
         mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
         assert volumes == set(mounts.values())
         # The default of --gobgp-dir is below /run/netlb; the documentation has pools' tokens in /etc/netlb.
-        written = {"/run/netlb", values["state_dir"]} if daemon == "speaker" else {"/etc/netlb"}
+        webhook = {values["webhook_tls"]} if values.get("webhook_tls") else set()
+        written = {"/run/netlb", values["state_dir"]} if daemon == "speaker" else {"/etc/netlb"} | webhook
         assert written == mounts.keys()
 
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from netlb.api.crds import definitions, table
+from netlb.api.crds.status import REPORTS
 from netlb.api.documents import parse_documents
 from netlb.api.v1alpha1 import KINDS
 from tests.support.crds import FOLDER, load, schema_of
@@ -74,6 +75,14 @@ def test_the_api_server_would_take_it(kind: str) -> None:
     assert len(text) < 1 << 17
     assert "&id" not in text
     assert [load(kind)] == [document.body for document in parse_documents(text, "x.yaml")]
+
+
+@pytest.mark.parametrize("kind", REPORTS)
+def test_the_api_server_would_take_the_kinds_of_reports(kind: str) -> None:
+    text = (FOLDER / f"{REPORTS[kind].names.plural}.yaml").read_text()
+    [document] = parse_documents(text, "x.yaml")
+    assert [] == complaints(document.body)
+    assert ("Namespaced" if REPORTS[kind].namespaced else "Cluster") == document.body["spec"]["scope"]
 
 
 @pytest.mark.parametrize("kind", NAMES)

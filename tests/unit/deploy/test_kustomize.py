@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from netlb.runtime.webhook import PATH
+from netlb.source.kube_kinds import Reader, watched
 from tests.support.deployed import (
     BUILT,
     DEPLOY,
@@ -18,9 +20,16 @@ from tests.support.deployed import (
     of_kind,
     pods,
     schema_complaints,
+    settings,
 )
 
-CLUSTER_WIDE = {"Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+CLUSTER_WIDE = {
+    "Namespace",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "CustomResourceDefinition",
+    "ValidatingWebhookConfiguration",
+}
 
 built = pytest.mark.parametrize("folder", BUILT, ids=lambda folder: folder.name)
 
@@ -44,7 +53,7 @@ def test_every_object_is_there_once_and_in_a_namespace_that_is(folder: Path) -> 
     objects = kustomized(folder)
     names = [(found["kind"], found["metadata"].get("namespace", ""), found["metadata"]["name"]) for found in objects]
     assert len(names) == len(set(names))
-    theirs = {"metallb-system"} if folder.name == "compat-metallb" else set()
+    theirs = {"metallb-system"} if folder.name in ("compat-metallb", "takeover-metallb") else set()
     for kind, namespace, name in names:
         expected = {""} if kind in CLUSTER_WIDE else {"netlb-system"} | theirs
         assert namespace in expected, (kind, name)
@@ -87,7 +96,7 @@ def test_services_lead_to_ports_of_their_pods(folder: Path) -> None:
         )
         ports = [port for container in pod["spec"]["containers"] for port in container.get("ports", ())]
         asked = {port["targetPort"]: port["port"] for port in service["spec"]["ports"]}
-        assert asked == {port["name"]: port["containerPort"] for port in ports}
+        assert asked.items() <= {port["name"]: port["containerPort"] for port in ports}.items()
 
 
 @built
@@ -115,6 +124,46 @@ def named_in(objects: tuple[Manifest, ...], kind: str, name: str, namespace: str
         if (found["metadata"]["name"], found["metadata"].get("namespace")) == (name, namespace)
     )
     return found
+
+
+def test_the_api_server_is_led_to_the_webhook() -> None:
+    objects = kustomized(DEPLOY / "overlays" / "webhook")
+    (configuration,) = of_kind(objects, "ValidatingWebhookConfiguration")
+    (webhook,) = configuration["webhooks"]
+    asked = webhook["clientConfig"]["service"]
+    service = named(objects, "Service", asked["name"])
+    (told,) = (values for daemon, _, values in settings(objects) if daemon == "controller")
+    host, _, port = told["webhook"].rpartition(":")
+    assert [int(port)] == [each["port"] for each in service["spec"]["ports"]] == [asked["port"]]
+    assert ("0.0.0.0", PATH, "Ignore") == (host, asked["path"], webhook["failurePolicy"])
+    policy = named(objects, "NetworkPolicy", "netlb-controller-webhook")
+    assert [{"protocol": "TCP", "port": int(port)}] == policy["spec"]["ingress"][0]["ports"]
+    (mount,) = (
+        one["name"]
+        for one in containers(objects)["netlb-controller/controller"]["volumeMounts"]
+        if one["mountPath"] == told["webhook_tls"]
+    )
+    (secret,) = (
+        one["secret"]["secretName"]
+        for one in pods(objects)["netlb-controller"]["spec"]["volumes"]
+        if one["name"] == mount
+    )
+    _, certificate = yaml.safe_load_all((DEPLOY / "overlays" / "webhook" / "certificate.yaml").read_text())
+    assert secret == certificate["spec"]["secretName"]
+    assert f"{asked['name']}.{asked['namespace']}.svc" in certificate["spec"]["dnsNames"]
+    where = configuration["metadata"]["annotations"]["cert-manager.io/inject-ca-from"]
+    assert where == "{namespace}/{name}".format(**certificate["metadata"])
+
+
+def test_the_webhook_is_asked_about_what_operators_declare_and_nothing_else() -> None:
+    (configuration,) = of_kind(kustomized(DEPLOY / "overlays" / "webhook"), "ValidatingWebhookConfiguration")
+    expected: dict[str, set[str]] = {}
+    for kind in watched(reader=Reader.DECLARATIONS):
+        if (resource := kind.resources[0]).group:  # of ConfigMaps one among all would be asked about
+            expected.setdefault(resource.group, set()).add(resource.plural)
+    rules = configuration["webhooks"][0]["rules"]
+    assert expected == {group: set(rule["resources"]) for rule in rules for group in rule["apiGroups"]}
+    assert [["CREATE", "UPDATE"]] * len(rules) == [rule["operations"] for rule in rules]
 
 
 def test_prometheus_is_led_to_both_daemons() -> None:

@@ -75,5 +75,7 @@ def test_secrets_are_read_where_bgp_is_spoken() -> None:
         "l2": [],
         "bgp": [ours],
         "compat-metallb": [theirs, ours],
+        "takeover-metallb": [theirs, ours],
+        "webhook": [ours],
         "prometheus": [ours],
     } == {name: sorted(found) for name, found in readers.items()}

@@ -16,6 +16,7 @@ from netlb.cli.explain import explain
 from netlb.cli.main import main as netlb
 from netlb.cli.show import show
 from netlb_controller.__main__ import main as netlb_controller
+from netlb_gateway.__main__ import main as netlb_gateway
 from netlb_speaker.__main__ import main as netlb_speaker
 
 ROOT = Path(__file__).parents[3]
@@ -44,6 +45,8 @@ def test_every_option_of_every_command_is_documented() -> None:
     page = (ROOT / "docs" / "daemons.md").read_text()
     commands = [
         netlb_controller,
+        netlb_gateway,
+        *netlb_gateway.commands.values(),
         netlb_speaker,
         *netlb.commands.values(),
         *explain.commands.values(),

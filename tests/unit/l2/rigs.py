@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from netlb.l2 import arp, ndp
 from netlb.l2.adapter.announcer import Announcer
-from netlb.l2.announces import Announces, Event, Stranger, parse_station
+from netlb.l2.announces import Announces, Event, FastPath, Stranger, parse_station
 from netlb.l2.ethernet import format_mac
 from netlb.net import Address
 from netlb.testing.l2 import FakeAnnouncer, FakeSegment
@@ -178,7 +178,10 @@ _NUMBERS = count(1)
 class VethRig:
     """Veth pairs between a node's and a stranger's network namespace."""
 
-    def __init__(self) -> None:
+    def __init__(self, fastpath: FastPath = FastPath.OFF, *, bridged: bool = False) -> None:
+        """Have an announcer with a fast path or without; on bridges that have the veth pairs as ports, if `bridged`."""
+        self.fastpath = fastpath
+        self._bridged = bridged
         number = next(_NUMBERS)
         self.node, self.stranger = f"l2-{os.getpid()}-{number}-node", f"l2-{os.getpid()}-{number}-far"
         self.events: list[Event] = []
@@ -201,18 +204,25 @@ class VethRig:
         inside(self.node, lambda: asyncio.run(scenario()))
 
     def announcer(self) -> Announcer:
-        return Announcer(interfaces=["n0", "n1", "n2"], on_event=self.events.append)
+        names = ["n0", "n1", "n2"]
+        return Announcer(interfaces=names, fastpath=self.fastpath, on_event=self.events.append)
 
     def add_interface(self, name: str) -> None:
+        port, mac = (f"port-{name}", "") if self._bridged else (name, f"address {self.mac(name)}")
         batch(
             [
-                f"link add name far-{name} address {format_mac(ASKER)} type veth peer name {name} "
-                f"address {self.mac(name)} netns {self.node}",
+                f"link add name far-{name} address {format_mac(ASKER)} type veth peer name {port} {mac} "
+                f"netns {self.node}",
                 f"link set far-{name} up",
             ],
             self.stranger,
         )
-        batch([f"link set {name} up"], self.node)
+        bridge = [
+            f"link add name {name} address {self.mac(name)} type bridge forward_delay 0",
+            f"link set {port} master {name}",
+            f"link set {port} up",
+        ]
+        batch([*(bridge if self._bridged else ()), f"link set {name} up"], self.node)
         self._sockets[name] = inside(self.stranger, lambda: _listen(f"far-{name}"))
         self._seen[name] = []
 
@@ -263,8 +273,8 @@ class VethRig:
 
 
 @contextmanager
-def veth_rig() -> Iterator[VethRig]:
-    rig = VethRig()
+def veth_rig(fastpath: FastPath = FastPath.OFF, *, bridged: bool = False) -> Iterator[VethRig]:
+    rig = VethRig(fastpath, bridged=bridged)
     try:
         rig.open()
         yield rig

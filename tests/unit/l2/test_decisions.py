@@ -67,6 +67,16 @@ class TestConflictReports:
         assert reports.due(2, claim, 10.3)
         assert reports.due(1, Claim(SIX, MAC), 10.3)
 
+    def test_what_is_held_anew_is_told_anew(self) -> None:
+        reports = ConflictReports()
+        assert reports.due(1, Claim(FOUR, MAC), 0.0)
+        assert reports.due(1, Claim(SIX, MAC), 0.0)
+        reports.forget(2, [FOUR])
+        assert not reports.due(1, Claim(FOUR, MAC), 1.0)
+        reports.forget(1, [FOUR])
+        assert reports.due(1, Claim(FOUR, MAC), 1.0)
+        assert not reports.due(1, Claim(SIX, MAC), 1.0)
+
     def test_forged_claims_fill_no_memory_and_do_not_silence_for_ever(self) -> None:
         reports = ConflictReports()
         claims = [Claim(FOUR, number.to_bytes(6, "big")) for number in range(2000)]

@@ -160,6 +160,16 @@ def test_all_else_ends_no_probe(frame: bytes) -> None:
     assert [] == verdict_on(frame, HELD4, HELD6)
 
 
+def test_who_has_a_link_local_address_asks_as_a_neighbour_too() -> None:
+    ours = bytes.fromhex("fe80000000000000000000fffe000001")
+    probing = probing_on(1)
+    probing.start(1, [HELD6], RFC_TIMINGS, 0.0, ours)
+    sent = [frame for _, _, frame in play(probing)]
+    assert [ndp.probe(NODE, HELD6), ndp.question(NODE, ours, HELD6)] == sent
+    asked = ndp.NeighborSolicitation.decode(sent[1])
+    assert (ours, HELD6, ((ndp.SOURCE_LINK_ADDRESS, NODE),)) == (asked.source, asked.target, asked.options)
+
+
 def test_whatever_is_crafted_is_survived() -> None:
     for crafted in CRAFTED:
         verdict_on(crafted.frame, HELD4, HELD6)

@@ -127,7 +127,8 @@ def sa(*children: str, name: str = NAME, how: str = "ESTABLISHED", number: int =
         (BOTH, (sa("net-old"), sa(CHILD, number=2)), Todo(terminate=("1",))),
         (BOTH, (sa(CHILD),), Todo()),
         (BOTH, (sa(CHILD, CHILD),), Todo()),
-        (Remote(), (sa("net-old"),), Todo(terminate=("1",))),
+        (Remote(), (sa("net-old"),), Todo(end=(NAME,))),
+        (Remote(), (sa(how="CONNECTING"),), Todo(end=(NAME,))),
         (BOTH, (sa(CHILD, name="foreign"),), Todo(initiate=((NAME, CHILD),))),
     ],
 )

@@ -7,7 +7,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from netlb.api.dialects import Compatibility
+from netlb.api.dialects import Compatibility, System
 from netlb.errors import SettingError
 from netlb.runtime.config import CommonSettings, DirectorySpec, KubeSpec, common_options, parse_source
 from netlb.runtime.listen import TcpListen
@@ -43,6 +43,18 @@ def settings(**changes: Any) -> CommonSettings:
             ["--source=dir:/manifests", "--http=off", "--log-level=debug", "--log-format=json"],
             {},
             settings(http=None, log_level=LogLevel.DEBUG, log_format=LogFormat.JSON),
+        ),
+        (
+            ["--source=dir:/manifests", "--compat=metallb, purelb", "--purelb-namespace=lb"],
+            {},
+            settings(
+                compatibility=Compatibility(systems=frozenset({System.METALLB, System.PURELB}), purelb_namespace="lb")
+            ),
+        ),
+        (
+            ["--source=dir:/manifests"],
+            {"NETLB_COMPAT": "none"},
+            settings(compatibility=Compatibility(systems=frozenset())),
         ),
         (["--source=kube", "--namespace=lb"], {}, settings(source=KubeSpec(), namespace="lb")),
         (["--source=kube:/etc/k"], {}, settings(source=KubeSpec(Path("/etc/k")))),
@@ -101,6 +113,16 @@ def test_a_source_reads_as_it_was_written(text: str) -> None:
         (
             {"log_level": "loud"},
             "--log-level: 'loud' is not a choice; choose one of: debug, info, warning, error",
+        ),
+        (
+            {"compat": "metallb,kubevip"},
+            "--compat: 'kubevip' is no system that is understood; "
+            "name some of metallb,openelb,purelb,raven, with commas, or write none",
+        ),
+        (
+            {"compat": ""},
+            "--compat: '' is no system that is understood; "
+            "name some of metallb,openelb,purelb,raven, with commas, or write none",
         ),
         ({"log_format": "xml"}, "--log-format: 'xml' is not a choice; choose one of: console, json"),
     ],

@@ -9,11 +9,12 @@ import yaml
 from netlb.api import keys
 from netlb.api.core import Node, Secret, Service
 from netlb.api.decode import decode
-from netlb.api.dialects import Compatibility
+from netlb.api.dialects import Compatibility, System
 from netlb.api.documents import Document
 from netlb.errors import ConfigError
 from netlb.source.kube_kinds import (
     ENDPOINT_SLICES,
+    GATEWAY_NODES,
     NATIVE,
     REPORTS,
     SECRETS,
@@ -30,7 +31,7 @@ from tests.support.crds import FOLDER
 def kept(kind: str, body: Any, group: str = "") -> Any:
     """What is kept of an object, as plain data."""
     one = next(one for one in watched() if (one.resources[0].kind, one.resources[0].group) == (kind, group))
-    return msgspec.json.decode(narrowing(one.resources[0], one.records[0], one.origin)(body))
+    return msgspec.json.decode(narrowing(one.resources[0], one.records[0], one.origin, one.annotations)(body))
 
 
 def test_the_native_kinds_are_those_of_the_definitions() -> None:
@@ -40,8 +41,8 @@ def test_the_native_kinds_are_those_of_the_definitions() -> None:
         defined[spec["names"]["kind"]] = (
             f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}"
         )
-    assert defined == {kind: resource.path() for kind, resource in REPORTS.items()} | {
-        kind: resource.path() for kind, resource in NATIVE.items()
+    assert defined == {
+        resource.kind: resource.path() for resource in (*REPORTS.values(), *NATIVE.values(), GATEWAY_NODES)
     }
 
 
@@ -59,15 +60,46 @@ def test_everything_is_watched_once_and_the_newest_version_first() -> None:
     } == required
 
 
+def test_only_systems_that_are_understood_are_watched() -> None:
+    everything = {str(one) for one in watched()}
+
+    def of(*systems: System) -> set[str]:
+        return {str(one) for one in watched(Compatibility(systems=frozenset(systems)))}
+
+    native = of()
+    assert {"ipaddresspools.metallb.io", "configmaps"} <= of(System.METALLB) - native
+    assert {"eips.network.kubesphere.io"} <= of(System.OPENELB) - native
+    assert {"servicegroups.purelb.io", "lbnodeagents.purelb.io"} == of(System.PURELB) - native
+    assert {"gateways.raven.openyurt.io"} == of(System.RAVEN) - native
+    assert everything == of(*System)
+
+
+@pytest.mark.parametrize("system", System)
+def test_annotations_of_other_systems_are_kept_where_these_are_understood(system: System) -> None:
+    noted = dict.fromkeys(keys.SERVICE_ANNOTATIONS, "x")
+    body = {"metadata": {"name": "web", "annotations": noted}, "spec": {}}
+    services = next(one for one in watched(Compatibility(systems=frozenset({system}))) if str(one) == "services")
+    content = narrowing(SERVICES, Service, services.origin, services.annotations)(body)
+    prefixes = ("netlb.io/", *keys.PREFIXES.get(system, ()))
+    expected = {name for name in noted if name.startswith(prefixes)}
+    assert expected == set(msgspec.json.decode(content)["metadata"]["annotations"])
+    assert {"netlb.io/addresses", "netlb.io/pool", "netlb.io/share-key", "netlb.io/group"} <= expected
+
+
 def test_nobody_follows_what_no_plan_of_theirs_is_made_from() -> None:
     everything = {str(one) for one in watched()}
     speaker, controller = (
         {str(one) for one in watched(reader=reader)} for reader in (Reader.ANNOUNCEMENTS, Reader.ADDRESSES)
     )
     assert {str(ENDPOINT_SLICES)} == speaker - controller
-    assert {"gateways.netlb.io", "gateways.raven.openyurt.io", "blockaffinities.crd.projectcalico.org"} == (
-        everything - speaker
-    )
+    sites = {
+        "gateways.netlb.io",
+        "gateways.raven.openyurt.io",
+        "gatewaynodestatuses.netlb.io",
+        "blockaffinities.crd.projectcalico.org",
+    }
+    assert sites == everything - speaker
+    assert {*sites, "nodes"} == {str(one) for one in watched(reader=Reader.SITES)}
 
 
 def test_of_a_secret_the_password_is_kept() -> None:
@@ -166,7 +198,10 @@ def test_every_annotation_that_netlb_knows_is_kept() -> None:
 NO_ANNOTATIONS = {
     keys.LOAD_BALANCER_CLASS,
     keys.GATEWAY_LABEL,
+    keys.READY,
     keys.NODE_POOL_LABEL,
+    keys.DESIRED_NODE_POOL_LABEL,
+    keys.ZONE_LABEL,
     keys.RACK_LABEL,
     keys.EXCLUDE_NODE_LABEL,
     keys.SERVICE_NAME_LABEL,

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from netlb.source.kube_rights import Right, controller_rights, role_rules, speaker_rights
+from netlb.api.dialects import Compatibility, System
+from netlb.source.kube_rights import Right, controller_rights, gateway_rights, role_rules, speaker_rights
 
 PAGE = Path(__file__).parents[3] / "docs" / "kubernetes.md"
 RIGHTS: dict[str, Callable[[str], tuple[Right, ...]]] = {
     "netlb-controller": controller_rights,
+    "netlb-gateway": lambda _: gateway_rights(),
     "netlb-speaker": speaker_rights,
 }
 
@@ -30,6 +32,9 @@ def test_services_are_written_by_the_controller_only_and_nothing_but_their_statu
 def test_secrets_are_read_in_two_namespaces_and_leases_written_in_one() -> None:
     secrets = {right.namespace for right in speaker_rights("lb") if right.resource == "secrets"}
     assert {"lb", "metallb-system"} == secrets
+    without = Compatibility(systems=frozenset(System) - {System.METALLB})
+    assert {"lb"} == {right.namespace for right in speaker_rights("lb", without) if right.resource == "secrets"}
+    assert not [right for right in speaker_rights("lb", without) if right.group == "metallb.io"]
     assert not [right for right in controller_rights("lb") if right.resource == "secrets"]
     assert {"lb"} == {right.namespace for right in controller_rights("lb") if right.resource == "leases"}
 

@@ -73,11 +73,23 @@ def test_what_a_plan_says_of_a_service() -> None:
         (seen(X), None, False),
         (seen(X, annotations=OURS, condition=TRUE), ServiceStatus(SERVED, ("192.0.2.1",), "one"), True),
         (seen(X, annotations={"metallb.io/ip-allocated-from-pool": "p"}), None, True),
+        (seen(X, annotations={"lb.kubesphere.io/v1alpha1": "openelb"}), None, True),
+        (seen(X, annotations={"lb.kubesphere.io/v1alpha1": "other"}), None, False),
         (seen(X, condition=TRUE), ServiceStatus(SERVED, ("192.0.2.1",)), True),
         (seen(condition=FALSE), ServiceStatus(REFUSED), False),
         (seen(X, condition=FALSE), ServiceStatus(REFUSED), False),
     ],
-    ids=["nothing", "another's", "ours", "metallb's", "our mark is gone", "refused", "refused, and another's"],
+    ids=[
+        "nothing",
+        "another's",
+        "ours",
+        "metallb's",
+        "openelb's",
+        "no mark of openelb's",
+        "our mark is gone",
+        "refused",
+        "refused, and another's",
+    ],
 )
 def test_whose_a_status_is(there: ServiceSeen, status: ServiceStatus | None, marked: bool) -> None:
     assert (status, marked, marked) == (there.status, there.marked, there.holding is not None)

@@ -174,7 +174,9 @@ def test_a_server_that_is_not_as_far_as_before_has_another_history(rig: Rig) -> 
     assert Probe() == rig.next()
     rig.failed(None)
     assert Probe() == rig.next(), "it is asked until it answers"
+    assert 0 == rig.reflector.rewound
     rig.probed(11)
+    assert 1 == rig.reflector.rewound
     assert List(2) == rig.next()
     rig.listed(version=11)
     assert Watch("11", 217) == rig.next()

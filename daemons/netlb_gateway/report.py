@@ -1,0 +1,104 @@
+"""What a node says of its tunnels, and the first of its site's endpoints of the site. Pure."""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from netlb.api.keys import READY
+from netlb.plan.raven import RavenPlan
+from netlb.plan.render import findings_data
+from netlb.raven.dataplane import DataPlane
+from netlb.raven.mesh import Peer
+from netlb.raven.model import Site
+from netlb.reasons import EventReason
+
+__all__ = ["node_status", "peer_state", "site_status", "spokesman"]
+
+
+def peer_state(peer: Peer, alive: Collection[str]) -> str:
+    """Return how a tunnel is: up, down, or warm, which is known beforehand and not watched."""
+    if not peer.watched:
+        return "warm"
+    return "up" if peer.node in alive else "down"
+
+
+def node_status(
+    plan: RavenPlan,
+    plane: DataPlane,
+    *,
+    key: str,
+    backend: str,
+    alive: Collection[str],
+    mtus: Mapping[str, int],
+    notes: Iterable[str],
+) -> dict[str, Any]:
+    """Return how a node is connected. Nothing in it changes as long as nothing happens.
+
+    `mtus` gives the peers through whose tunnels less passes than they should take, and how much.
+    """
+    election = plan.mesh.elections.get(plane.site)
+    hubs = plan.mesh.hubs
+    peers = plane.tunnel.peers if plane.tunnel else ()
+    return {
+        "node": plane.node,
+        "site": plane.site,
+        "role": str(plane.role),
+        "gateway": plane.gateway,
+        "publicKey": key if plane.tunnel else "",
+        "backend": backend if plane.tunnel else "",
+        "active": list(election.active) if election else [],
+        "standby": list(election.standby) if election else [],
+        "idle": {node: str(why) for node, why in election.idle.items()} if election else {},
+        "hub": hubs[0].site if hubs else "",
+        "ways": [{"site": way.site, "endpoint": way.endpoint, "link": str(way.link)} for way in plane.ways],
+        "peers": [
+            {"site": peer.site, "node": peer.node, "state": peer_state(peer, alive)}
+            | ({"mtu": mtus[peer.node]} if peer.node in mtus else {})
+            for peer in peers
+        ],
+        "notes": list(notes),
+        "findings": findings_data(plan.findings),
+    }
+
+
+def spokesman(plan: RavenPlan, site: str) -> str:
+    """Return the node that says how a site is: its first active endpoint, else its first node."""
+    active = plan.mesh.elections[site].active if site in plan.mesh.elections else ()
+    nodes = plan.mesh.sites[site].nodes if site in plan.mesh.sites else {}
+    return next(iter((*active, *nodes)), "")
+
+
+def site_status(plan: RavenPlan, site: Site, *, lost: bool) -> dict[str, Any]:
+    """Return a Gateway's status: its active endpoints, and whether other sites reach it. `lost`: by none that lives."""
+    election = plan.mesh.elections[site.name]
+    endpoints = [site.endpoint(node) for node in election.active]
+    if lost or not election.active:
+        reason = EventReason.ACTIVE_ENDPOINT_LOST
+        message = "no endpoint is alive" if lost else "no endpoint is active"
+        if election.idle:
+            message += ": " + ", ".join(f"{node} {why}" for node, why in election.idle.items())
+    else:
+        reason = EventReason.ACTIVE_ENDPOINT_ELECTED
+        message = ""
+    return {
+        "activeEndpoints": [
+            {
+                "nodeName": endpoint.node,
+                "underNAT": endpoint.nat is not None,
+                "publicIPs": [str(address) for address in endpoint.addresses],
+                "port": endpoint.public_port or endpoint.port,
+                "publicKey": endpoint.key,
+            }
+            for endpoint in endpoints
+            if endpoint is not None
+        ],
+        "standby": list(election.standby),
+        "hub": any(hub.site == site.name for hub in plan.mesh.hubs[:1]),
+        "conditions": [
+            {
+                "type": READY,
+                "status": "False" if reason is EventReason.ACTIVE_ENDPOINT_LOST else "True",
+                "reason": str(reason),
+                "message": message,
+            }
+        ],
+    }

@@ -1,0 +1,47 @@
+"""A speaker with a fast path, as a whole: who answers, what the metrics say, and that it falls silent with its process."""
+
+import re
+from ipaddress import ip_address
+
+import pytest
+
+from tests.manifests import advertisement, node, pool, service
+from tests.support.bpf import fastpath_requirements
+from tests.support.cluster import Cluster
+from tests.support.needs import needs
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.root
+
+ADDRESS = "192.168.122.90"
+
+
+def test_the_fast_path_of_a_speaker_answers_is_counted_and_dies_with_it(cluster: Cluster) -> None:
+    needs(fastpath_requirements())
+    cluster.write("node.yaml", node("node-1"))
+    cluster.write("pool.yaml", pool("one", ADDRESS), advertisement())
+    cluster.write("web.yaml", service("web"))
+    cluster.write_endpoints("web")
+    cluster.await_ready(cluster.controller())
+    speaker = cluster.speaker("node-1", "--l2-fastpath", "require")
+    cluster.await_ready(speaker)
+    eventually(lambda: cluster.status.announcers(ADDRESS) == ["node-1"], "it is announced")
+    with cluster.client.question(ip_address(ADDRESS)) as question:
+        assert all(question.ask(timeout=1.0, stop_after=1) for _ in range(50))
+
+    def answered(path: str) -> float:
+        page = speaker.get("/metrics")
+        found = re.search(
+            rf'netlb_layer2_frames_total{{interface="eth0",path="{path}",verdict="Answered"}} (\S+)',
+            page.text if page else "",
+        )
+        return float(found[1]) if found else -1.0
+
+    eventually(lambda: answered("tcx") >= 50, "they are counted")
+    assert answered("socket") == 0
+    assert not cluster.status.node("node-1").get("notes")
+    speaker.kill()
+    eventually(lambda: not cluster.responders("node-1"), "the responder has ended")
+    assert [] == cluster.answerers(ADDRESS)
+    cluster.await_ready(cluster.speaker("node-1", "--l2-fastpath", "off"))
+    eventually(lambda: [cluster.lab.nodes["node-1"].mac] == cluster.answerers(ADDRESS), "its sockets answer")

@@ -1,0 +1,264 @@
+"""Gateways of several nodes together, with kernels, tunnels, BFD and hellos in memory: manifests in, data planes out."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from netlb.raven.backend import Backend
+from netlb.raven.dataplane import Numbers
+from netlb.raven.events import Change
+from netlb.raven.keys import Keys, PrivateKey
+from netlb.raven.objects import NeighbourKey, RouteKey
+from netlb.testing.kernel import FakeKernel
+from netlb.testing.tunnels import FakeDevice, fake_backend
+from netlb_gateway.settings import GatewaySettings
+from netlb_gateway.wiring import Doors, build
+from tests.support.air import Air, FakeInner
+from tests.support.sites import documents
+from tests.support.status import load
+from tests.support.wired import Wired, common, write
+
+SITES = {
+    "edge": {"nodes": ["e1", "e2", "e3"], "endpoints": [{"nodeName": n, "underNAT": True} for n in ("e1", "e2")]},
+    "cloud": {"nodes": ["c1"], "endpoints": [{"nodeName": "c1"}]},
+}
+ALL = ("e1", "e2", "e3", "c1")
+ADDRESS = {"e1": "192.168.1.1", "e2": "192.168.1.2", "e3": "192.168.1.3"}
+
+
+@dataclass
+class World:
+    """Nodes, and what they have in their kernels."""
+
+    root: Path
+    air: Air = field(default_factory=Air)
+    nodes: dict[str, Wired] = field(default_factory=dict)
+    kernels: dict[str, FakeKernel] = field(default_factory=dict)
+    devices: dict[str, FakeDevice] = field(default_factory=dict)
+    inner: dict[str, FakeInner] = field(default_factory=dict)
+
+    def declare(self, sites: dict[str, Any]) -> None:
+        write(self.root, "sites.yaml", [yaml.safe_dump(dict(one.body)) for one in documents(sites)])
+
+    def start(self, *names: str, withdraws: bool = False) -> None:
+        """Start the gateways of nodes, on what their kernels have already."""
+        for name in names:
+            kernel = self.kernels.setdefault(name, FakeKernel(Numbers()))
+            kernel.others.devices["raven-wg0"] = None
+            device = self.devices.setdefault(name, FakeDevice())
+            keys = Keys(PrivateKey.of(sha256(name.encode()).digest()))
+            backend: Backend = fake_backend(device)
+            backend.use(keys)
+            settings = GatewaySettings(
+                common=common(self.root),
+                status_dir=self.root / "cluster.status",
+                node=name,
+                key_file=self.root / name,
+                withdraws=withdraws,
+            )
+            inner = self.inner.setdefault(name, FakeInner())
+            doors = Doors(
+                kernel=lambda _, kernel=kernel: kernel,  # type: ignore[misc]
+                inner=lambda _, inner=inner: inner,  # type: ignore[misc]
+                backend=backend,
+                keys=keys,
+                bfd=self.air.bfd,  # type: ignore[arg-type]
+                sockets=self.air.socket,
+            )
+            self.nodes[name] = Wired(build(settings, doors, grace=0.5))
+
+    async def crash(self, name: str) -> None:
+        """End a node's gateway without a word."""
+        daemon = self.nodes.pop(name)
+        await daemon.cancel()
+        release(daemon)
+
+    async def stop(self, name: str) -> None:
+        """End a node's gateway in order."""
+        daemon = self.nodes.pop(name)
+        await daemon.stop()
+        await daemon.cancel()
+
+    def said(self, name: str) -> dict[str, Any]:
+        document = load(self.root / f"cluster.status/gatewaynodestatuses/{name}.yaml")
+        return document["status"] if document else {}
+
+    def site(self, name: str) -> dict[str, Any]:
+        document = load(self.root / f"cluster.status/gateways/{name}.yaml")
+        return document["status"] if document else {}
+
+    def speaks(self, name: str) -> list[str]:
+        """Return who is active by a Gateway's status."""
+        return [one["nodeName"] for one in self.site(name).get("activeEndpoints", ())]
+
+    def through(self, name: str) -> str | None:
+        """Return the MAC address to which a node sends what goes to other sites."""
+        found = self.kernels[name].objects.get(NeighbourKey("raven0", Numbers().next_hop4))
+        return found if isinstance(found, str) else None
+
+    def routes(self, name: str, table: int) -> set[str]:
+        return {
+            str(key.prefix) for key in self.kernels[name].objects if isinstance(key, RouteKey) and key.table == table
+        }
+
+    def allowed(self, at: str) -> dict[str, set[str]]:
+        """Return, by node, the prefixes of its site that a node's device sends to it."""
+        keys = {self.said(name).get("publicKey"): name for name in ALL}
+        return {
+            keys.get(key, key): {str(one) for one in peer.allowed if one.prefixlen < 32}
+            for key, peer in self.devices[at].dumped.peers.items()
+        }
+
+    async def until(self, look: Any, what: str) -> None:
+        await next(iter(self.nodes.values())).until(look, what)
+
+    async def active(self, node: str, *at: str) -> None:
+        """Wait until these nodes say that this one is active in the edge."""
+        for name in at:
+            way = lambda name=name: next((one["endpoint"] for one in self.said(name).get("ways", ())), None)  # noqa: E731
+            if name == "c1":
+                await self.until(lambda way=way: way() == node, f"c1 reaches the edge by {node}")
+            else:
+                await self.until(lambda name=name: self.said(name).get("gateway") == node, f"{name} sends by {node}")
+
+
+def release(daemon: Wired) -> None:
+    """Let go of the lock, as the end of a process does."""
+    daemon.app.checks["tunnels"].__self__._sink.close()  # type: ignore[attr-defined]
+
+
+@asynccontextmanager
+async def world(root: Path, *, started: bool = True) -> AsyncIterator[World]:
+    made = World(root)
+    common(root)
+    made.declare(SITES)
+    try:
+        if started:
+            made.start(*ALL)
+            for daemon in made.nodes.values():
+                await daemon.ready()
+        yield made
+    finally:
+        for daemon in made.nodes.values():
+            await daemon.cancel()
+            release(daemon)
+
+
+def test_sites_are_connected_and_all_say_so(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as w:
+            await w.active("e1", *ALL)
+            assert ["gateway", "standby", "member", "gateway"] == [w.said(name)["role"] for name in ALL]
+            assert "10.2.1.0/24" in w.routes("e1", 9028)
+            assert "10.2.1.0/24" in w.routes("e3", 9027)
+            assert "aa:0f:f0:a8:01:01" == w.through("e3") == w.through("e2")
+            await w.until(lambda: "10.1.1.0/24" in w.allowed("c1")["e1"], "the cloud sends to e1")
+            assert set() == w.allowed("c1")["e2"]
+            await w.until(lambda: w.speaks("edge") == ["e1"], "the status says so")
+            assert ("True", "ActiveEndpointElected") == (w.site("edge")["conditions"][0]["status"], w.site("edge")["conditions"][0]["reason"])  # fmt: skip
+            assert 1.0 == w.nodes["c1"].metric("netlb_gateway_peer_up", site="edge", peer="e1")
+            assert 1.0 == w.nodes["c1"].metric("netlb_gateway_active_endpoint", site="edge", endpoint="e1")
+            await w.until(lambda: w.nodes["c1"].metric("netlb_gateway_peer_rtt_seconds", site="edge", peer="e1") is not None, "rtt")  # fmt: skip
+            await w.until(lambda: w.nodes["c1"].metric("netlb_gateway_peer_mtu_octets", site="edge", peer="e1") == 1420.0, "MTU")  # fmt: skip
+
+    asyncio.run(scenario())
+
+
+def test_when_the_gateway_dies_everybody_turns_to_the_other_one(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as w:
+            await w.active("e1", *ALL)
+            await w.crash("e1")
+            await w.active("e2", "e2", "e3", "c1")
+            await w.until(lambda: w.through("e3") == "aa:0f:f0:a8:01:02", "its neighbour entry has changed")
+            await w.until(
+                lambda: "10.1.1.0/24" in w.allowed("c1")["e2"] and not w.allowed("c1")["e1"], "prefixes moved"
+            )
+            await w.until(lambda: w.speaks("edge") == ["e2"], "the status says so")
+            w.start("e1")
+            await w.nodes["e1"].ready()
+            await w.active("e2", *ALL)
+            await w.until(lambda: w.said("e1")["role"] == "standby", "it stands by")
+
+    asyncio.run(scenario())
+
+
+def test_who_stops_hands_over_first_and_leaves_what_the_next_one_goes_on_with(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as w:
+            await w.active("e1", *ALL)
+            await w.stop("e1")
+            await w.active("e2", "e2", "e3", "c1")
+            assert "aa:0f:f0:a8:01:02" == w.through("e1")
+            assert w.devices["e1"].dumped.peers
+            assert w.said("e1")["publicKey"]
+            only = dict(w.kernels["c1"].objects)
+            await w.stop("c1")
+            assert only == w.kernels["c1"].objects
+            w.start("c1")
+            await w.nodes["c1"].ready()
+            assert only == w.kernels["c1"].objects
+
+    asyncio.run(scenario())
+
+
+def test_nothing_is_left_by_who_withdraws(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path, started=False) as w:
+            w.start("e1", "e2", "e3")
+            w.start("c1", withdraws=True)
+            await w.nodes["c1"].ready()
+            assert w.kernels["c1"].objects
+            await w.stop("c1")
+            assert {} == w.kernels["c1"].objects
+            assert {} == w.devices["c1"].dumped.peers
+            assert {} == w.inner["c1"].addresses
+
+    asyncio.run(scenario())
+
+
+def test_a_site_whose_last_endpoint_falls_silent_stays_as_it_is_and_says_so(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as w:
+            await w.active("e1", *ALL)
+            w.air.fail(*(ip_address(ADDRESS[name]) for name in ("e1", "e2")))
+            await w.until(lambda: "is not heard" in str(w.nodes["e3"].problems()), "e3 is not connected")
+            assert "e1" == w.said("e3")["gateway"]
+            w.air.heal()
+            await w.nodes["e3"].ready()
+
+    asyncio.run(scenario())
+
+
+def test_what_others_change_is_put_back_and_a_failure_is_told(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as w:
+            await w.active("e1", *ALL)
+            kernel = w.kernels["e3"]
+            before = dict(kernel.objects)
+            kernel.objects.clear()
+            kernel.tell(Change.OBJECTS)
+            await w.until(lambda: kernel.objects == before, "everything is back")
+            w.devices["c1"].kill()
+            await w.until(lambda: "e1" in w.allowed("c1"), "its tunnels are back")
+            await w.nodes["c1"].ready()
+
+    asyncio.run(scenario())
+
+
+def test_a_gateway_that_is_taken_away_takes_everything_with_it(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as w:
+            await w.active("e1", *ALL)
+            (tmp_path / "cluster" / "sites.yaml").unlink()
+            await w.until(lambda: not any(kernel.objects for kernel in w.kernels.values()), "nothing of ours is left")
+            await w.until(lambda: not any(device.dumped.peers for device in w.devices.values()), "no tunnel is left")
+
+    asyncio.run(scenario())
