@@ -37,9 +37,11 @@ from netlb.runtime.log import get_logger
 from netlb.runtime.metrics import counter, gauge, reconciler_metrics
 from netlb.source.protocol import Sink, Source
 from netlb.source.status import node_data, service_bgp_statuses, service_l2_statuses
+from netlb.source.tenancies import TenancySource
 from netlb_speaker.announcing import AnnouncerFactory, KernelFactory
 from netlb_speaker.disputes import Disputes
 from netlb_speaker.gobgp import GobgpSettings
+from netlb_speaker.incumbents import Incumbents
 from netlb_speaker.keyring import Keyring
 from netlb_speaker.liveness import Liveness
 from netlb_speaker.metrics import announced_metric, bfd_metrics, bgp_metrics, l2_metrics
@@ -71,6 +73,8 @@ class Speaker:
         announcer: AnnouncerFactory,
         kernel: KernelFactory,
         sink: Sink,
+        tenancies: TenancySource,
+        patience: float,
         detects_conflicts: bool,
         yields: bool,
         timings: ProbeTimings,
@@ -102,6 +106,8 @@ class Speaker:
         )
         self._snapshot: Snapshot | None = None
         self._settled_once = not watches
+        self._informed = False
+        self.incumbents = Incumbents(node, tenancies, self._plan, patience)
         self._began = False
         self._returned = asyncio.Event()
         self.liveness = (
@@ -138,7 +144,8 @@ class Speaker:
         if self._snapshot is None or self._stopping:
             return
         dead = self.liveness.dead if self.liveness else frozenset[str]()
-        plan = self._planner.plan(self._snapshot, dead, touched)
+        holders = self.incumbents.holders(self._snapshot, dead)
+        plan = self._planner.plan(self._snapshot, dead, touched, holders=holders)
         self._tell(plan)
         self.plan = plan
         if self.liveness:
@@ -208,7 +215,7 @@ class Speaker:
             await self._news.wait()
             await asyncio.sleep(_REPORT_SECONDS)
             self._news.clear()
-            if self.plan is not None and not self._stopping:
+            if self.plan is not None and self.incumbents.known and not self._stopping:
                 self.status.want(self._report(self.plan))
 
     async def count(self) -> None:
@@ -249,6 +256,8 @@ class Speaker:
             return "no interface to answer on"
         if self.liveness and not self._settled_once:
             return self.liveness.why_not_settled()
+        if not self._informed:
+            return "not known yet who holds what does not go back to a better node"
         if not self.l2.is_settled():
             return "not all addresses are answered for"
         return self.routers.why_not_ready() if self.routers else None
@@ -322,7 +331,9 @@ class Speaker:
     def _announce_what_may_be(self) -> None:
         """Want all that is planned but for what is withheld; nothing before it is known which nodes are alive."""
         self._settled_once = self._settled_once or (self.liveness is not None and self.liveness.settled)
-        if self.plan is not None and self._settled_once and not self._stopping:
+        self._informed = self._informed or (self._snapshot is not None and self.incumbents.known)
+        if self.plan is not None and self._settled_once and self._informed and not self._stopping:
+            self.incumbents.decided(self.plan)
             withheld = self.prober.withheld
             self.l2.want(
                 {
@@ -352,6 +363,7 @@ class Speaker:
             whole=self._sink.keeps_whole,
             nodes=self.liveness.states() if self.liveness else {},
             bgp=bgp_report(bgp, heard, told),
+            holding=self.incumbents.report(),
             notes=[
                 *(f"no interface {name} that is up; create it, or correct --interface" for name in self._missing()),
                 *(f"no fast path, the responder answers alone: {problem}" for problem in self._slow.values()),

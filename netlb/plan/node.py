@@ -35,6 +35,8 @@ class AnnouncedAddress:
     """Names of the interfaces to answer on; None: every interface that the speaker uses."""
     announce: Announce = "reply"
     """By whom it is answered; `address` with no interfaces means the one whose subnet it is in."""
+    stays: bool = False
+    """Whether it stays on this node when a better one comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +109,17 @@ class NodePlanner:
         `touched` names the Services in which it differs from the snapshot before, where the caller knows.
         """
         last, self._last = self._last, snapshot
-        others = (dead - {self._node}, dict(holders))
-        if last is None or others != (self._dead, self._present) or not _same_ground(last, snapshot):
-            self._dead, self._present = others
+        others, before, self._present = dead - {self._node}, self._present, dict(holders)
+        moved: Iterable[Address] = ()
+        if last is None or others != self._dead or not _same_ground(last, snapshot):
+            self._dead = others
             self._begin(snapshot)
             touched = snapshot.holdings.keys()
-        elif touched is None:
-            touched = _differing(last, snapshot)
+        else:
+            touched = _differing(last, snapshot) if touched is None else touched
+            moved = [each for each in {*before, *holders} if before.get(each) != holders.get(each)]
         self._judge.follow(snapshot)
-        self._step(snapshot, touched)
+        self._step(snapshot, touched, moved)
         if self._regrouped:
             self._segment, self._regrouped = plan_segment(snapshot, self._node, self._rivals), False
         return NodePlan(self._node, dict(self._l2), Silences(dict(self._outcomes)), self._findings, *self._segment)
@@ -128,9 +132,9 @@ class NodePlanner:
         for known in (self._held, self._holders, self._l2, self._outcomes, self._rivals, self._counted, self._grouped):
             known.clear()
 
-    def _step(self, snapshot: Snapshot, touched: Iterable[ObjectRef]) -> None:
-        """Work out again what these Services hold, or held."""
-        concerned: dict[Address, None] = {}
+    def _step(self, snapshot: Snapshot, touched: Iterable[ObjectRef], moved: Iterable[Address]) -> None:
+        """Work out again what these Services hold, or held, and these addresses."""
+        concerned: dict[Address, None] = dict.fromkeys(each for each in moved if each in self._holders)
         for ref in sorted(touched):
             service = snapshot.services.get(ref)
             held: tuple[Address, ...] = ()
@@ -187,7 +191,8 @@ class NodePlanner:
         for ref in claims:
             self._note(ref, address, outcome)
         if outcome is None:
-            self._l2[address] = AnnouncedAddress(tuple(claims), *self._judge.how(claims.values()))
+            stays = not all(one.revertive for one in claims.values())
+            self._l2[address] = AnnouncedAddress(tuple(claims), *self._judge.how(claims.values()), stays)
         else:
             self._l2.pop(address, None)
 

@@ -28,8 +28,10 @@ __all__ = [
     "PACE",
     "SPEAKER",
     "Kubernetes",
+    "advertisement",
     "endpoints",
     "kubernetes",
+    "node",
     "pool",
     "service",
 ]

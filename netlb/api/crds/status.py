@@ -306,6 +306,21 @@ REPORTS: Final[Mapping[str, ReportKind]] = {
                     },
                 },
             },
+            "holding": {
+                "description": "What it announces that does not go back to a better node; absent if it is nothing.",
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "term": {
+                            "description": "How often one of these addresses has been taken over; the highest counts.",
+                            "type": "integer",
+                        },
+                        "addresses": _texts("The addresses."),
+                    },
+                    "required": ["term", "addresses"],
+                },
+            },
             "notes": _texts("What an operator should know."),
         },
         namespaced=False,
