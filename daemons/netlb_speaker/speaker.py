@@ -11,8 +11,8 @@ from prometheus_client import Metric
 from netlb.api.snapshot import Snapshot
 from netlb.bfd.adapter.bfd import Bfd
 from netlb.errors import NetlbError, TransientError
-from netlb.findings import Finding, ObjectRef
-from netlb.l2.adapter.operations import L2Operations, Where
+from netlb.findings import ObjectRef
+from netlb.l2.adapter.operations import EitherWay, Way
 from netlb.l2.announces import (
     Conflict,
     Event,
@@ -21,7 +21,6 @@ from netlb.l2.announces import (
     InterfaceRefused,
     InterfaceVanished,
     Stats,
-    Stranger,
     WorkerDied,
     WorkerRestarted,
 )
@@ -31,23 +30,25 @@ from netlb.l2.probe import ProbeTimings
 from netlb.net import Address
 from netlb.plan import NodePlan, NodePlanner
 from netlb.plan.bgp import BgpPlan, plan_bgp
-from netlb.plan.render import service_name
 from netlb.plan.segment import addresses_of
 from netlb.reconcile import Reconciler, Status
 from netlb.runtime.log import get_logger
 from netlb.runtime.metrics import reconciler_metrics
 from netlb.source.protocol import Sink, Source
 from netlb.source.status import node_data, service_bgp_statuses, service_l2_statuses
-from netlb_speaker.announcing import AnnouncerFactory
-from netlb_speaker.defender import Defender
-from netlb_speaker.disputes import Disputes
+from netlb.source.tenancies import TenancySource
+from netlb_speaker.announcing import AnnouncerFactory, KernelFactory
+from netlb_speaker.conflicts import Conflicts
+from netlb_speaker.doubles import Doubles
 from netlb_speaker.gobgp import GobgpSettings
+from netlb_speaker.incumbents import Incumbents
 from netlb_speaker.keyring import Keyring
 from netlb_speaker.liveness import Liveness
-from netlb_speaker.metrics import announced_metric, bfd_metrics, bgp_metrics, conflict_metrics, l2_metrics
+from netlb_speaker.metrics import announced_metric, bfd_metrics, bgp_metrics, l2_metrics
 from netlb_speaker.prober import Prober
 from netlb_speaker.report import announcements
 from netlb_speaker.report_bgp import Heard, bgp_report, standings
+from netlb_speaker.telling import tell_findings, tell_plan
 
 if TYPE_CHECKING:
     from netlb_speaker.routers import Routers
@@ -71,7 +72,10 @@ class Speaker:
         interfaces: tuple[str, ...],
         source: Source,
         announcer: AnnouncerFactory,
+        kernel: KernelFactory,
         sink: Sink,
+        tenancies: TenancySource,
+        patience: float,
         detects_conflicts: bool,
         probes: bool,
         yields: bool,
@@ -89,21 +93,24 @@ class Speaker:
         self._named = frozenset(interfaces)
         self._source = source
         self._announcer = announcer(interfaces=interfaces, on_event=self._happened)
+        self._kernel = kernel(interfaces=interfaces, on_change=self._drifted)
+        self._either_way = EitherWay(self._announcer, self._kernel)
         self._sink = sink
         self._detects_conflicts = detects_conflicts
         self._timings = timings
         self._news = asyncio.Event()
         self._answering = False
         self._stopping = False
-        self._disputes = Disputes()
         self._slow: dict[str | None, str] = {}
         self._stats: Stats | None = None
         self.plan: NodePlan | None = None
-        self.l2: Reconciler[Address, Where] = Reconciler(
-            "l2", L2Operations(self._announcer), on_bug=self._bug, on_status=self._settled
+        self.l2: Reconciler[Address, Way] = Reconciler(
+            "l2", self._either_way, on_bug=self._bug, on_status=self._settled
         )
         self._snapshot: Snapshot | None = None
         self._settled_once = not watches
+        self._informed = False
+        self.incumbents = Incumbents(node, tenancies, self._plan, patience)
         self._began = False
         self._has_some = False
         self._returned = asyncio.Event()
@@ -122,7 +129,8 @@ class Speaker:
         self.prober = Prober(
             self._announcer, timings, self._log, self._announce_what_may_be, probes=probes, yields=yields
         )
-        self.defender = Defender(conduct, self._announcer, self._log, self._give_up, settled=settled)
+        self.conflicts = Conflicts(conduct, self._announcer, self.prober, self._log, lambda: self.plan, settled=settled)
+        self.doubles = Doubles(self._log, self._announcer, self._foreign, self._news.set)
         self.status: Reconciler[str, Any] = Reconciler("status", sink, on_bug=self._bug)
 
     # Services
@@ -144,8 +152,9 @@ class Speaker:
         if self._snapshot is None or self._stopping:
             return
         dead = self.liveness.dead if self.liveness else frozenset[str]()
-        plan = self._planner.plan(self._snapshot, dead, touched)
-        self._tell(plan)
+        holders = self.incumbents.holders(self._snapshot, dead)
+        plan = self._planner.plan(self._snapshot, dead, touched, holders=holders)
+        tell_plan(self._log, plan, self.plan)
         self.plan = plan
         if self.liveness:
             own = addresses_of(self._snapshot.nodes.get(self._node))
@@ -158,7 +167,7 @@ class Speaker:
     def _plan_bgp(self, snapshot: Snapshot, gobgp: GobgpSettings) -> None:
         """Plan what routers are told, and begin to tell them when there is something for the first time."""
         before, self.bgp = self.bgp, plan_bgp(snapshot, self._node, ready_only=self._ready_only)
-        self._tell_findings(self.bgp.findings, before.findings if before else ())
+        tell_findings(self._log, self.bgp.findings, before.findings if before else ())
         if self.routers is None and self.bgp.state is not None:
             from netlb_speaker.routers import Routers  # noqa: PLC0415 - gRPC takes 20 MiB: for those who need it
 
@@ -192,8 +201,10 @@ class Speaker:
 
     async def announce(self) -> None:
         """Answer on the segments for as long as the speaker runs."""
-        async with self._announcer:
+        async with self._announcer, self._kernel:
             self._answering = True
+            if not self._settled_once:  # what a process that died has left on interfaces may be another node's by now
+                self.l2.want({})
             for name in sorted(self._missing()):
                 self._log.warning("interface missing", interface=name, remedy="create it, or correct --interface")
             await self.l2.run()
@@ -203,9 +214,8 @@ class Speaker:
         while True:
             await self._returned.wait()
             self._returned.clear()
-            owned = self.plan.l2.keys() & self._announcer.held().keys() if self.plan else ()
             with suppress(NetlbError):  # the responder is being restarted, and then announces everything
-                await self._announcer.announce(owned)
+                await self._either_way.announce(self.plan.l2.keys() if self.plan else ())
 
     async def report(self) -> None:
         """Keep this node's file up to date; many changes at once make one report."""
@@ -213,7 +223,7 @@ class Speaker:
             await self._news.wait()
             await asyncio.sleep(_REPORT_SECONDS)
             self._news.clear()
-            if self.plan is not None and not self._stopping:
+            if self.plan is not None and self.incumbents.known and not self._stopping:
                 self.status.want(self._report(self.plan))
 
     async def count(self) -> None:
@@ -254,6 +264,8 @@ class Speaker:
             return "no interface to answer on"
         if self.liveness and not self._settled_once:
             return self.liveness.why_not_settled()
+        if not self._informed:
+            return "not known yet who holds what does not go back to a better node"
         if not self.l2.is_settled():
             return "not all addresses are answered for"
         return self.routers.why_not_ready() if self.routers else None
@@ -262,10 +274,11 @@ class Speaker:
         """Show what is announced, and what came in and went out."""
         yield from reconciler_metrics([self.l2, self.status])
         bgp, heard = self._routing_now()
-        yield announced_metric(self._node, self.plan, self._announcer.held(), bgp, standings(bgp, heard))
+        yield announced_metric(self._node, self.plan, self._either_way.held(), bgp, standings(bgp, heard))
         if self.liveness:
             yield from self.liveness.metrics()
-        yield from conflict_metrics(self.prober.withheld, self._disputes.counts(), self.defender.counts())
+        yield from self.conflicts.metrics()
+        yield from self.doubles.metrics()
         if self._stats is not None:
             yield from l2_metrics(self._stats)
         if self._bfd is not None:
@@ -276,12 +289,8 @@ class Speaker:
 
     def _happened(self, event: Event) -> None:
         match event:
-            case Conflict(address, mac, interface):
-                if self._disputes.add(event, asyncio.get_running_loop().time()):
-                    self._log.warning("address conflict", address=str(address), mac=mac, interface=interface)
-                if self.plan is not None and (announced := self.plan.l2.get(address)):
-                    self.prober.claimed(address, Stranger(mac, interface), announced.interfaces)
-                    self.defender.claimed(event)
+            case Conflict():
+                self.conflicts.seen(event)
             case InterfaceAppeared(interface):
                 self._log.info("interface in use", interface=interface.name, mac=format_mac(interface.mac))
             case InterfaceVanished(interface):
@@ -300,15 +309,14 @@ class Speaker:
         self._say_if_ready()
         self._news.set()
 
-    def _give_up(self, conflict: Conflict) -> None:
-        if self.plan is not None and (announced := self.plan.l2.get(conflict.address)):
-            stranger = Stranger(conflict.mac, conflict.interface)
-            self.prober.give_up(conflict.address, stranger, announced.interfaces)
-
     def _bfd_ended(self, problem: str) -> None:
         self._log.error("BFD process ended", problem=problem)
         if self.liveness:
             self.liveness.interrupted()
+
+    def _drifted(self) -> None:
+        """Look again what interfaces have, and try again what failed: an address or a link is not as it was."""
+        self.l2.lost()
 
     def _settled(self, _: Mapping[Address, Status]) -> None:
         self._news.set()
@@ -328,19 +336,28 @@ class Speaker:
         if self.liveness:
             self._settled_once = self.liveness.settled or (self._settled_once and self._has_some)
             self._began = self._began and self._settled_once
-        if self.plan is not None and self._settled_once and not self._stopping:
+        self._informed = self._informed or (self._snapshot is not None and self.incumbents.known)
+        if self.plan is not None and self._settled_once and self._informed and not self._stopping:
             self._has_some = bool(self.plan.l2)
-            owned = {} if self.liveness and self.liveness.mute else self.plan.l2
-            withheld = self.prober.withheld
-            self.l2.want({address: each.interfaces for address, each in owned.items() if address not in withheld})
+            self.l2.want(self._may_be(self.plan))
         self._say_if_ready()
         self._news.set()
+
+    def _may_be(self, plan: NodePlan) -> Mapping[Address, Way]:
+        if self.liveness and self.liveness.mute:
+            return {}
+        self.incumbents.decided(plan)
+        return {
+            address: Way(each.interfaces, by_kernel=each.announce == "address")
+            for address, each in plan.l2.items()
+            if address not in self.prober.withheld
+        }
 
     def _report(self, plan: NodePlan) -> Mapping[str, Any]:
         """Return what is to be said of this node now."""
         standing = announcements(
             plan,
-            held=self._announcer.held(),
+            held=self._either_way.held(),
             statuses=self.l2.statuses(),
             withheld=self.prober.withheld,
             timings=self._timings,
@@ -354,11 +371,13 @@ class Speaker:
             whole=self._sink.keeps_whole,
             nodes=self.liveness.states() if self.liveness else {},
             bgp=bgp_report(bgp, heard, told),
+            holding=self.incumbents.report(),
             notes=[
                 *(f"no interface {name} that is up; create it, or correct --interface" for name in self._missing()),
                 *(f"no fast path, the responder answers alone: {problem}" for problem in self._slow.values()),
                 *(self.liveness.notes() if self.liveness else ()),
-                *self._disputes.notes(plan.l2),
+                *self.conflicts.notes(),
+                *self.doubles.notes(),
             ],
         )
         return self._sink.forms(node, {**service_l2_statuses(plan, standing), **service_bgp_statuses(bgp, told)})
@@ -366,20 +385,11 @@ class Speaker:
     def _routing_now(self) -> tuple[BgpPlan, Heard]:
         return self.bgp or BgpPlan(self._node), self.routers.heard() if self.routers else Heard()
 
-    def _tell(self, plan: NodePlan) -> None:
-        """Log what this plan changes."""
-        self._tell_findings(plan.findings, self.plan.findings if self.plan else ())
-        before = self.plan.l2 if self.plan else {}
-        for address in plan.l2.keys() - before.keys():
-            services = ",".join(map(service_name, plan.l2[address].services))
-            self._log.info("address taken over", address=str(address), services=services)
-        for address in before.keys() - plan.l2.keys():
-            self._log.info("address given up", address=str(address))
-
-    def _tell_findings(self, found: Iterable[Finding], before: Collection[Finding]) -> None:
-        for finding in found:
-            if finding not in before:
-                self._log.warning("manifest problem", finding=str(finding))
+    def _foreign(self) -> set[Address]:
+        """Return the addresses that are held and not this node's to answer for."""
+        holdings = self._snapshot.holdings.values() if self._snapshot else ()
+        held = {address for holding in holdings for address in holding.addresses}
+        return held - (self.plan.l2.keys() if self.plan else set())
 
     def _missing(self) -> frozenset[str]:
         return self._named - {interface.name for interface in self._announcer.interfaces()}
