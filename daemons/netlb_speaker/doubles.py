@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 from prometheus_client import Metric
 from structlog.typing import FilteringBoundLogger
 
+from netlb.api.snapshot import Snapshot
 from netlb.errors import NetlbError
 from netlb.l2.adapter.locals import arp_ignore, interface_names, local_addresses
 from netlb.l2.announces import Announces
@@ -13,15 +14,16 @@ from netlb.l2.doubles import Double, find_doubles, sentences
 from netlb.net import Address
 from netlb.runtime.metrics import gauge
 
-__all__ = ["EVERY", "Doubles", "look"]
+__all__ = ["EVERY", "Doubles", "addresses_held"]
 
 EVERY = 10.0
 """Seconds between two looks."""
 
 
-def look(foreign: Collection[Address], interfaces: Collection[str]) -> list[Double]:
-    """Return what the kernel answers for of these addresses, on these interfaces. DataplaneError as it comes."""
-    return find_doubles(foreign, local_addresses(), interface_names(), arp_ignore(interfaces))
+def addresses_held(snapshot: Snapshot | None) -> set[Address]:
+    """Return the addresses that Services hold."""
+    holdings = snapshot.holdings.values() if snapshot else ()
+    return {address for holding in holdings for address in holding.addresses}
 
 
 class Doubles:
@@ -50,9 +52,10 @@ class Doubles:
             await asyncio.sleep(self._every)
             foreign, interfaces = self._foreign(), {interface.name for interface in self._announcer.interfaces()}
             try:
-                found = look(foreign, interfaces) if foreign and interfaces else []
+                local = local_addresses() if foreign and interfaces else []
             except NetlbError:
                 continue  # netlink is busy
+            found = find_doubles(foreign, local, interface_names(), arp_ignore(interfaces))
             if found != self._found:
                 self._found = found
                 self._tell()

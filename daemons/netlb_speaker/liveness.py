@@ -22,6 +22,7 @@ from prometheus_client import Metric
 
 from netlb.bfd.adapter.bfd import Bfd, Peer
 from netlb.bfd.events import AdminDown, Down, Event, ParametersChanged, Up
+from netlb.bfd.packet import Diagnostic
 from netlb.bfd.settings import Settings
 from netlb.errors import DataplaneError, NetlbError
 from netlb.net import Address
@@ -97,6 +98,8 @@ class Liveness:
         """And they are ready."""
         self._missed: set[str] = set()
         """They heard this node until its process of BFD ended, and not since."""
+        self.silences = 0
+        """How often a node fell silent without a word; this one may be deaf."""
         self._strange = 0
         self._told: dict[str, tuple[int, float]] = {}
         """By node: packets that were not made with our key, and when that was logged."""
@@ -296,6 +299,7 @@ class Liveness:
     def _give_up(self, node: str) -> None:
         del self._doubts[node]
         what = "node not ready" if node in self._heard_of else "node never heard"
+        self.silences += node not in self._heard_of
         self._log.warning(what, node=node, address=str(self._wanted[node].address))
         self._lose(self._lost | {node}, always=True)
 
@@ -320,6 +324,8 @@ class Liveness:
                     self._on_change()
             case Down() | AdminDown():
                 left = isinstance(event, AdminDown)
+                if isinstance(event, Down) and event.diagnostic is Diagnostic.CONTROL_DETECTION_TIME_EXPIRED:
+                    self.silences += 1
                 self._alive.discard(node)
                 self._heard_of.discard(node)
                 self._missed.discard(node)

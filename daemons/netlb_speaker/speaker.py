@@ -39,8 +39,9 @@ from netlb.source.status import node_data, service_bgp_statuses, service_l2_stat
 from netlb.source.tenancies import TenancySource
 from netlb_speaker.announcing import AnnouncerFactory, KernelFactory
 from netlb_speaker.conflicts import Conflicts
-from netlb_speaker.doubles import Doubles
+from netlb_speaker.doubles import Doubles, addresses_held
 from netlb_speaker.gobgp import GobgpSettings
+from netlb_speaker.hearing import Hearing
 from netlb_speaker.incumbents import Incumbents
 from netlb_speaker.keyring import Keyring
 from netlb_speaker.liveness import Liveness
@@ -130,7 +131,8 @@ class Speaker:
             self._announcer, timings, self._log, self._announce_what_may_be, probes=probes, yields=yields
         )
         self.conflicts = Conflicts(conduct, self._announcer, self.prober, self._log, lambda: self.plan, settled=settled)
-        self.doubles = Doubles(self._log, self._announcer, self._foreign, self._news.set)
+        self.hearing = Hearing(self._announcer, self._announce_what_may_be)
+        self.doubles = Doubles(self._log, self._announcer, self._theirs, self._news.set)
         self.status: Reconciler[str, Any] = Reconciler("status", sink, on_bug=self._bug)
 
     # Services
@@ -152,6 +154,9 @@ class Speaker:
         if self._snapshot is None or self._stopping:
             return
         dead = self.liveness.dead if self.liveness else frozenset[str]()
+        if self.liveness:
+            others = self.plan is not None and not self.plan.peers.keys() <= dead
+            self.hearing.look(self.liveness.silences, self._snapshot, others=others)
         holders = self.incumbents.holders(self._snapshot, dead)
         plan = self._planner.plan(self._snapshot, dead, touched, holders=holders)
         tell_plan(self._log, plan, self.plan)
@@ -160,8 +165,7 @@ class Speaker:
             own = addresses_of(self._snapshot.nodes.get(self._node))
             self.liveness.watch(plan.peers, plan.watchers, own.values(), holding=self._has_some)
         if self._detects_conflicts:
-            held = {address for holding in self._snapshot.holdings.values() for address in holding.addresses}
-            self.prober.planned(held, plan)
+            self.prober.planned(addresses_held(self._snapshot), plan)
         self._announce_what_may_be()
 
     def _plan_bgp(self, snapshot: Snapshot, gobgp: GobgpSettings) -> None:
@@ -347,10 +351,11 @@ class Speaker:
         if self.liveness and self.liveness.mute:
             return {}
         self.incumbents.decided(plan)
+        withheld, held = self.prober.withheld, self._either_way.held()
         return {
             address: Way(each.interfaces, by_kernel=each.announce == "address")
             for address, each in plan.l2.items()
-            if address not in self.prober.withheld
+            if address not in withheld and (address in held or not self.hearing.doubtful)
         }
 
     def _report(self, plan: NodePlan) -> Mapping[str, Any]:
@@ -385,11 +390,8 @@ class Speaker:
     def _routing_now(self) -> tuple[BgpPlan, Heard]:
         return self.bgp or BgpPlan(self._node), self.routers.heard() if self.routers else Heard()
 
-    def _foreign(self) -> set[Address]:
-        """Return the addresses that are held and not this node's to answer for."""
-        holdings = self._snapshot.holdings.values() if self._snapshot else ()
-        held = {address for holding in holdings for address in holding.addresses}
-        return held - (self.plan.l2.keys() if self.plan else set())
+    def _theirs(self) -> set[Address]:
+        return addresses_held(self._snapshot) - (self.plan.l2.keys() if self.plan else set())
 
     def _missing(self) -> frozenset[str]:
         return self._named - {interface.name for interface in self._announcer.interfaces()}

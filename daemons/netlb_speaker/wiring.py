@@ -201,6 +201,7 @@ def build(
             "prober": speaker.prober.run,
             "conflicts": speaker.conflicts.run,
             "doubles": speaker.doubles.run,
+            "hearing": speaker.hearing.run,
             "remind": speaker.remind,
             "report": speaker.report,
             "status": speaker.status.run,
