@@ -13,7 +13,7 @@ from netlb.testing.lab import labs, requirements
 from tests.support.bgp import without_gobgpd
 from tests.support.needs import needs
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.root
 
 REPOSITORY = Path(__file__).parents[2]
 
