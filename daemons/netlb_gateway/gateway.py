@@ -14,7 +14,6 @@ from netlb.findings import Finding
 from netlb.plan.raven import RavenPlan, Seen, plan_sites
 from netlb.plan.sites import read_sites
 from netlb.raven.adapter.hellos import HelloSocket
-from netlb.raven.backend import Choice
 from netlb.raven.dataplane import DataPlane, Numbers, Role
 from netlb.raven.events import Change
 from netlb.raven.hello import Claim
@@ -31,7 +30,7 @@ from netlb_gateway.carrier import Carrier, Kernel
 from netlb_gateway.hellos import Hellos, Sockets
 from netlb_gateway.liveness import GRACE, Liveness
 from netlb_gateway.metrics import Peers, gateway_metrics
-from netlb_gateway.report import node_status, peer_state, site_status, spokesman
+from netlb_gateway.report import node_status, site_status, spokesman, why_not_connected
 from netlb_gateway.settings import NAME
 from netlb_gateway.surroundings import GatewaySink
 
@@ -62,13 +61,12 @@ class Gateway:
         carrier: MakeCarrier,
         keys: Keys | None,
         numbers: Numbers,
-        backend: Choice,
         withdraws: bool,
         grace: float = GRACE,
         bfd: Callable[..., Bfd] = Bfd,
         sockets: Sockets = HelloSocket,
     ) -> None:
-        """`backend` is the one that was chosen; without `keys` the node can hold no tunnels."""
+        """Without `keys` the node can hold no tunnels."""
         self._log = get_logger(NAME).bind(node=node)
         self._node = node
         self._source = source
@@ -76,7 +74,6 @@ class Gateway:
         self._kernel = kernel
         self._keys = keys
         self._numbers = numbers
-        self._backend = backend
         self._withdraws = withdraws
         self._grace = grace
         self._bfd = bfd
@@ -116,10 +113,12 @@ class Gateway:
         await self._kernel_opened.wait()
         async for snapshot in self._source.snapshots():
             self._snapshot = snapshot
-            keys = {node: report.public_key for node, report in snapshot.gateway_nodes.items() if report.public_key}
-            if self._keys is not None:
-                keys[self._node] = self._keys.public
-            self._sites, self._findings = read_sites(snapshot, keys)
+            seen, own = Seen.published(snapshot), self._keys
+            self._sites, self._findings = read_sites(
+                snapshot,
+                {**seen.keys, self._node: own.public} if own else seen.keys,
+                {**seen.backends, self._node: self._backend},
+            )
             self._tell_findings((*snapshot.findings, *self._findings))
             await self._look()
 
@@ -205,7 +204,7 @@ class Gateway:
             return "not known yet which endpoints are alive"
         if not self.carrier.is_settled():
             return self._problem() or "not everything is there yet"
-        return self._why_not_connected(self.plane)
+        return why_not_connected(self.plane, self.liveness.alive, self.liveness.dead)
 
     def metrics(self) -> Iterable[Metric]:
         """Show who is active, and how the tunnels are."""
@@ -216,7 +215,8 @@ class Gateway:
         notes = [f"{node} is not watched: {problem}" for node, problem in self.liveness.problems.items()]
         if problem := self._problem():
             notes.append(problem)
-        if (why := self._why_not_connected(self.plane) if self.plane else None) is not None:
+        alive, dead = self.liveness.alive, self.liveness.dead
+        if self.plane is not None and (why := why_not_connected(self.plane, alive, dead)) is not None:
             notes.append(why)
         for node, mtu in self.narrow().items():
             notes.append(
@@ -234,6 +234,10 @@ class Gateway:
     def peers(self) -> Peers:
         """What was seen last of the tunnels, by public key."""
         return self._peers
+
+    @property
+    def _backend(self) -> str:
+        return str(self.carrier.backend.choice) if self.carrier.backend is not None else ""
 
     # What happens
 
@@ -359,7 +363,7 @@ class Gateway:
             plan,
             plane,
             key=self._keys.public if self._keys else "",
-            backend=str(self._backend),
+            backend=self._backend,
             alive=self.liveness.alive,
             mtus=self.narrow(),
             notes=self.problems(),
@@ -392,21 +396,6 @@ class Gateway:
             for key, status in half.statuses().items():
                 if status.message:
                     return f"{half.name} {key}: {status.message}".replace("  ", " ")
-        return None
-
-    def _why_not_connected(self, plane: DataPlane) -> str | None:
-        """Return why other sites are not reached, or None."""
-        if plane.site and not plane.gateway and plane.ways:
-            return "the site has no active endpoint"
-        if plane.role is Role.GATEWAY and plane.tunnel is not None:
-            hubs = {way.link.hub for way in plane.ways if way.link.hub}
-            active = {way.endpoint for way in plane.ways}
-            expected = [peer for peer in plane.tunnel.peers if peer.node in active | hubs]
-            down = [peer.node for peer in expected if peer_state(peer, self.liveness.alive) == "down"]
-            if down and (len(down) == len(expected) or hubs & set(down)):
-                return f"no tunnel to {', '.join(down[:5])}" + (f" and {len(down) - 5} more" if len(down) > 5 else "")
-        elif plane.gateway and plane.gateway in self.liveness.dead:
-            return f"the gateway {plane.gateway} is not heard"
         return None
 
     def _bug(self, reconciler: str, error: Exception) -> None:

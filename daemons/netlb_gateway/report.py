@@ -6,12 +6,12 @@ from typing import Any
 from netlb.api.keys import READY
 from netlb.plan.raven import RavenPlan
 from netlb.plan.render import findings_data
-from netlb.raven.dataplane import DataPlane
+from netlb.raven.dataplane import DataPlane, Role
 from netlb.raven.mesh import Peer
 from netlb.raven.model import Site
 from netlb.reasons import EventReason
 
-__all__ = ["node_status", "peer_state", "site_status", "spokesman"]
+__all__ = ["node_status", "peer_state", "site_status", "spokesman", "why_not_connected"]
 
 
 def peer_state(peer: Peer, alive: Collection[str]) -> str:
@@ -102,3 +102,19 @@ def site_status(plan: RavenPlan, site: Site, *, lost: bool) -> dict[str, Any]:
             }
         ],
     }
+
+
+def why_not_connected(plane: DataPlane, alive: Collection[str], dead: Collection[str]) -> str | None:
+    """Return why other sites are not reached, or None; one site of many that is away is no reason."""
+    if plane.site and not plane.gateway and plane.ways:
+        return "the site has no active endpoint"
+    if plane.role is Role.GATEWAY and plane.tunnel is not None:
+        hubs = {way.link.hub for way in plane.ways if way.link.hub}
+        active = {way.endpoint for way in plane.ways}
+        expected = [peer for peer in plane.tunnel.peers if peer.node in active | hubs]
+        down = [peer.node for peer in expected if peer_state(peer, alive) == "down"]
+        if down and (len(down) == len(expected) or hubs & set(down)):
+            return f"no tunnel to {', '.join(down[:5])}" + (f" and {len(down) - 5} more" if len(down) > 5 else "")
+    elif plane.gateway and plane.gateway in dead:
+        return f"the gateway {plane.gateway} is not heard"
+    return None

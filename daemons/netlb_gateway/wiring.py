@@ -74,7 +74,6 @@ def build(
         ),
         keys=doors.keys,
         numbers=numbers,
-        backend=settings.backend,
         withdraws=settings.withdraws,
         grace=grace,
         bfd=doors.bfd,

@@ -33,6 +33,17 @@ class Seen:
     """The Gateway that has been the hub so far; empty: unknown."""
     keys: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     """By node: the public key that it has published. It counts more than a declared one: it is what the node has."""
+    backends: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    """By node: what it has published that its tunnels are made of. It counts more than a declared one, too."""
+
+    @classmethod
+    def published(cls, snapshot: Snapshot) -> "Seen":
+        """Return what nodes have published, for whoever hears none of them."""
+        reports = snapshot.gateway_nodes.items()
+        return cls(
+            keys={node: report.public_key for node, report in reports if report.public_key},
+            backends={node: report.backend for node, report in reports if report.backend},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +60,7 @@ class RavenPlan:
 
 def plan_raven(snapshot: Snapshot, seen: Seen) -> RavenPlan:
     """Plan all sites. Pure: the same snapshot and the same things seen give the same plan."""
-    sites, findings = read_sites(snapshot, seen.keys)
+    sites, findings = read_sites(snapshot, seen.keys, seen.backends)
     return plan_sites(sites, findings, seen)
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from netlb.errors import DataplaneError, NetlbError, TransientError
 from netlb.raven.adapter.links import Link, NetLink
+from netlb.raven.backend import Choice
 from netlb.raven.uapi import END, GET, AnswerError, answer_to_get, answer_to_set, request_to_set
 from netlb.raven.wireguard import DeviceDump, Write
 
@@ -41,6 +42,7 @@ class Userspace(NetLink):
     process finds its device. It ends when its link is removed. While we are connected we hear at once that it ended.
     """
 
+    choice: Final = Choice.USERSPACE
     kind: Final = "tun"
 
     def __init__(self, device: str) -> None:
