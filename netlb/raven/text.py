@@ -26,7 +26,7 @@ def render(plane: DataPlane, protocol: int, *, ipsec_key: str | None = None) -> 
     parts += ip_commands(plane, protocol, "wireguard" if ipsec_key is None else f"xfrm if_id {ipsec.IF_ID}")
     if plane.tunnel and ipsec_key is None:
         parts.append(wg_configuration(plane.tunnel).rstrip())
-    elif plane.tunnel and ipsec_key is not None:
+    elif plane.tunnel and plane.tunnel.peers and ipsec_key is not None:
         parts.append(swanctl_configuration(plane.tunnel, ipsec_key).rstrip())
     if plane.nft:
         parts.append(plane.nft.rstrip())
