@@ -1,6 +1,7 @@
 """What the gateway knows between two events, and the services that act on it."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -30,7 +31,7 @@ from netlb_gateway.carrier import Carrier, Kernel
 from netlb_gateway.hellos import Hellos, Sockets
 from netlb_gateway.liveness import GRACE, Liveness
 from netlb_gateway.metrics import Peers, gateway_metrics
-from netlb_gateway.report import node_status, site_status, spokesman, why_not_connected
+from netlb_gateway.report import elected, narrow, node_status, notes, site_status, spokesman, why_not_connected
 from netlb_gateway.settings import NAME
 from netlb_gateway.surroundings import GatewaySink
 
@@ -100,6 +101,8 @@ class Gateway:
         self._news = asyncio.Event()
         self._heard = asyncio.Event()
         self._peers: Peers = {}
+        self.elections: Counter[str] = Counter()
+        """By site, how often others became active, as this node saw it."""
         self.plan: RavenPlan | None = None
         self.plane: DataPlane | None = None
 
@@ -212,23 +215,15 @@ class Gateway:
 
     def problems(self) -> list[str]:
         """Return what an operator should know."""
-        notes = [f"{node} is not watched: {problem}" for node, problem in self.liveness.problems.items()]
+        found = [f"{node} is not watched: {problem}" for node, problem in self.liveness.problems.items()]
         if problem := self._problem():
-            notes.append(problem)
-        alive, dead = self.liveness.alive, self.liveness.dead
-        if self.plane is not None and (why := why_not_connected(self.plane, alive, dead)) is not None:
-            notes.append(why)
-        for node, mtu in self.narrow().items():
-            notes.append(
-                f"of packets of {self.hellos.ways[node].mtu.largest} octets to {node} none arrives, of {mtu} octets "
-                "they do; set spec.mtu of the Gateway to that"
-            )
-        return notes
+            found.append(problem)
+        return [*found, *notes(self.plane, self.liveness.alive, self.liveness.dead, self.hellos.ways)]
 
-    def narrow(self) -> dict[str, int]:
-        """Return the peers through whose tunnels less passes than they should take, and how much."""
-        found = {node: way.mtu.found for node, way in self.hellos.ways.items()}
-        return {node: mtu for node, mtu in found.items() if mtu and mtu + 8 < self.hellos.ways[node].mtu.largest}
+    def is_lost(self, site: str) -> bool:
+        """Say whether none of a site's endpoints is alive, as far as this node can see."""
+        active = self.plan.mesh.elections[site].active if self.plan else ()
+        return not active or (self._view is not None and site in self._view.lost)
 
     @property
     def peers(self) -> Peers:
@@ -365,24 +360,24 @@ class Gateway:
             key=self._keys.public if self._keys else "",
             backend=self._backend,
             alive=self.liveness.alive,
-            mtus=self.narrow(),
+            mtus=narrow(self.hellos.ways),
             notes=self.problems(),
         )
         documents: dict[str, Mapping[str, Any]] = {node_path(self._node): node_document(self._node, status)}
         site = plan.mesh.sites.get(plane.site)
         if site is not None and self._settled and spokesman(plan, site.name) == self._node:
-            lost = self._view is not None and site.name in self._view.lost
-            documents[gateway_path(site.name)] = site_document(site.name, site_status(plan, site, lost=lost))
+            status = site_status(plan, site, lost=self.is_lost(site.name))
+            documents[gateway_path(site.name)] = site_document(site.name, status)
         return documents
 
     def _tell(self, before: RavenPlan | None, plan: RavenPlan) -> None:
-        """Log who became active where."""
-        for name, election in plan.mesh.elections.items():
-            known = before.mesh.elections.get(name) if before else None
-            if known is None or known.active != election.active:
-                level = self._log.info if election.active else self._log.warning
-                event = "active endpoint elected" if election.active else "active endpoint lost"
-                level(event, site=name, active=",".join(election.active))
+        """Log who became active where, and count it."""
+        for site, active in elected(before, plan):
+            self.elections[site] += 1
+            if active:
+                self._log.info("active endpoint elected", site=site, active=",".join(active))
+            else:
+                self._log.warning("active endpoint lost", site=site)
 
     def _tell_findings(self, found: Iterable[Finding]) -> None:
         for finding in found:
