@@ -147,7 +147,8 @@ class Carrier:
     def rekeyed(self, keys: Keys) -> None:
         """Use other keys."""
         self._keys = keys
-        if self.tunnels is not None:
+        if self.backend is not None and self.tunnels is not None:
+            self.backend.use(keys)
             self.tunnels.refresh()
 
     def refresh(self) -> None:
