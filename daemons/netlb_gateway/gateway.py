@@ -365,9 +365,11 @@ class Gateway:
         )
         documents: dict[str, Mapping[str, Any]] = {node_path(self._node): node_document(self._node, status)}
         site = plan.mesh.sites.get(plane.site)
-        if site is not None and self._settled and spokesman(plan, site.name) == self._node:
-            status = site_status(plan, site, lost=self.is_lost(site.name))
-            documents[gateway_path(site.name)] = site_document(site.name, status)
+        if site is not None and self._settled:
+            lost = self.is_lost(site.name)
+            if spokesman(plan, site, lost=lost) == self._node:
+                status = site_status(plan, site, lost=lost)
+                documents[gateway_path(site.name)] = site_document(site.name, status)
         return documents
 
     def _tell(self, before: RavenPlan | None, plan: RavenPlan) -> None:

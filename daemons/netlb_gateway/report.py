@@ -70,11 +70,14 @@ def node_status(
     }
 
 
-def spokesman(plan: RavenPlan, site: str) -> str:
-    """Return the node that says how a site is: its first active endpoint, else its first node."""
-    active = plan.mesh.elections[site].active if site in plan.mesh.elections else ()
-    nodes = plan.mesh.sites[site].nodes if site in plan.mesh.sites else {}
-    return next(iter((*active, *nodes)), "")
+def spokesman(plan: RavenPlan, site: Site, *, lost: bool) -> str:
+    """Return the node that says how a site is: its first active endpoint; where none is, or they are lost, the first of
+    its other nodes that is ready. Where there is none, nobody says it but the hub's metrics."""
+    active = plan.mesh.elections[site.name].active
+    endpoints = {endpoint.node for endpoint in site.endpoints}
+    others = [name for name, node in site.nodes.items() if node.ready and name not in endpoints]
+    first = (*others, *active) if lost else active
+    return next(iter((*first, *site.nodes)), "")
 
 
 def site_status(plan: RavenPlan, site: Site, *, lost: bool) -> dict[str, Any]:

@@ -43,6 +43,8 @@ class World:
     kernels: dict[str, FakeKernel] = field(default_factory=dict)
     devices: dict[str, FakeDevice] = field(default_factory=dict)
     inner: dict[str, FakeInner] = field(default_factory=dict)
+    seeds: dict[str, str] = field(default_factory=dict)
+    """By node, what its key is made of, where that is not its name."""
     shared: Path | None = None
     """The file with the secret that all endpoints share."""
 
@@ -56,7 +58,7 @@ class World:
             kernel.others.devices["raven-wg0"] = None
             device = self.devices.setdefault(name, FakeDevice())
             shared = read_shared_key(self.shared, "--shared-key-file") if self.shared else None
-            keys = Keys(PrivateKey.of(sha256(name.encode()).digest()), shared)
+            keys = Keys(PrivateKey.of(sha256(self.seeds.get(name, name).encode()).digest()), shared)
             backend: Backend = fake_backend(device)
             backend.use(keys)
             settings = GatewaySettings(

@@ -130,3 +130,47 @@ def test_a_gateway_says_what_its_tunnels_are_made_of_and_what_its_gateway_asks_f
             await w.until(lambda: not w.said("c1")["findings"], "nothing is in vain")
 
     asyncio.run(scenario())
+
+
+def test_of_a_site_without_a_living_endpoint_another_of_its_nodes_tells(tmp_path: Path) -> None:
+    def said(w: World) -> tuple[str, str, list[str]]:
+        (condition,) = w.site("edge")["conditions"]
+        return condition["status"], condition["reason"], w.speaks("edge")
+
+    async def scenario() -> None:
+        async with world(tmp_path) as w:
+            await w.active("e1", *ALL)
+            await w.until(lambda: w.speaks("edge") == ["e1"], "the status says so")
+            assert ("True", "ActiveEndpointElected", ["e1"]) == said(w)
+            for name in ("e1", "e2"):
+                await w.crash(name)
+            await w.until(lambda: said(w)[0] == "False", "it is lost")
+            assert "ActiveEndpointLost" == said(w)[1]
+            w.start("e2")
+            await w.until(lambda: said(w) == ("True", "ActiveEndpointElected", ["e2"]), "it is back")
+
+    asyncio.run(scenario())
+
+
+def test_a_gateway_that_lost_its_key_is_known_by_another_one_soon(tmp_path: Path) -> None:
+    """Its file and its device are gone; what it publishes takes the place of what it had published."""
+
+    async def scenario() -> None:
+        async with world(tmp_path) as w:
+            await w.active("e1", *ALL)
+            former = w.said("c1")["publicKey"]
+            assert former in w.devices["e1"].dumped.peers
+            await w.crash("c1")
+            w.devices["c1"].vanish()
+            w.seeds["c1"] = "another key"
+            w.start("c1")
+            await w.nodes["c1"].ready()
+            await w.until(lambda: w.said("c1")["publicKey"] != former, "it publishes the new one")
+            for name in ("e1", "e2"):
+                await w.until(
+                    lambda name=name: w.devices[name].dumped.peers.keys() == {w.said("c1")["publicKey"]},  # type: ignore[misc]
+                    f"{name} knows the new one, and the old one no more",
+                )
+            await w.nodes["e1"].ready()
+
+    asyncio.run(scenario())
