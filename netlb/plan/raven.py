@@ -1,5 +1,6 @@
 """Snapshot to mesh, and mesh to what one node has to have; with everything that is wrong with what was declared."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -40,7 +41,14 @@ class Seen:
     def published(cls, snapshot: Snapshot) -> "Seen":
         """Return what nodes have published, for whoever hears none of them."""
         reports = snapshot.gateway_nodes.items()
+        incumbents: dict[str, tuple[str, ...]] = {}
+        for _, report in reports:
+            if report.active:
+                incumbents.setdefault(report.site, report.active)
+        hubs = Counter(report.hub for _, report in reports if report.hub)
         return cls(
+            incumbents=incumbents,
+            hub=min(hubs, key=lambda hub: (-hubs[hub], hub), default=""),
             keys={node: report.public_key for node, report in reports if report.public_key},
             backends={node: report.backend for node, report in reports if report.backend},
         )

@@ -168,7 +168,7 @@ def test_a_gateway_that_lost_its_key_is_known_by_another_one_soon(tmp_path: Path
             await w.until(lambda: w.said("c1")["publicKey"] != former, "it publishes the new one")
             for name in ("e1", "e2"):
                 await w.until(
-                    lambda name=name: w.devices[name].dumped.peers.keys() == {w.said("c1")["publicKey"]},  # type: ignore[misc]
+                    lambda name=name: w.devices[name].dumped.peers.keys() == {w.said("c1")["publicKey"]},
                     f"{name} knows the new one, and the old one no more",
                 )
             await w.nodes["e1"].ready()
