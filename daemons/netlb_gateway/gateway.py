@@ -206,7 +206,7 @@ class Gateway:
         if not self._settled:
             return "not known yet which endpoints are alive"
         if not self.carrier.is_settled():
-            return self._problem() or "not everything is there yet"
+            return self.carrier.problem() or "not everything is there yet"
         return why_not_connected(self.plane, self.liveness.alive, self.liveness.dead)
 
     def metrics(self) -> Iterable[Metric]:
@@ -216,7 +216,7 @@ class Gateway:
     def problems(self) -> list[str]:
         """Return what an operator should know."""
         found = [f"{node} is not watched: {problem}" for node, problem in self.liveness.problems.items()]
-        if problem := self._problem():
+        if problem := self.carrier.problem():
             found.append(problem)
         return [*found, *notes(self.plane, self.liveness.alive, self.liveness.dead, self.hellos.ways)]
 
@@ -386,14 +386,6 @@ class Gateway:
             if finding not in self._told:
                 self._log.warning("manifest problem", finding=str(finding))
         self._told = tuple(found)
-
-    def _problem(self) -> str | None:
-        """Return the first failure of what is to be there."""
-        for half in self.carrier.halves:
-            for key, status in half.statuses().items():
-                if status.message:
-                    return f"{half.name} {key}: {status.message}".replace("  ", " ")
-        return None
 
     def _bug(self, reconciler: str, error: Exception) -> None:
         self._log.error("unexpected failure", reconciler=reconciler, exc_info=error)

@@ -6,6 +6,10 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from netlb.net import Family
+from netlb.raven.dataplane import Numbers
+from netlb.raven.events import Change
+from netlb.testing.kernel import FakeKernel
 from tests.support.deployed import documented_metrics, shown_metrics
 from tests.support.gateway_world import ADDRESS, ALL, SITES, World, world
 
@@ -172,5 +176,27 @@ def test_a_gateway_that_lost_its_key_is_known_by_another_one_soon(tmp_path: Path
                     f"{name} knows the new one, and the old one no more",
                 )
             await w.nodes["e1"].ready()
+
+    asyncio.run(scenario())
+
+
+def test_beside_another_one_that_has_its_place_a_gateway_begins_nothing_and_waits(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path, started=False) as w:
+            kernel = w.kernels["e3"] = FakeKernel(Numbers())
+            kernel.others.rules.add((Family.IPV4, 100))
+            w.start(*ALL)
+            await w.until(lambda: "there is a rule at that priority" in str(w.said("e3").get("notes")), "it says why")
+            assert "there is a rule at that priority" in w.nodes["e3"].problems()["tunnels"]
+            assert {} == kernel.objects
+            kernel.others.rules.clear()
+            kernel.tell(Change.OBJECTS)
+            await w.nodes["e3"].ready()
+            kernel.others.rules.add((Family.IPV4, 100))
+            before = dict(kernel.objects)
+            await w.crash("e3")
+            w.start("e3")
+            await w.nodes["e3"].ready()
+            assert before == kernel.objects, "what an earlier process made is gone on with"
 
     asyncio.run(scenario())
