@@ -14,10 +14,12 @@ import yaml
 from netlb.raven.backend import Backend
 from netlb.raven.dataplane import Numbers
 from netlb.raven.events import Change
+from netlb.raven.hello import Claim
 from netlb.raven.keys import Keys, PrivateKey
 from netlb.raven.objects import NeighbourKey, RouteKey
 from netlb.testing.kernel import FakeKernel
 from netlb.testing.tunnels import FakeDevice, fake_backend
+from netlb_gateway.gateway import Gateway
 from netlb_gateway.settings import GatewaySettings
 from netlb_gateway.wiring import Doors, build
 from tests.support.air import Air, FakeInner
@@ -116,6 +118,11 @@ class World:
             for key, peer in self.devices[at].dumped.peers.items()
         }
 
+    def claim(self, name: str, *, at: str) -> Claim:
+        """Return what a node says of its site by the word of another one."""
+        gateway: Gateway = self.nodes[at].app.checks["tunnels"].__self__  # type: ignore[attr-defined]
+        return gateway.hellos.claims.get(name, Claim())
+
     async def until(self, look: Any, what: str) -> None:
         await next(iter(self.nodes.values())).until(look, what)
 
@@ -205,6 +212,28 @@ def test_who_stops_hands_over_first_and_leaves_what_the_next_one_goes_on_with(tm
             w.start("c1")
             await w.nodes["c1"].ready()
             assert only == w.kernels["c1"].objects
+
+    asyncio.run(scenario())
+
+
+def test_who_was_cut_off_and_takes_all_others_for_dead_changes_nothing_when_it_is_back(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as w:
+            await w.active("e1", *ALL)
+            tunnels = w.inner["e1"].addresses.values()
+            w.air.fail(ip_address(ADDRESS["e1"]), *tunnels)
+            await w.active("e2", "e2", "e3", "c1")
+            await w.until(lambda: w.claim("e2", at="c1").hears == 1, "e2 has heard e3 for a while")
+            written, moved = len(w.devices["c1"].written), "aa:0f:f0:a8:01:02"
+            w.air.heal(*tunnels)
+            await w.until(lambda: w.claim("e1", at="c1").dead == ("e2",), "c1 hears what it takes for true")
+            assert 1.0 == w.nodes["c1"].metric("netlb_gateway_active_endpoint", site="edge", endpoint="e2")
+            w.air.heal()
+            await w.until(lambda: w.said("e1")["role"] == "standby", "it stands by")
+            await w.until(lambda: w.claim("e1", at="c1").active == ("e2",), "it says so, too")
+            taken = [peer.key for write in w.devices["c1"].written[written:] for peer in write.peers if peer.add]
+            assert w.said("e1")["publicKey"] not in taken
+            assert moved == w.through("e3")
 
     asyncio.run(scenario())
 
