@@ -16,9 +16,20 @@ from netlb_gateway.liveness import STEADY
 from tests.support.mesh.world import World
 from tests.support.waiting import eventually
 
-__all__ = ["ASKED_EVERY", "FAULTS", "FLOWS", "SITES", "Cases", "failover_rounds"]
+__all__ = [
+    "ASKED_EVERY",
+    "BACK",
+    "DIES",
+    "FAULTS",
+    "FLOWS",
+    "KILLED",
+    "KILLED_EVERY",
+    "PLANNED",
+    "Cases",
+    "failover_rounds",
+]
 
-SITES: Final = {"c": 1, "a": 3, "b": 1}
+_SITES: Final = {"c": 1, "a": 3, "b": 1}
 """A cloud, an edge whose first two nodes can be its gateway, and a shop behind a symmetric NAT."""
 ASKED_EVERY: Final = 2_000
 """µs between two datagrams."""
@@ -30,7 +41,7 @@ _EDGE: Final = ("a1", "a2", "a3")
 _PORT: Final = 7
 _BEFORE: Final = 0.2
 _SEEN_FOR: Final = 0.7
-_KILLED_EVERY: Final = 4
+KILLED_EVERY: Final = 4
 _PATIENCE: Final = 60.0
 _ALIVE: Final = re.compile(r'^netlb_gateway_node_alive\{node="([^"]+)"\} 1\.0$', re.MULTILINE)
 _HEARD: Final = {"a1": {"a2", "a3", "c1"}, "a2": {"a1", "a3", "c1"}, "a3": {"a1", "a2"}, "c1": {"a1", "a2", "b1"}}
@@ -40,10 +51,10 @@ Cases = dict[tuple[str, str], list[Interruption]]
 """By fault and flow, one for each time."""
 
 
-def failover_rounds(directory: Path, rounds: int) -> Iterator[str | Cases]:
-    """Run the sites' daemons and let gateways fail; say before each round that it comes, and yield the cases last."""
-    cases: Cases = {(fault, flow): [] for fault in FAULTS for flow in FLOWS}
-    with SitesLab(SITES, name="bench") as lab, contextlib.ExitStack() as stack:
+def failover_rounds(directory: Path, rounds: int, cases: Cases) -> Iterator[str]:
+    """Run the sites' daemons, let gateways fail, and add what was seen; say before each round that it comes."""
+    cases.update({(fault, flow): [] for fault in FAULTS for flow in FLOWS})
+    with SitesLab(_SITES, name="bench") as lab, contextlib.ExitStack() as stack:
         world = World(directory, lab)
         stack.callback(world.site.kill)
         world.declare()
@@ -55,9 +66,8 @@ def failover_rounds(directory: Path, rounds: int) -> Iterator[str | Cases]:
             yield f"round {number + 1} of {rounds}: gateways fail"
             _die_and_return(world, cases)
             _hand_over(world, cases)
-            if number % _KILLED_EVERY == 0:
+            if number % KILLED_EVERY == 0:
                 _be_killed(world, cases)
-    yield cases
 
 
 def _die_and_return(world: World, cases: Cases) -> None:
@@ -128,7 +138,7 @@ def _file(cases: Cases, asked: Watcher, faults: dict[str, int]) -> None:
 
 
 def _settled(world: World) -> tuple[str, str]:
-    """Wait until everybody hears everybody, for as long as it takes to be believed; return who is active, and who not."""
+    """Wait until everybody has heard everybody for a while; return who is active, and who could be."""
 
     def settled() -> str | None:
         everybody = all(heard <= _alive(world, node) for node, heard in _HEARD.items())

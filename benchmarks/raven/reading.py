@@ -19,8 +19,8 @@ class Interruption:
     """What became of a pod's datagrams when something happened to its site's gateway."""
 
     restored_ms: float | None
-    """From what happened until the first answer to a datagram that was sent after the last one that was lost; 0: none was
-    lost. None: all were, to the end."""
+    """From what happened until the first answer to a datagram that was sent after the last one that was lost; 0: none
+    was lost. None: all were, to the end."""
     silent_ms: float
     """The longest time in which no answer came, from the last one before it happened on."""
     lost: int
