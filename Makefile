@@ -24,16 +24,18 @@ export PATH := $(PATH):/usr/sbin:/sbin
 # What each needs from Debian: a file that must exist, and the package that has it.
 NEEDS_lab = $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')/ensurepip:python3-venv \
 	/usr/sbin/ip:iproute2 /usr/sbin/nft:nftables
-NEEDS_demo = /usr/bin/gobgpd:gobgpd /usr/lib/frr/bfdd:frr /usr/sbin/sysctl:procps $(if $(KEEP),/usr/bin/curl:curl)
+NEEDS_sites = /usr/bin/wireguard-go:wireguard-go /usr/sbin/iptables-restore:iptables /usr/sbin/conntrack:conntrack
+NEEDS_demo = /usr/bin/gobgpd:gobgpd /usr/lib/frr/bfdd:frr /usr/sbin/sysctl:procps $(if $(KEEP),/usr/bin/curl:curl) \
+	$(NEEDS_sites) /usr/bin/ping:iputils-ping
 NEEDS_test = /usr/sbin/sysctl:procps /usr/bin/clang:clang /usr/bin/cc:gcc /usr/include/stdio.h:libc6-dev \
 	/usr/bin/gobgpd:gobgpd /usr/lib/frr/bgpd:frr /usr/sbin/bird:bird2 /usr/sbin/exabgp:exabgp /usr/bin/openssl:openssl \
 	/usr/bin/kubectl:kubernetes-client /usr/bin/systemd-analyze:systemd \
-	/usr/bin/wireguard-go:wireguard-go /usr/bin/wg:wireguard-tools /usr/bin/ping:iputils-ping \
+	$(NEEDS_sites) /usr/bin/wg:wireguard-tools /usr/bin/ping:iputils-ping \
 	/usr/sbin/charon-systemd:charon-systemd /usr/lib/ipsec/plugins/libstrongswan-gcm.so:libstrongswan-standard-plugins \
-	/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so:libcharon-extra-plugins \
-	/usr/sbin/iptables:iptables /usr/sbin/conntrack:conntrack
+	/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so:libcharon-extra-plugins
 NEEDS_bench = /usr/bin/cc:gcc /usr/include/stdio.h:libc6-dev /usr/sbin/farpd:farpd /usr/sbin/ndppd:ndppd \
-	/usr/bin/iperf3:iperf3 /usr/sbin/keepalived:keepalived /usr/bin/gobgpd:gobgpd /usr/lib/frr/bgpd:frr /usr/sbin/bird:bird2
+	/usr/bin/iperf3:iperf3 /usr/sbin/keepalived:keepalived /usr/bin/gobgpd:gobgpd /usr/lib/frr/bgpd:frr /usr/sbin/bird:bird2 \
+	$(NEEDS_sites) /usr/bin/wg:wireguard-tools
 
 # pytest keeps the temporary directories of three runs in /tmp; here they go when it ends.
 PYTEST = tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; PYTEST_DEBUG_TEMPROOT="$$tmp" $(BIN)/python -m pytest
