@@ -225,6 +225,12 @@ class Liveness:
             ("node",),
             {(node,): float(state == "alive") for node, state in self.states().items()},
         )
+        yield gauge(
+            "netlb_speaker_is_node",
+            "1: this machine has an address of the node that it is named after; 0: it has none, and announces nothing.",
+            (),
+            {(): float(not self._identity.why_not())},
+        )
         yield from self._hearsay.metrics()
 
     async def leave(self) -> None:
