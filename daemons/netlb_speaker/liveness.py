@@ -102,6 +102,16 @@ class Liveness:
         """The nodes that cannot answer: as this one hears, and in a large segment as all say."""
         return self._hearsay.dead(self._lost) if self._hearsay.needed else self._lost
 
+    @property
+    def gives_way(self) -> bool:
+        """Whoever takes this node for dead does not hear it, nor do we hear them: we take them for dead, too."""
+        return False
+
+    @property
+    def defends(self) -> bool:
+        """Other nodes do not give way."""
+        return False
+
     def begin(self, bfd: Bfd) -> None:
         """Begin to watch what is wanted, by a BFD that others may use too. SettingError where the key is none."""
         if self._keyring is not None:

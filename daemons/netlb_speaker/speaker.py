@@ -40,12 +40,11 @@ from netlb.source.status import node_data, service_bgp_statuses, service_l2_stat
 from netlb_speaker.announcing import AnnouncerFactory
 from netlb_speaker.disputes import Disputes
 from netlb_speaker.gobgp import GobgpSettings
-from netlb_speaker.keyring import Keyring
-from netlb_speaker.liveness import Liveness
 from netlb_speaker.metrics import announced_metric, bfd_metrics, bgp_metrics, l2_metrics
 from netlb_speaker.prober import Prober
 from netlb_speaker.report import announcements, silence
 from netlb_speaker.report_bgp import Heard, bgp_report, standings
+from netlb_speaker.watching import WatchesFactory
 
 if TYPE_CHECKING:
     from netlb_speaker.routers import Routers
@@ -70,12 +69,11 @@ class Speaker:
         source: Source,
         announcer: AnnouncerFactory,
         sink: Sink,
-        detects_conflicts: bool,
+        guards: bool,
+        probes: bool,
         yields: bool,
         timings: ProbeTimings,
-        watches: bool,
-        keyring: Keyring | None,
-        grace: float,
+        liveness: WatchesFactory | None,
         gobgp: GobgpSettings | None,
         ready_only: bool,
     ) -> None:
@@ -85,7 +83,7 @@ class Speaker:
         self._source = source
         self._announcer = announcer(interfaces=interfaces, on_event=self._happened)
         self._sink = sink
-        self._detects_conflicts = detects_conflicts
+        self._guards = guards
         self._timings = timings
         self._news = asyncio.Event()
         self._answering = False
@@ -98,13 +96,13 @@ class Speaker:
             "l2", L2Operations(self._announcer), on_bug=self._bug, on_status=self._settled
         )
         self._snapshot: Snapshot | None = None
-        self._settled_once = not watches
+        self._settled_once = liveness is None
         self._began = False
         self._returned = asyncio.Event()
+        self._contested: set[Address] = set()
+        """What is to be announced once more; empty: everything."""
         self.liveness = (
-            Liveness(node, self._log, self._plan, self._returned.set, self._news.set, keyring=keyring, grace=grace)
-            if watches
-            else None
+            None if liveness is None else liveness(node, self._log, self._plan, self._returned.set, self._news.set)
         )
         self._gobgp = gobgp
         self._ready_only = ready_only
@@ -113,7 +111,9 @@ class Speaker:
         self._bfd: Bfd | None = None
         self.routers: Routers | None = None
         self.bgp: BgpPlan | None = None
-        self.prober = Prober(self._announcer, timings, self._log, self._announce_what_may_be, yields=yields)
+        self.prober = Prober(
+            self._announcer, timings, self._log, self._announce_what_may_be, probes=probes, yields=yields
+        )
         self.status: Reconciler[str, Any] = Reconciler("status", sink, on_bug=self._bug)
 
     # Services
@@ -141,9 +141,11 @@ class Speaker:
         if self.liveness:
             own = addresses_of(self._snapshot.nodes.get(self._node))
             self.liveness.watch(plan.peers, plan.watchers, own.values())
-        if self._detects_conflicts:
+            self._settled_once = self._settled_once or self.liveness.settled
+        if self._guards:
             held = {address for holding in self._snapshot.holdings.values() for address in holding.addresses}
-            self.prober.planned(held, plan)
+            alone = self.liveness is not None and self.liveness.gives_way
+            self.prober.planned(held, plan, alone=alone, announcing=self._settled_once)
         self._announce_what_may_be()
 
     def _plan_bgp(self, snapshot: Snapshot, gobgp: GobgpSettings) -> None:
@@ -190,13 +192,17 @@ class Speaker:
             await self.l2.run()
 
     async def remind(self) -> None:
-        """Announce once more what is owned when a node returns: it may have lived, and answered others meanwhile."""
+        """Announce once more what is owned when a node returns: it may have lived, and answered others meanwhile.
+
+        And what others claim, where it is for this node to answer: told of once in ten seconds, as of RFC 5227.
+        """
         while True:
             await self._returned.wait()
             self._returned.clear()
-            owned = self.plan.l2.keys() & self._announcer.held().keys() if self.plan else ()
+            contested, self._contested = self._contested, set()
+            owned = self.plan.l2.keys() & self._announcer.held().keys() if self.plan else set[Address]()
             with suppress(NetlbError):  # the responder is being restarted, and then announces everything
-                await self._announcer.announce(owned)
+                await self._announcer.announce(owned & contested if contested else owned)
 
     async def report(self) -> None:
         """Keep this node's file up to date; many changes at once make one report."""
@@ -282,7 +288,10 @@ class Speaker:
                 if self._disputes.add(event, asyncio.get_running_loop().time()):
                     self._log.warning("address conflict", address=str(address), mac=mac, interface=interface)
                 if self.plan is not None and (announced := self.plan.l2.get(address)):
-                    self.prober.claimed(address, Stranger(mac, interface), announced.interfaces)
+                    given_up = self.prober.claimed(address, Stranger(mac, interface), announced.interfaces)
+                    if not given_up and self.liveness and self.liveness.defends:
+                        self._contested.add(address)
+                        self._returned.set()
             case InterfaceAppeared(interface):
                 self._log.info("interface in use", interface=interface.name, mac=format_mac(interface.mac))
             case InterfaceVanished(interface):
