@@ -13,8 +13,9 @@ What may have kept us from renewing may have kept the others: an API server that
 pause of more than `gap` all have their whole time again, from when renewals come back. `gap` must leave the others time
 to try again: half a duration, where each renews four times in one.
 
-What a Lease says by itself counts at once: its node left (nobody holds it), or does not answer yet, or others have
-found it dead and said so.
+What a Lease says by itself counts at once: its node left (nobody holds it), or cannot answer any more, or others have
+found it dead and said so. One that was never seen to answer and says that it cannot yet has the time of a Lease to come:
+nodes that start together must not take over from each other.
 """
 
 from collections.abc import Collection
@@ -57,6 +58,8 @@ class _Known:
     since: float = float("-inf")
     """When it was first seen to be so."""
     life: Life = Life.UNKNOWN
+    coming: float | None = None
+    """Since when it is not ready, if it was never seen to be, and has time for it."""
 
 
 class Vigil:
@@ -99,6 +102,7 @@ class Vigil:
         if not sign.holder:
             self._judge(known, Life.DEAD)
         elif not sign.ready:
+            known.coming = now if known.life is Life.UNKNOWN else known.coming
             self._judge(known, Life.NOT_READY)
         elif not first:
             self._judge(known, Life.ALIVE)
@@ -116,10 +120,14 @@ class Vigil:
             duration = known.sign.duration if known.sign else self._duration
             if sent - max(known.since, self._began) >= duration:
                 self._judge(known, Life.DEAD)
+            elif known.coming is not None and sent - max(known.coming, self._began) >= duration:
+                known.coming = None
+                self.judgements += 1
 
     def _judge(self, known: _Known, life: Life) -> None:
         self.judgements += known.life is not life
         known.life = life
+        known.coming = known.coming if life is Life.NOT_READY else None
 
     # What is known
 
@@ -136,9 +144,13 @@ class Vigil:
     @property
     def dead(self) -> frozenset[str]:
         """The nodes that cannot answer."""
-        return frozenset(node for node, known in self._known.items() if known.life in (Life.DEAD, Life.NOT_READY))
+        return frozenset(node for node, known in self._known.items() if _is_dead(known))
 
     @property
     def settled(self) -> bool:
         """Whether it is known of every node how it is."""
         return self._fresh is not None and all(known.life is not Life.UNKNOWN for known in self._known.values())
+
+
+def _is_dead(known: _Known) -> bool:
+    return known.life is Life.DEAD or (known.life is Life.NOT_READY and known.coming is None)
