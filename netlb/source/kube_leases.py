@@ -28,7 +28,8 @@ from netlb.source.vigil import Life, Sign, Vigil
 __all__ = ["ALIVE_LABEL", "NodeLeases", "lease_pace"]
 
 ALIVE_LABEL: Final = "netlb.io/alive"
-"""On a node's Lease: `true` while its speaker answers for addresses."""
+"""On a node's Lease: `true` while its speaker answers for addresses, `starting` or `false` while it does not."""
+_YES, _SOON, _NO = "true", "starting", "false"
 _LOTS = SystemRandom()
 _LOOK: Final = 0.5
 """Seconds between two looks whether the Node is there."""
@@ -91,6 +92,7 @@ class NodeLeases:
         self._election: Election | None = None
         self._accusing: set[asyncio.Task[None]] = set()
         self._ready = False
+        self._soon_until = float("-inf")
         self._before: object = None
         self.on_change: Callable[[], None] = lambda: None
 
@@ -152,7 +154,7 @@ class NodeLeases:
         """Say that this node's speaker leaves; return whether others know it now."""
         if self._election is None or not self._election.leads():
             return False
-        self._ready = False
+        self._ready, self._soon_until = False, float("-inf")
         await self._election.resign()
         return not self._election.holder
 
@@ -170,6 +172,7 @@ class NodeLeases:
 
     async def _renew(self) -> None:
         """Renew while there is a Node that the Lease goes with, or else it would stay behind; until told to leave."""
+        self._soon_until = steady() + self._duration
         renewing: asyncio.Task[None] | None = None
         async with asyncio.TaskGroup() as group:
             while renewing is None or not renewing.done():
@@ -194,7 +197,10 @@ class NodeLeases:
 
     def _metadata(self) -> Mapping[str, Any]:
         """Return what the Lease says beside its record; it goes with its Node."""
-        labels = {NODE_LABEL: node_label(self._node), ALIVE_LABEL: str(self._ready).lower()}
+        if self._ready:
+            self._soon_until = float("-inf")
+        alive = _YES if self._ready else _SOON if steady() < self._soon_until else _NO
+        labels = {NODE_LABEL: node_label(self._node), ALIVE_LABEL: alive}
         node = {"apiVersion": NODES.api_version, "kind": NODES.kind, "name": self._node, "uid": self._uid()}
         return {"labels": labels, "ownerReferences": [node]}
 
@@ -217,7 +223,7 @@ class NodeLeases:
         if self._neighbours is None:
             return (NODE_LABEL,)
         names = ",".join(sorted(map(node_label, {*self._neighbours, self._node})))
-        return f"{NODE_LABEL} in ({names})", f"{ALIVE_LABEL}=false"
+        return f"{NODE_LABEL} in ({names})", f"{ALIVE_LABEL} in ({_SOON},{_NO})"
 
     def _follower(self, labels: str) -> Follower:
         watched = Watched(resources=(LEASES,), records=(NodeLease,), namespace=self._namespace(), labels=labels)
@@ -283,7 +289,7 @@ class NodeLeases:
                 raise
             if _sign(body) == sign:
                 spec = {name: value for name, value in body["spec"].items() if name != "holderIdentity"}
-                labels = {**body["metadata"].get("labels", {}), ALIVE_LABEL: "false"}
+                labels = {**body["metadata"].get("labels", {}), ALIVE_LABEL: _NO}
                 metadata = {**body["metadata"], "labels": labels}
                 await self._client.replace(LEASES, namespace, {**body, "metadata": metadata, "spec": spec})
 
@@ -302,7 +308,8 @@ def _sign(known: Known | Mapping[str, Any]) -> Sign | None:
         return None
     return Sign(
         holder=spec.holder_identity or "",
-        ready=labels.get(ALIVE_LABEL) == "true",
+        ready=labels.get(ALIVE_LABEL) == _YES,
+        starting=labels.get(ALIVE_LABEL) == _SOON,
         duration=spec.lease_duration_seconds or 1,
         renewed=micros(spec.renew_time),
         transitions=spec.lease_transitions or 0,

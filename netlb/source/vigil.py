@@ -13,9 +13,9 @@ What may have kept us from renewing may have kept the others: an API server that
 pause of more than `gap` all have their whole time again, from when renewals come back. `gap` must leave the others time
 to try again: half a duration, where each renews four times in one.
 
-What a Lease says by itself counts at once: its node left (nobody holds it), or cannot answer any more, or others have
-found it dead and said so. One that was never seen to answer and says that it cannot yet has the time of a Lease to come:
-nodes that start together must not take over from each other.
+What a Lease says by itself counts at once: its node left (nobody holds it), or cannot answer, or others have found it
+dead and said so. One that was never seen to answer, and says that it is about to, counts as if it did: nodes that start
+together must not take over from each other.
 """
 
 from collections.abc import Collection
@@ -45,6 +45,8 @@ class Sign:
     holder: str
     """Empty: its speaker has left, or is dead as others say."""
     ready: bool
+    starting: bool = False
+    """Not ready, and begun no longer ago than a Lease lasts."""
     duration: int
     """For how many seconds it lives from when this was seen first."""
     renewed: int | None
@@ -58,8 +60,12 @@ class _Known:
     since: float = float("-inf")
     """When it was first seen to be so."""
     life: Life = Life.UNKNOWN
-    coming: float | None = None
-    """Since when it is not ready, if it was never seen to be, and has time for it."""
+    coming: bool = False
+    """Whether it is about to be ready, and was never seen to be."""
+
+    @property
+    def dead(self) -> bool:
+        return self.life is Life.DEAD or (self.life is Life.NOT_READY and not self.coming)
 
 
 class Vigil:
@@ -102,8 +108,8 @@ class Vigil:
         if not sign.holder:
             self._judge(known, Life.DEAD)
         elif not sign.ready:
-            known.coming = now if known.life is Life.UNKNOWN else known.coming
-            self._judge(known, Life.NOT_READY)
+            coming = sign.starting and (known.coming or known.life is Life.UNKNOWN)
+            self._judge(known, Life.NOT_READY, coming=coming)
         elif not first:
             self._judge(known, Life.ALIVE)
 
@@ -120,14 +126,10 @@ class Vigil:
             duration = known.sign.duration if known.sign else self._duration
             if sent - max(known.since, self._began) >= duration:
                 self._judge(known, Life.DEAD)
-            elif known.coming is not None and sent - max(known.coming, self._began) >= duration:
-                known.coming = None
-                self.judgements += 1
 
-    def _judge(self, known: _Known, life: Life) -> None:
-        self.judgements += known.life is not life
-        known.life = life
-        known.coming = known.coming if life is Life.NOT_READY else None
+    def _judge(self, known: _Known, life: Life, *, coming: bool = False) -> None:
+        self.judgements += (known.life, known.coming) != (life, coming)
+        known.life, known.coming = life, coming
 
     # What is known
 
@@ -144,13 +146,9 @@ class Vigil:
     @property
     def dead(self) -> frozenset[str]:
         """The nodes that cannot answer."""
-        return frozenset(node for node, known in self._known.items() if _is_dead(known))
+        return frozenset(node for node, known in self._known.items() if known.dead)
 
     @property
     def settled(self) -> bool:
         """Whether it is known of every node how it is."""
         return self._fresh is not None and all(known.life is not Life.UNKNOWN for known in self._known.values())
-
-
-def _is_dead(known: _Known) -> bool:
-    return known.life is Life.DEAD or (known.life is Life.NOT_READY and known.coming is None)

@@ -70,7 +70,7 @@ class Segment:
 
         def found() -> Host | None:
             macs = set(self.kube.answerers(address))
-            return others.get(*macs) if len(macs) == 1 else None
+            return others.get(macs.pop()) if len(macs) == 1 else None
 
         return eventually(found, f"one node other than {other_than} answers for {address}", within=60)
 

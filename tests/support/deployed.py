@@ -41,7 +41,7 @@ __all__ = [
 Manifest = Mapping[str, Any]
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-OVERLAYS = ("l2", "bgp", "compat-metallb", "takeover-metallb", "webhook", "prometheus")
+OVERLAYS = ("l2", "leases", "bgp", "compat-metallb", "takeover-metallb", "webhook", "prometheus")
 BUILT = (DEPLOY / "base", *(DEPLOY / "overlays" / name for name in OVERLAYS))
 """Every kustomization."""
 DAEMONS: Mapping[str, click.Command] = {"controller": netlb_controller, "speaker": netlb_speaker}

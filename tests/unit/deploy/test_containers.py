@@ -11,7 +11,7 @@ from netlb.runtime.log import LogFormat
 from tests.support.deployed import BUILT, DAEMONS, DEPLOY, OVERLAYS, containers, kustomized, pods, settings
 
 COMMON = ("source", "namespace", "http", "compat", "log_level", "log_format", "metallb_namespace", "purelb_namespace")
-WITH_BGP = set(OVERLAYS) - {"l2"}
+WITH_BGP = set(OVERLAYS) - {"l2", "leases"}
 
 built = pytest.mark.parametrize("folder", BUILT, ids=lambda folder: folder.name)
 
