@@ -1,6 +1,7 @@
 """Nodes that know of each other by Leases alone, with any clocks, and an API server that is away for some or for all."""
 
 from dataclasses import dataclass, field
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -52,7 +53,7 @@ class Machine:
     elector: Elector = field(init=False)
 
     def start(self, others: list[str]) -> None:
-        self.elector = Elector(self.name, jitter=lambda: 0.5, pace=PACE)
+        self.elector = Elector(self.name, jitter=Random(self.name).random, pace=PACE)
         self.vigil = Vigil(self.name, duration=DURATION)
         self.vigil.arrange(others)
         self.seen, self.crashed, self.dead = 0, False, frozenset()
@@ -154,7 +155,7 @@ faults = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.integers(2, 4), clocks, faults)
 def test_nobody_is_found_dead_who_lives_and_at_the_end_all_agree(
     number: int, chosen: list[tuple[float, int, float]], happens: list[tuple[float, str, int]]
@@ -184,13 +185,13 @@ def test_nobody_is_found_dead_who_lives_and_at_the_end_all_agree(
             assert gone == machine.vigil.dead, machine.name
 
 
-@pytest.mark.parametrize("away", [1.0, 1.9, 2.5, 4.0, 30.0, 3600.0])
+@pytest.mark.parametrize("away", [1.0, 1.9, 2.5, 3.0, 4.0, 5.0, 30.0])
 def test_a_server_that_is_away_for_all_costs_nobody_his_life(away: float) -> None:
     world = World(machines(3, [(0.0, 0, 0.0), (1e5, 2**40, 0.2), (-1e5, 7, 1.0)]))
     world.run(10)
     assert [frozenset()] * 3 == [each.vigil.dead for each in world.machines]
     world.server.away = True
-    world.run(world.time + min(away, 60))
+    world.run(world.time + away)
     world.server.away = False
     world.run(world.time + 20)
     assert [frozenset()] * 3 == [each.vigil.dead for each in world.machines]
