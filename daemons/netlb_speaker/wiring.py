@@ -7,6 +7,7 @@ from pathlib import Path
 
 from netlb.errors import SettingError
 from netlb.l2.adapter.announcer import Announcer
+from netlb.l2.adapter.kernel import LIFETIME, KernelAddresses
 from netlb.l2.announces import FastPath
 from netlb.l2.probe import RFC_TIMINGS, YIELD_TIMINGS, ProbeTimings
 from netlb.runtime.app import App
@@ -14,7 +15,7 @@ from netlb.runtime.config import CommonSettings
 from netlb.runtime.log import get_logger
 from netlb.runtime.metrics import StateCollector, new_registry
 from netlb.source.reflector import DEFAULT_PACE, Pace
-from netlb_speaker.announcing import AnnouncerFactory
+from netlb_speaker.announcing import AnnouncerFactory, KernelFactory
 from netlb_speaker.gobgp import GobgpSettings
 from netlb_speaker.keyring import KEY_OPTION, Keyring
 from netlb_speaker.liveness import GRACE, Liveness
@@ -32,9 +33,12 @@ __all__ = [
     "parse_gobgp",
     "parse_key_file",
     "parse_lease_duration",
+    "parse_lifetime",
     "require_leases",
 ]
 
+
+_SHORTEST, _LONGEST = 3, 3600  # seconds; a planner that stands still for one must not cost an address
 
 SPEAKER_PACE = replace(DEFAULT_PACE, settle=0.01)
 """A plan that follows from the one before takes milliseconds, and addresses are not to wait."""
@@ -89,6 +93,8 @@ class SpeakerSettings:
     node: str
     interfaces: tuple[str, ...] = ()
     """Names; none: every suitable interface."""
+    address_lifetime: int = LIFETIME
+    """Seconds for which an address stays on an interface when nobody renews it any more."""
     conflict_detection: ConflictDetection = ConflictDetection.OFF
     fastpath: FastPath = FastPath.AUTO
     liveness: LivenessMode = LivenessMode.BFD
@@ -131,6 +137,14 @@ def require_leases(directory: Path | None, liveness: LivenessMode) -> None:
         raise SettingError("--liveness", problem, "choose bfd or static, or --source kube")
 
 
+def parse_lifetime(text: str) -> int:
+    """Read the value of --address-lifetime. Raises `SettingError`."""
+    if not text.isdecimal() or not _SHORTEST <= int(text) <= _LONGEST:
+        problem = f"{text!r} is not a number of seconds from {_SHORTEST} to {_LONGEST}"
+        raise SettingError("--address-lifetime", problem, f"leave it out for {LIFETIME}, or correct it")
+    return int(text)
+
+
 def parse_gobgp(where: str, tenancy: str, directory: str) -> GobgpSettings | None:
     """Read the values of --gobgp, --gobgp-tenancy and --gobgp-dir. Raises `SettingError`."""
     if tenancy not in ("sole", "shared"):
@@ -151,12 +165,13 @@ def build(
     timings: ProbeTimings | None = None,
     grace: float = GRACE,
     *,
+    kernel: KernelFactory | None = None,
     pace: Pace = SPEAKER_PACE,
     patience: float = PATIENCE,
 ) -> App:
     """Put the speaker together; nothing is read or opened before the App runs.
 
-    Tests bring their own announcer, and their own timings in place of those of the mode.
+    Tests bring their own announcer and kernel, and their own timings in place of those of the mode.
     """
     surroundings = _surroundings(settings, pace, patience, grace)
     guards = settings.conflict_detection is not ConflictDetection.OFF
@@ -166,7 +181,10 @@ def build(
         interfaces=settings.interfaces,
         source=surroundings.source,
         announcer=announcer or partial(Announcer, fastpath=settings.fastpath),
+        kernel=kernel or partial(KernelAddresses, lifetime=settings.address_lifetime),
         sink=surroundings.sink,
+        tenancies=surroundings.tenancies,
+        patience=patience,
         guards=guards or by_leases,
         probes=guards,
         yields=settings.conflict_detection is ConflictDetection.YIELD,
@@ -187,10 +205,11 @@ def build(
             "source": speaker.follow,
             "l2": speaker.announce,
             "prober": speaker.prober.run,
-            "remind": speaker.remind,
+            "remind": speaker.reminder.run,
             "report": speaker.report,
             "status": speaker.status.run,
             "counters": speaker.count,
+            "incumbents": speaker.incumbents.run,
             "bfd": speaker.watch,
             **({"liveness": speaker.liveness.attend} if speaker.liveness else {}),
             "bgp": speaker.route,
