@@ -23,6 +23,7 @@ from netlb.source.directory import DirectorySource
 from netlb.source.tree import chosen_directory
 from netlb_speaker.keyring import KEY_OPTION
 from netlb_speaker.wiring import (
+    LEASE_DURATION,
     NAME,
     ConflictDetection,
     LivenessMode,
@@ -31,8 +32,10 @@ from netlb_speaker.wiring import (
     build,
     parse_gobgp,
     parse_key_file,
+    parse_lease_duration,
     parse_lifetime,
     parse_on_conflict,
+    require_leases,
 )
 
 __all__ = ["main"]
@@ -81,9 +84,17 @@ __all__ = ["main"]
 )
 @option(
     "--liveness",
-    "How it is found out which nodes are alive: by BFD between the speakers (bfd), or not at all (static).",
+    "How it is found out which nodes are alive: by BFD between the speakers (bfd), by Leases in the API (lease), or "
+    "not at all (static).",
     metavar="MODE",
     default=LivenessMode.BFD.value,
+)
+@option(
+    "--lease-duration",
+    "With --liveness lease: seconds for which a node that is not heard of counts as alive; it writes four times in "
+    "one.",
+    metavar="SECONDS",
+    default=str(LEASE_DURATION),
 )
 @option(
     "--bfd-key-file",
@@ -130,6 +141,7 @@ def main(
     on_conflict: str,
     l2_fastpath: str,
     liveness: str,
+    lease_duration: str,
     bfd_key_file: str | None,
     bfd_unauthenticated: str,
     gobgp: str,
@@ -144,6 +156,7 @@ def main(
     with reporting(NAME):
         shared = CommonSettings.parse(**common)
         watching = parse_choice("--liveness", LivenessMode, liveness)
+        require_leases(shared.directory, watching)
         detection = parse_choice("--conflict-detection", ConflictDetection, conflict_detection)
         unauthenticated = parse_choice("--bfd-unauthenticated", Unauthenticated, bfd_unauthenticated)
         node = node_name or os.environ.get("NODE_NAME") or socket.gethostname()
@@ -157,6 +170,7 @@ def main(
             on_conflict=parse_on_conflict(on_conflict, detection),
             fastpath=parse_choice("--l2-fastpath", FastPath, l2_fastpath),
             liveness=watching,
+            lease_duration=parse_lease_duration(lease_duration),
             bfd_key_file=parse_key_file(bfd_key_file, unauthenticated, watching),
             bfd_unauthenticated=unauthenticated,
             gobgp=parse_gobgp(gobgp, gobgp_tenancy, gobgp_dir or f"/run/netlb/bgp-{node}"),

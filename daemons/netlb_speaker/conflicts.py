@@ -21,7 +21,10 @@ __all__ = ["Conflicts"]
 
 
 class Conflicts:
-    """Tells of claims, and acts on them as the operator chose. `plan` returns what is in force."""
+    """Tells of claims, and acts on them as the operator chose.
+
+    `plan` returns what is in force; `contested` is called with addresses that are claimed and not given up for it.
+    """
 
     def __init__(
         self,
@@ -31,6 +34,7 @@ class Conflicts:
         log: FilteringBoundLogger,
         plan: Callable[[], NodePlan | None],
         *,
+        contested: Callable[[Address], None],
         settled: float = SETTLED,
     ) -> None:
         self._conduct = conduct
@@ -38,6 +42,7 @@ class Conflicts:
         self._prober = prober
         self._log = log
         self._plan = plan
+        self._contested = contested
         self._disputes = Disputes()
         self._defence = Defence(settled)
         self._defended: Counter[Address] = Counter()
@@ -51,7 +56,8 @@ class Conflicts:
                 "address conflict", address=str(conflict.address), mac=conflict.mac, interface=conflict.interface
             )
         if (plan := self._plan()) is not None and (announced := plan.l2.get(conflict.address)):
-            self._prober.claimed(conflict.address, _stranger(conflict), announced.interfaces)
+            if not self._prober.claimed(conflict.address, _stranger(conflict), announced.interfaces):
+                self._contested(conflict.address)
             if self._conduct is not Conduct.REPORT:
                 self._defence.claimed(conflict, now)
                 self._news.set()

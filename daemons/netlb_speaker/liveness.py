@@ -56,7 +56,7 @@ _NOT_OURS: Final = (
 
 
 class Liveness:
-    """Watches nodes.
+    """Watches nodes: what the speaker asks of it is in `netlb_speaker.watching.Watches`.
 
     `on_change` is called when the set of the dead changes, `on_return` when a dead node is alive after all, and
     `on_note` when `notes` change.
@@ -99,7 +99,6 @@ class Liveness:
         self._missed: set[str] = set()
         """They heard this node until its process of BFD ended, and not since."""
         self.silences = 0
-        """How often a node fell silent without a word; this one may be deaf."""
         self._strange = 0
         self._told: dict[str, tuple[int, float]] = {}
         """By node: packets that were not made with our key, and when that was logged."""
@@ -109,6 +108,10 @@ class Liveness:
     def dead(self) -> frozenset[str]:
         """The nodes that cannot answer: as this one hears, and in a large segment as all say."""
         return self._hearsay.dead(self._lost) if self._hearsay.needed else self._lost
+
+    gives_way: Final = False
+    """Whoever takes this node for dead does not hear it, nor do we hear them: we take them for dead, too."""
+    defends: Final = False
 
     @property
     def mute(self) -> bool:

@@ -10,7 +10,7 @@ from prometheus_client import Metric
 
 from netlb.api.snapshot import Snapshot
 from netlb.bfd.adapter.bfd import Bfd
-from netlb.errors import NetlbError, TransientError
+from netlb.errors import TransientError
 from netlb.findings import ObjectRef
 from netlb.l2.adapter.operations import EitherWay, Way
 from netlb.l2.announces import (
@@ -43,13 +43,13 @@ from netlb_speaker.doubles import Doubles, addresses_held
 from netlb_speaker.gobgp import GobgpSettings
 from netlb_speaker.hearing import Hearing
 from netlb_speaker.incumbents import Incumbents
-from netlb_speaker.keyring import Keyring
-from netlb_speaker.liveness import Liveness
 from netlb_speaker.metrics import announced_metric, bfd_metrics, bgp_metrics, l2_metrics
 from netlb_speaker.prober import Prober
+from netlb_speaker.reminder import Reminder
 from netlb_speaker.report import announcements
 from netlb_speaker.report_bgp import Heard, bgp_report, standings
 from netlb_speaker.telling import tell_findings, tell_plan
+from netlb_speaker.watching import WatchesFactory
 
 if TYPE_CHECKING:
     from netlb_speaker.routers import Routers
@@ -77,15 +77,13 @@ class Speaker:
         sink: Sink,
         tenancies: TenancySource,
         patience: float,
-        detects_conflicts: bool,
+        guards: bool,
         probes: bool,
         yields: bool,
         conduct: Conduct,
         settled: float,
         timings: ProbeTimings,
-        watches: bool,
-        keyring: Keyring | None,
-        grace: float,
+        liveness: WatchesFactory | None,
         gobgp: GobgpSettings | None,
         ready_only: bool,
     ) -> None:
@@ -97,7 +95,7 @@ class Speaker:
         self._kernel = kernel(interfaces=interfaces, on_change=self._drifted)
         self._either_way = EitherWay(self._announcer, self._kernel)
         self._sink = sink
-        self._detects_conflicts = detects_conflicts
+        self._guards = guards
         self._timings = timings
         self._news = asyncio.Event()
         self._answering = False
@@ -109,16 +107,16 @@ class Speaker:
             "l2", self._either_way, on_bug=self._bug, on_status=self._settled
         )
         self._snapshot: Snapshot | None = None
-        self._settled_once = not watches
+        self._settled_once = liveness is None
         self._informed = False
         self.incumbents = Incumbents(node, tenancies, self._plan, patience)
         self._began = False
         self._has_some = False
-        self._returned = asyncio.Event()
+        self.reminder = Reminder(self._either_way.announce, lambda: self.plan.l2.keys() if self.plan else ())
         self.liveness = (
-            Liveness(node, self._log, self._plan, self._returned.set, self._news.set, keyring=keyring, grace=grace)
-            if watches
-            else None
+            None
+            if liveness is None
+            else liveness(node, self._log, self._plan, self.reminder.everything, self._news.set)
         )
         self._gobgp = gobgp
         self._ready_only = ready_only
@@ -130,7 +128,15 @@ class Speaker:
         self.prober = Prober(
             self._announcer, timings, self._log, self._announce_what_may_be, probes=probes, yields=yields
         )
-        self.conflicts = Conflicts(conduct, self._announcer, self.prober, self._log, lambda: self.plan, settled=settled)
+        self.conflicts = Conflicts(
+            conduct,
+            self._announcer,
+            self.prober,
+            self._log,
+            lambda: self.plan,
+            contested=self._contested,
+            settled=settled,
+        )
         self.hearing = Hearing(self._announcer, self._announce_what_may_be)
         self.doubles = Doubles(self._log, self._announcer, self._theirs, self._news.set)
         self.status: Reconciler[str, Any] = Reconciler("status", sink, on_bug=self._bug)
@@ -164,8 +170,11 @@ class Speaker:
         if self.liveness:
             own = addresses_of(self._snapshot.nodes.get(self._node))
             self.liveness.watch(plan.peers, plan.watchers, own.values(), holding=self._has_some)
-        if self._detects_conflicts:
-            self.prober.planned(addresses_held(self._snapshot), plan)
+        self._settle()
+        if self._guards:
+            alone = self.liveness is not None and self.liveness.gives_way
+            held = addresses_held(self._snapshot)
+            self.prober.planned(held, plan, alone=alone, announcing=self._settled_once)
         self._announce_what_may_be()
 
     def _plan_bgp(self, snapshot: Snapshot, gobgp: GobgpSettings) -> None:
@@ -212,14 +221,6 @@ class Speaker:
             for name in sorted(self._missing()):
                 self._log.warning("interface missing", interface=name, remedy="create it, or correct --interface")
             await self.l2.run()
-
-    async def remind(self) -> None:
-        """Announce once more what is owned when a node returns: it may have lived, and answered others meanwhile."""
-        while True:
-            await self._returned.wait()
-            self._returned.clear()
-            with suppress(NetlbError):  # the responder is being restarted, and then announces everything
-                await self._either_way.announce(self.plan.l2.keys() if self.plan else ())
 
     async def report(self) -> None:
         """Keep this node's file up to date; many changes at once make one report."""
@@ -313,6 +314,10 @@ class Speaker:
         self._say_if_ready()
         self._news.set()
 
+    def _contested(self, address: Address) -> None:
+        if self.liveness and self.liveness.defends:
+            self.reminder.contested(address)
+
     def _bfd_ended(self, problem: str) -> None:
         self._log.error("BFD process ended", problem=problem)
         if self.liveness:
@@ -332,14 +337,15 @@ class Speaker:
             self._began = self._began or (self._settled_once and self.l2.counts().pending == 0)
             self.liveness.be_ready(self._began and bool(self._announcer.interfaces()))
 
-    def _announce_what_may_be(self) -> None:
-        """Want all that is planned but for what is withheld; nothing before it is known which nodes are alive.
-
-        Who has nothing yet, as a node that was drained, is new to the others, and begins as one that starts.
-        """
+    def _settle(self) -> None:
+        """Who has nothing yet, as a node that was drained, is new to the others, and begins as one that starts."""
         if self.liveness:
             self._settled_once = self.liveness.settled or (self._settled_once and self._has_some)
             self._began = self._began and self._settled_once
+
+    def _announce_what_may_be(self) -> None:
+        """Want all that is planned but for what is withheld; nothing before it is known which nodes are alive."""
+        self._settle()
         self._informed = self._informed or (self._snapshot is not None and self.incumbents.known)
         if self.plan is not None and self._settled_once and self._informed and not self._stopping:
             self._has_some = bool(self.plan.l2)
