@@ -44,6 +44,8 @@ class ManifestProblem(StrEnum):
     """An advertisement names a pool that does not exist."""
     UNADVERTISED_POOL = "UnadvertisedPool"
     """No L2Advertisement or BGPAdvertisement selects the pool: its addresses are given and never announced."""
+    MIXED_ANNOUNCEMENT = "MixedAnnouncement"
+    """Two L2Advertisements select the same addresses and differ in `announce`: an interface has them (`address`)."""
     SOURCE_FAILED = "SourceFailed"
     """The system that keeps the pool's addresses cannot be asked; what is held stays held."""
     UNKNOWN_REFERENCE = "UnknownReference"

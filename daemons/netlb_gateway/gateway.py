@@ -39,7 +39,7 @@ __all__ = ["Gateway"]
 
 _REPORT_SECONDS: Final = 0.05
 _FINISH_SECONDS: Final = 3.0
-_TAKE_OVER_SECONDS: Final = 1.0
+_TAKE_OVER_SECONDS: Final = 3.0
 """Within which a successor says that it has taken over, or is taken to have."""
 _LEAVE_SECONDS: Final = 2.0
 _STATES_SECONDS: Final = 5.0
@@ -318,8 +318,8 @@ class Gateway:
         self._own = Claim(
             active=plan.mesh.elections[site.name].active,
             dead=tuple(endpoint.node for endpoint in site.endpoints if endpoint.node in self._view.health.dead),
-            hears=len(alive & site.nodes.keys()),
-            reaches=len(alive - site.nodes.keys()),
+            hears=len(self.liveness.steady & site.nodes.keys()),
+            reaches=len(self.liveness.steady - site.nodes.keys()),
             leaving=self._leaving and plane.role is not Role.GATEWAY,
         )
         self.hellos.claim(self._own, far=not self._leaving or self._handed_over)

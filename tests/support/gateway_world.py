@@ -12,10 +12,12 @@ import yaml
 from netlb.raven.adapter.keys import read_shared_key
 from netlb.raven.backend import Backend
 from netlb.raven.dataplane import Numbers
+from netlb.raven.hello import Claim
 from netlb.raven.keys import Keys, PrivateKey
 from netlb.raven.objects import NeighbourKey, RouteKey
 from netlb.testing.kernel import FakeKernel
 from netlb.testing.tunnels import FakeDevice, fake_backend
+from netlb_gateway.gateway import Gateway
 from netlb_gateway.settings import GatewaySettings
 from netlb_gateway.wiring import Doors, build
 from tests.support.air import Air, FakeInner
@@ -129,6 +131,11 @@ class World:
     def elections(self, name: str, site: str) -> float:
         """Return how often a node has seen others become active at a site."""
         return self.nodes[name].metric("netlb_gateway_elections_total", site=site) or 0.0
+
+    def claim(self, name: str, *, at: str) -> Claim:
+        """Return what a node says of its site by the word of another one."""
+        gateway: Gateway = self.nodes[at].app.checks["tunnels"].__self__  # type: ignore[attr-defined]
+        return gateway.hellos.claims.get(name, Claim())
 
     async def until(self, look: Any, what: str) -> None:
         await next(iter(self.nodes.values())).until(look, what)

@@ -66,6 +66,28 @@ def test_who_stops_hands_over_first_and_leaves_what_the_next_one_goes_on_with(tm
     asyncio.run(scenario())
 
 
+def test_who_was_cut_off_and_takes_all_others_for_dead_changes_nothing_when_it_is_back(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as w:
+            await w.active("e1", *ALL)
+            tunnels = w.inner["e1"].addresses.values()
+            w.air.fail(ip_address(ADDRESS["e1"]), *tunnels)
+            await w.active("e2", "e2", "e3", "c1")
+            await w.until(lambda: w.claim("e2", at="c1").hears == 1, "e2 has heard e3 for a while")
+            written, moved = len(w.devices["c1"].written), "aa:0f:f0:a8:01:02"
+            w.air.heal(*tunnels)
+            await w.until(lambda: w.claim("e1", at="c1").dead == ("e2",), "c1 hears what it takes for true")
+            assert 1.0 == w.nodes["c1"].metric("netlb_gateway_active_endpoint", site="edge", endpoint="e2")
+            w.air.heal()
+            await w.until(lambda: w.said("e1")["role"] == "standby", "it stands by")
+            await w.until(lambda: w.claim("e1", at="c1").active == ("e2",), "it says so, too")
+            taken = [peer.key for write in w.devices["c1"].written[written:] for peer in write.peers if peer.add]
+            assert w.said("e1")["publicKey"] not in taken
+            assert moved == w.through("e3")
+
+    asyncio.run(scenario())
+
+
 def test_nothing_is_left_by_who_withdraws(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with world(tmp_path, started=False) as w:

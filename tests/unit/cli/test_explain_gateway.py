@@ -53,14 +53,14 @@ def test_who_is_active_and_how_each_other_site_is_reached(folder: Path) -> None:
 def test_what_nodes_have_published_counts(folder: Path) -> None:
     status = folder.with_name("cluster.status") / "gatewaynodestatuses"
     status.mkdir(parents=True)
-    published: dict[str, dict[str, Any]] = {
+    said: dict[str, dict[str, Any]] = {
         "c1": {"backend": "kernel"},
         "e1": {"backend": "userspace"},
         "e2": {"backend": "userspace", "site": "east", "active": ["e2"]},
         "w1": {"backend": "ipsec"},
     }
-    for node, more in published.items():
-        document = node_document(node, {"publicKey": key_of(node)} | more)
+    for node, more in said.items():
+        document = node_document(node, {"publicKey": key_of(node), **more})
         (status / f"{node}.yaml").write_text(yaml.safe_dump(document))
     result = explain("east", folder, "--source", f"dir:{folder}")
     lines = result.output.splitlines()

@@ -136,6 +136,7 @@ def test_every_setting_has_its_effect() -> None:
             "env": [{"name": "NETLB_INTERFACE", "value": "eth0"}],
             "l2Fastpath": "auto",
             "realtime": True,
+            "kernelAddresses": True,
             "bfdKeySecret": "bfd",
             "nodeSelector": {"c": "d"},
             "tolerations": [{"key": "e", "operator": "Exists"}],
