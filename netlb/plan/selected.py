@@ -1,10 +1,11 @@
 """What native objects select: how many nodes and pools each one is for. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from netlb.api.meta import selects
 from netlb.api.snapshot import Snapshot
+from netlb.api.v1alpha1 import BGPAdvertisement, BGPConfiguration, BGPPeer, L2Advertisement
 from netlb.findings import ObjectRef
 from netlb.plan.validate import advertises
 
@@ -23,10 +24,13 @@ def selected(snapshot: Snapshot) -> Mapping[ObjectRef, Selected]:
     """Return how many nodes, and pools, each advertisement, peer and configuration is for."""
     labels = [node.metadata.labels for node in snapshot.nodes.values()]
     found = {}
-    for record in (*snapshot.l2_advertisements.values(), *snapshot.bgp_advertisements.values()):
+    advertisements: Iterable[L2Advertisement | BGPAdvertisement]
+    advertisements = (*snapshot.l2_advertisements.values(), *snapshot.bgp_advertisements.values())
+    for record in advertisements:
         nodes = sum(selects(record.spec.node_selectors, each) for each in labels)
         found[record.ref] = Selected(nodes, sum(advertises(record, pool) for pool in snapshot.pools.values()))
-    for other in (*snapshot.bgp_peers.values(), *snapshot.bgp_configurations.values()):
+    others: Iterable[BGPPeer | BGPConfiguration] = (*snapshot.bgp_peers.values(), *snapshot.bgp_configurations.values())
+    for other in others:
         found[other.ref] = Selected(sum(selects(other.spec.node_selectors, each) for each in labels))
     return found
 
