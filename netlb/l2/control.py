@@ -21,14 +21,17 @@ __all__ = [
     "Ack",
     "Announce",
     "AskCounters",
+    "AskOpen",
     "AskStats",
     "Beat",
     "ClaimSeen",
     "Counters",
     "Crashed",
+    "End",
     "Event",
     "Hold",
     "Message",
+    "Opened",
     "Probe",
     "Probed",
     "Ready",
@@ -121,10 +124,22 @@ class AskCounters(NamedTuple):
     start: int
 
 
+class AskOpen(NamedTuple):
+    """Ask for `Opened`; what is held there is asked for by `AskCounters`."""
+
+    seq: int
+
+
 class Beat(NamedTuple):
     """The program's event loop turns; the answer tells that the process's does, too."""
 
     seq: int
+    decided: bool
+    """It has decided what it wants: always true of the program that started the process."""
+
+
+class End(NamedTuple):
+    """Be silent, and end; a program that is gone without a word has died."""
 
 
 class Ready(NamedTuple):
@@ -162,6 +177,13 @@ class Stats(NamedTuple):
     unsent: int
 
 
+class Opened(NamedTuple):
+    """The open interfaces: index and MAC address."""
+
+    seq: int
+    interfaces: tuple[tuple[int, bytes], ...]
+
+
 class Counters(NamedTuple):
     """One page of counters: address, requests received, responses and gratuitous frames sent."""
 
@@ -191,11 +213,21 @@ class Crashed(NamedTuple):
 
 
 Request = (
-    SetInterface | Accelerate | RemoveInterface | Hold | Release | Announce | Probe | AskStats | AskCounters | Beat
+    SetInterface
+    | Accelerate
+    | RemoveInterface
+    | Hold
+    | Release
+    | Announce
+    | Probe
+    | AskOpen
+    | AskStats
+    | AskCounters
+    | Beat
 )
-Reply = Ack | Accelerated | Stats | Counters
+Reply = Ack | Accelerated | Opened | Stats | Counters
 Event = Ready | ClaimSeen | Probed | Crashed
-Message = Request | Reply | Event
+Message = Request | End | Reply | Event
 
 
 def _addresses(value: Sequence[str]) -> tuple[bytes, ...]:
@@ -228,6 +260,10 @@ def _rows(value: list[tuple[str, int, int, int]]) -> tuple[tuple[bytes, int, int
     return tuple((bytes.fromhex(address), int(a), int(b), int(c)) for address, a, b, c in value)
 
 
+def _interfaces(value: list[tuple[int, str]]) -> tuple[tuple[int, bytes], ...]:
+    return tuple((int(index), bytes.fromhex(mac)) for index, mac in value)
+
+
 _READERS: dict[type[Message], tuple[Callable[[Any], Any], ...]] = {
     SetInterface: (int, int, bytes.fromhex),
     Accelerate: (int, int),
@@ -238,11 +274,14 @@ _READERS: dict[type[Message], tuple[Callable[[Any], Any], ...]] = {
     Probe: (int, int, _addresses, _timings),
     AskStats: (int,),
     AskCounters: (int, int, int),
-    Beat: (int,),
+    AskOpen: (int,),
+    Beat: (int, bool),
+    End: (),
     Ready: (int,),
     Ack: (int, int, _refused),
     Accelerated: (int, int, str),
     Stats: (int, _verdicts, _fast, int, int),
+    Opened: (int, _interfaces),
     Counters: (int, _rows),
     ClaimSeen: (int, bytes.fromhex, bytes.fromhex),
     Probed: (int, _found),
