@@ -46,6 +46,7 @@ from netlb_speaker.metrics import announced_metric, bfd_metrics, bgp_metrics, l2
 from netlb_speaker.prober import Prober
 from netlb_speaker.report import announcements, silence
 from netlb_speaker.report_bgp import Heard, bgp_report, standings
+from netlb_speaker.succession import Succession
 
 if TYPE_CHECKING:
     from netlb_speaker.routers import Routers
@@ -78,6 +79,7 @@ class Speaker:
         grace: float,
         gobgp: GobgpSettings | None,
         ready_only: bool,
+        succession: Succession,
     ) -> None:
         self._log = get_logger(NAME).bind(node=node)
         self._node = node
@@ -111,6 +113,7 @@ class Speaker:
         self._planner = NodePlanner(node, ready_only=ready_only)
         self._routing = asyncio.Event()
         self._bfd: Bfd | None = None
+        self._succession = succession
         self.routers: Routers | None = None
         self.bgp: BgpPlan | None = None
         self.prober = Prober(self._announcer, timings, self._log, self._announce_what_may_be, yields=yields)
@@ -162,7 +165,11 @@ class Speaker:
 
     async def watch(self) -> None:
         """Have BFD: of its ports there is one user on a node, and its sockets are opened when a session needs them."""
-        async with Bfd(on_problem=lambda problem: self._log.error("BFD process ended", problem=problem)) as bfd:
+        self._inherit()
+        async with Bfd(
+            on_problem=lambda problem: self._log.error("BFD process ended", problem=problem),
+            shelter=self._succession.shelter,
+        ) as bfd:
             self._bfd = bfd
             if self.liveness:
                 self.liveness.begin(bfd)
@@ -183,11 +190,20 @@ class Speaker:
 
     async def announce(self) -> None:
         """Answer on the segments for as long as the speaker runs."""
+        self._inherit()
         async with self._announcer:
             self._answering = True
+            self._say_if_ready()
             for name in sorted(self._missing()):
                 self._log.warning("interface missing", interface=name, remedy="create it, or correct --interface")
             await self.l2.run()
+
+    def _inherit(self) -> None:
+        """Go on as ready as the speaker before, whose responder answers still."""
+        if self._succession.begin() and not self._began:
+            self._began = True
+            if self.liveness:
+                self.liveness.be_ready(True)
 
     async def remind(self) -> None:
         """Announce once more what is owned when a node returns: it may have lived, and answered others meanwhile."""
@@ -307,7 +323,7 @@ class Speaker:
 
     def _say_if_ready(self) -> None:
         """Let others keep what they announce until all that is this node's was tried once, and while it cannot be."""
-        if self.liveness:
+        if self.liveness and (self._answering or not self._began):
             self._began = self._began or (self._settled_once and self.l2.counts().pending == 0)
             self.liveness.be_ready(self._began and bool(self._announcer.interfaces()))
 

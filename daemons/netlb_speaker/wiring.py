@@ -5,6 +5,7 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
+from netlb import __version__
 from netlb.errors import SettingError
 from netlb.l2.adapter.announcer import Announcer
 from netlb.l2.announces import FastPath
@@ -19,6 +20,7 @@ from netlb_speaker.gobgp import GobgpSettings
 from netlb_speaker.keyring import KEY_OPTION, Keyring
 from netlb_speaker.liveness import GRACE
 from netlb_speaker.speaker import NAME, Speaker
+from netlb_speaker.succession import Succession, SuccessionSettings
 from netlb_speaker.surroundings import Surroundings, on_directory
 
 __all__ = [
@@ -88,6 +90,8 @@ class SpeakerSettings:
     bfd_unauthenticated: Unauthenticated = Unauthenticated.REFUSE
     gobgp: GobgpSettings | None = None
     """None: no BGP."""
+    succession: SuccessionSettings | None = None
+    """None: responder and BFD end with the speaker."""
     withdraw_not_ready: bool = False
     """Whether nodes whose condition Ready is not True announce nothing."""
     state_dir: Path | None = None
@@ -137,11 +141,13 @@ def build(
     if settings.bfd_key_file is not None:
         accepts = settings.bfd_unauthenticated is Unauthenticated.ACCEPT
         keyring = Keyring(settings.bfd_key_file, get_logger(NAME).bind(node=settings.node), unauthenticated=accepts)
+    identity = f"{__version__} {settings.node} {settings.fastpath.value}"
+    succession = Succession(settings.succession, identity, get_logger(NAME).bind(node=settings.node))
     speaker = Speaker(
         node=settings.node,
         interfaces=settings.interfaces,
         source=surroundings.source,
-        announcer=announcer or partial(Announcer, fastpath=settings.fastpath),
+        announcer=announcer or partial(Announcer, fastpath=settings.fastpath, shelter=succession.shelter),
         sink=surroundings.sink,
         detects_conflicts=settings.conflict_detection is not ConflictDetection.OFF,
         yields=settings.conflict_detection is ConflictDetection.YIELD,
@@ -151,6 +157,7 @@ def build(
         grace=grace,
         gobgp=settings.gobgp,
         ready_only=settings.withdraw_not_ready,
+        succession=succession,
     )
     surroundings.on_rewound(speaker.status.refresh)
     registry = new_registry(NAME)
@@ -177,6 +184,7 @@ def build(
             "l2": speaker.why_not_ready,
         },
         on_stop={"withdraw": speaker.withdraw, "status": speaker.finish},
+        on_failure={"succession": succession.leave} if settings.succession else None,
         http=settings.common.http,
     )
 

@@ -6,7 +6,7 @@ repeats. Addresses and MAC addresses are hexadecimal. Reading raises ValueError 
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
@@ -16,6 +16,7 @@ from netlb.l2.probe import ProbeTimings
 __all__ = [
     "MOST_ADDRESSES",
     "MOST_BYTES",
+    "MOST_GROUPS",
     "Accelerate",
     "Accelerated",
     "Ack",
@@ -42,6 +43,7 @@ __all__ = [
     "SetInterface",
     "Stats",
     "batches",
+    "by_family",
     "decode",
     "encode",
 ]
@@ -50,6 +52,8 @@ _Item = TypeVar("_Item")
 
 MOST_ADDRESSES = 256
 MOST_BYTES = 32_768
+MOST_GROUPS = 32
+"""IPv6 addresses in a message that has their groups joined, which takes the responder some 10 µs each."""
 
 
 class SetInterface(NamedTuple):
@@ -317,3 +321,10 @@ def batches(items: Sequence[_Item], size: int = MOST_ADDRESSES) -> Iterator[tupl
     rest = iter(items)
     while batch := tuple(islice(rest, size)):
         yield batch
+
+
+def by_family(addresses: Iterable[bytes]) -> Iterator[tuple[bytes, ...]]:
+    """Cut addresses that are to be held or probed into parts for one message each."""
+    known = list(addresses)
+    yield from batches([address for address in known if len(address) == 4])
+    yield from batches([address for address in known if len(address) == 16], MOST_GROUPS)

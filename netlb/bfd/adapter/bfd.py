@@ -169,7 +169,6 @@ class Bfd:
         self._shelter = shelter
         self._terms = shelter.terms(WORKER) if shelter is not None else Terms(patience)
         self._orphans: dict[SessionPath, Kept] = {}
-        self._leaves = False
         self._process: EngineProcess | None = None
         self._sessions: dict[Peer, _Session] = {}
         self._by_number: dict[int, _Session] = {}
@@ -193,7 +192,7 @@ class Bfd:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if self._leaves and self._process is not None:
+            if self._process is not None and self._shelter is not None and self._shelter.leaves:
                 self._process.leave()
                 self._process = None
             for peer in list(self._sessions):
@@ -205,10 +204,6 @@ class Bfd:
                 timer.cancel()
             if self._process is not None:
                 self._process.close()
-
-    def leave(self) -> None:
-        """Let the process live on when the context is left, for the next program to take over."""
-        self._leaves = self._shelter is not None
 
     def add(
         self, peer: Peer, settings: Settings = DEFAULTS, on_event: Callable[[Peer, Event], None] | None = None

@@ -2,7 +2,7 @@
 
 import asyncio
 import errno
-from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from ipaddress import ip_address
 from typing import Final, Self
@@ -44,8 +44,6 @@ WORKER: Final = "responder"
 PATIENCE: Final = 10.0
 """Seconds for which an event loop may stand still: as long as with BFD, which tells the others at the same time."""
 
-_BATCH_IPV6: Final = 32
-"""IPv6 addresses in one message: joining their groups takes the responder some 10 µs each."""
 _LONGEST_BACKOFF: Final = 5.0
 _SETTLED: Final = 60.0
 """Seconds after which a responder process that dies is restarted at once again."""
@@ -81,8 +79,7 @@ class Announcer:
         self._selection = Selection(interfaces, exclude)
         self._fastpath = fastpath
         self._shelter = shelter
-        self._terms = shelter.terms(WORKER) if shelter is not None else Terms(patience)
-        self._leaves = False
+        self._patience = patience
         self._slow: FastPathRefused | None = None
         self._emit: Callable[[Event], None] = on_event or (lambda _: None)
         self._holdings = Holdings()
@@ -122,10 +119,6 @@ class Announcer:
         process = self._running()
         return process.pid if process is not None else None
 
-    def leave(self) -> None:
-        """Let the responder live on when the context is left, for the next program to take over."""
-        self._leaves = self._shelter is not None
-
     async def hold(self, address: str | Address, interfaces: Collection[str] | None = None) -> None:
         """See Announces."""
         await self.hold_many({address: interfaces})
@@ -163,7 +156,7 @@ class Announcer:
                 asked = self._holdings.to_probe(wanted)
                 waiting = stack.enter_context(self._probes.begin(asked))
                 for index, probed in asked.items():
-                    for batch in _by_family(probed):
+                    for batch in control.by_family(probed):
                         refused = await process.probe(index, batch, timings)
                         self._raise_refused(index, refused)
                         waiting.give_up(index, refused)
@@ -197,7 +190,8 @@ class Announcer:
         return process
 
     async def _start(self) -> None:
-        self._process = await ResponderProcess.start(self._told, self._terms)
+        terms = self._shelter.terms(WORKER) if self._shelter is not None else Terms(self._patience)
+        self._process = await ResponderProcess.start(self._told, terms)
         self._slow = None
         try:
             await self._accelerate(0, None)
@@ -241,7 +235,7 @@ class Announcer:
 
     async def _stop(self) -> None:
         process, self._process = self._process, None
-        if process is not None and self._leaves:
+        if process is not None and self._shelter is not None and self._shelter.leaves:
             process.leave()
         elif process is not None:
             await process.stop()
@@ -386,7 +380,7 @@ class Announcer:
             surplus = self._holdings.surplus(index, addresses)
             steps.extend((False, index, batch) for batch in control.batches(surplus))
             missing = self._holdings.missing(index, addresses)
-            steps.extend((True, index, batch) for batch in _by_family(missing))
+            steps.extend((True, index, batch) for batch in control.by_family(missing))
         for at, (hold, index, batch) in enumerate(steps, start=1):
             more = at < len(steps)
             if hold:
@@ -403,10 +397,3 @@ class Announcer:
                 interface = self._holdings.interface(index)
                 name = interface.name if interface is not None else f"interface {index}"
                 raise DataplaneError(f"join the solicited-node group of {ip_address(address)} on {name}", number)
-
-
-def _by_family(addresses: Iterable[bytes]) -> Iterator[tuple[bytes, ...]]:
-    """Cut addresses into parts for one message each."""
-    known = list(addresses)
-    yield from control.batches([address for address in known if len(address) == 4])
-    yield from control.batches([address for address in known if len(address) == 16], _BATCH_IPV6)

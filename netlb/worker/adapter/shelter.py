@@ -25,6 +25,7 @@ _DYING: Final = 2.0
 _LONGEST_PATH: Final = 100
 """Octets, of 107 that unix(7) takes."""
 _PAUSE: Final = 0.05
+_NAMESPACE: Final = Path("/proc/thread-self/ns/net")
 
 
 class _Found(NamedTuple):
@@ -39,7 +40,13 @@ class Shelter:
     """A directory that is this user's alone, with a socket for each worker of the one program that uses it."""
 
     def __init__(self, directory: Path, identity: str, patience: float, setting: str) -> None:
-        """For workers that go on without a program for `patience` seconds; `setting` gave the directory."""
+        """For workers that go on without a program for `patience` seconds; `setting` gave the directory.
+
+        `identity` is what two programs must have in common for one to take over the other's workers; the network
+        namespace counts anyhow.
+        """
+        self.leaves = False
+        """The program goes down by itself: its workers are left to whoever is next."""
         self._directory = directory
         self._identity = identity
         self._patience = patience
@@ -48,7 +55,7 @@ class Shelter:
 
     def terms(self, name: str) -> Terms:
         """Return the terms of a worker that is to be found here."""
-        return Terms(self._patience, str(self._directory), name, self._identity)
+        return Terms(self._patience, str(self._directory), name, f"{self._identity} {_NAMESPACE.readlink()}")
 
     def claim(self, names: tuple[str, ...]) -> str:
         """Take over the workers of these names, which `take` then has, or see them off: say which.
@@ -69,7 +76,7 @@ class Shelter:
             time.sleep(_PAUSE)  # nothing is told when it is dead
         if not found:
             return "nobody was left"
-        if not stale and all(one.said is not None and one.said[0] == self._identity for one in found.values()):
+        if not stale and all(one.said is not None and one.said[0] == self.terms("").identity for one in found.values()):
             adopted = {name: one.process for name, one in found.items() if self._adopt(one.process)}
             if len(adopted) == len(found):
                 self._taken = adopted
@@ -138,7 +145,7 @@ class Shelter:
         return found, stale
 
     def _adopt(self, process: WorkerProcess) -> bool:
-        return bool(_ask(process, "Adopt", self._identity) == ["Adopted"])
+        return bool(_ask(process, "Adopt", self.terms("").identity) == ["Adopted"])
 
 
 def _ask(process: WorkerProcess, *words: str) -> Any:
