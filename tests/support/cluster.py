@@ -61,12 +61,22 @@ class Cluster(Site):
         }
         self.write(f"endpoints-{service}-{version}.yaml", yaml.safe_dump(document))
 
-    def speaker(self, name: str, *arguments: str, interfaces: Iterable[str] = ("eth0",), quick: bool = False) -> Daemon:
-        """Start the speaker of a node inside the node; a quick one waits for probes in hundredths of seconds."""
+    def speaker(
+        self,
+        name: str,
+        *arguments: str,
+        interfaces: Iterable[str] = ("eth0",),
+        quick: bool = False,
+        program: Path | None = None,
+    ) -> Daemon:
+        """Start the speaker of a node inside the node, or a program in its place.
+
+        A quick one waits for probes in hundredths of seconds.
+        """
         chosen = [part for interface in interfaces for part in ("--interface", interface)]
         command = self.command("speaker", "--node-name", name, *chosen, *arguments, http=name)
-        if quick:
-            command[:1] = [sys.executable, str(QUICK_SPEAKER)]
+        if quick or program:
+            command[:1] = [sys.executable, str(program or QUICK_SPEAKER)]
         with self.log(name) as log:
             process = self.lab.nodes[name].popen(
                 command,

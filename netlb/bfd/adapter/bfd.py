@@ -17,7 +17,7 @@ from netlb.bfd.events import Down, Event, ParametersChanged, Up
 from netlb.bfd.packet import Diagnostic, State
 from netlb.bfd.sessions import SessionPath
 from netlb.bfd.settings import DEFAULTS, SINGLE_HOP_TTL, Settings
-from netlb.errors import DataplaneError, SettingError, TransientError
+from netlb.errors import DataplaneError, NetlbError, SettingError, TransientError
 from netlb.net import Address, is_station
 from netlb.reasons import BfdVerdict
 from netlb.worker.adapter.process import WorkerProcess
@@ -167,7 +167,7 @@ class Bfd:
         self._emit: Callable[[Peer, Event], None] = on_event or (lambda _peer, _event: None)
         self._complain: Callable[[str], None] = on_problem or (lambda _problem: None)
         self._shelter = shelter
-        self._terms = shelter.terms(WORKER) if shelter is not None else Terms(patience)
+        self._patience = patience
         self._orphans: dict[SessionPath, Kept] = {}
         self._process: EngineProcess | None = None
         self._sessions: dict[Peer, _Session] = {}
@@ -300,7 +300,8 @@ class Bfd:
 
     def _begin(self, orphan: WorkerProcess | None) -> EngineProcess:
         self._started_at = self._loop.time()
-        self._process = EngineProcess(orphan, self._terms, on_news=self._heard, on_end=self._ended)
+        terms = self._shelter.terms(WORKER) if self._shelter is not None else Terms(self._patience)
+        self._process = EngineProcess(orphan, terms, on_news=self._heard, on_end=self._ended)
         return self._process
 
     def _stop_unclaimed(self) -> None:
@@ -351,7 +352,7 @@ class Bfd:
         """Have a process keep what it should; what is refused is tried again."""
         waiting = [session for session in self._sessions.values() if not session.kept]
         for session in waiting:
-            with suppress(DataplaneError, TransientError):
+            with suppress(NetlbError):
                 self._require().add(session.number, session.path, session.settings)
                 session.kept = True
         if not all(session.kept for session in waiting):

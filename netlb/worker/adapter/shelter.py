@@ -54,7 +54,8 @@ class Shelter:
         self._taken: dict[str, WorkerProcess] = {}
 
     def terms(self, name: str) -> Terms:
-        """Return the terms of a worker that is to be found here."""
+        """Return the terms of a worker that is to be found here, as soon as it is started."""
+        self._prepare()
         return Terms(self._patience, str(self._directory), name, f"{self._identity} {_NAMESPACE.readlink()}")
 
     def claim(self, names: tuple[str, ...]) -> str:
@@ -63,7 +64,7 @@ class Shelter:
         They are taken over if all that were there still are, and are like our own would be. SettingError where the
         directory does not serve, TransientError while the program that they work for lives.
         """
-        self._prepare()
+        identity = self.terms("").identity
         deadline = time.monotonic() + _DYING
         while True:
             found, stale = self._look(names)
@@ -76,8 +77,8 @@ class Shelter:
             time.sleep(_PAUSE)  # nothing is told when it is dead
         if not found:
             return "nobody was left"
-        if not stale and all(one.said is not None and one.said[0] == self.terms("").identity for one in found.values()):
-            adopted = {name: one.process for name, one in found.items() if self._adopt(one.process)}
+        if not stale and all(one.said is not None and one.said[0] == identity for one in found.values()):
+            adopted = {name: one.process for name, one in found.items() if self._adopt(one.process, identity)}
             if len(adopted) == len(found):
                 self._taken = adopted
                 return "taken over"
@@ -124,7 +125,7 @@ class Shelter:
                 undo.callback(channel.close)
                 channel.setblocking(False)
                 try:
-                    channel.connect(self.terms(name).path)
+                    channel.connect(str(self._directory / f"{name}.sock"))
                     pid, user = peer_credentials(channel)
                     pidfd = os.pidfd_open(pid)
                 except FileNotFoundError:
@@ -144,8 +145,8 @@ class Shelter:
                     found[name] = _Found(process, None)
         return found, stale
 
-    def _adopt(self, process: WorkerProcess) -> bool:
-        return bool(_ask(process, "Adopt", self.terms("").identity) == ["Adopted"])
+    def _adopt(self, process: WorkerProcess, identity: str) -> bool:
+        return bool(_ask(process, "Adopt", identity) == ["Adopted"])
 
 
 def _ask(process: WorkerProcess, *words: str) -> Any:
