@@ -36,6 +36,8 @@ class Segment:
         self.owned = owned[self.tried]
         self.mac = cluster.lab.nodes[self.tried].mac
         self.speakers: dict[str, Daemon] = {}
+        self.doubted: list[str] = []
+        """What others said when it was started."""
 
     def start(self, name: str, grace: str = LONG, *arguments: str) -> Daemon:
         """Start a node's speaker."""
@@ -58,6 +60,7 @@ class Segment:
             self.cluster.await_ready(speaker)
         eventually(lambda: all(set(self.heard(name)) == {1.0} for name in self.names), "all are heard")
         eventually(lambda: all(self.answers(address) == [self.mac] for address in self.owned), "it answers")
+        self.doubted = self.doubts()
         return self.speakers[self.tried]
 
     def answers(self, address: str) -> list[str]:
@@ -78,6 +81,12 @@ class Segment:
         """Return its responder and its BFD process, whoever they work for."""
         return sorted(self.cluster.responders(self.tried))
 
+    def process(self, room: str) -> int:
+        """Return the one of them that serves a room: l2 or bfd."""
+        wanted = f"netlb.{room}.adapter.worker"
+        [found] = [pid for pid in self.workers() if wanted in Path(f"/proc/{pid}/cmdline").read_text()]
+        return found
+
     def heard(self, name: str) -> list[float]:
         """Return for each other node whether a node hears it."""
         return self.counts(name, "netlb_speaker_node_alive") or [0.0]
@@ -87,12 +96,16 @@ class Segment:
         lines = page.text.splitlines() if page is not None else []
         return [float(line.split()[-1]) for line in lines if line.startswith(f"{metric}{{")]
 
-    def untroubled(self) -> bool:
-        """Whether no other node has ever missed this one."""
+    def misses(self) -> list[float]:
+        """Return how often a session with another node failed, as each of the others says."""
         others = [name for name in self.names if name != self.tried]
-        downs = [count for name in others for count in self.counts(name, "netlb_bfd_session_down_events_total")]
-        lines = [line for name in others for line in self.speakers[name].lines("WARNING", "node=")]
-        return set(downs) == {0.0} and not lines
+        return [count for name in others for count in self.counts(name, "netlb_bfd_session_down_events_total")]
+
+    def doubts(self) -> list[str]:
+        """Return what others have ever said of this one but that it is heard and ready."""
+        others = [self.speakers[name] for name in self.names if name != self.tried]
+        lines = [line for other in others for line in other.lines(f"node={self.tried}")]
+        return [line for line in lines if "ready=True" not in line]
 
 
 @pytest.fixture
@@ -132,7 +145,8 @@ def test_a_speaker_that_dies_and_is_started_again_costs_no_answer(segment: Segme
     assert [] == asker.unasked
     assert workers == segment.workers()
     assert 2 == len(speaker.lines("earlier speaker", "taken over"))
-    assert segment.untroubled()
+    assert {0.0} == set(segment.misses())
+    assert segment.doubted == segment.doubts()
 
 
 def test_a_speaker_that_stands_still_costs_no_answer(segment: Segment) -> None:
@@ -146,7 +160,8 @@ def test_a_speaker_that_stands_still_costs_no_answer(segment: Segment) -> None:
         asker.await_more(100)
     assert {(segment.mac,): len(asker.asked)} == asker.answers
     assert workers == segment.workers()
-    assert segment.untroubled()
+    assert {0.0} == set(segment.misses())
+    assert segment.doubted == segment.doubts()
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["dead", "frozen"])
@@ -175,7 +190,8 @@ def test_what_nobody_takes_over_is_another_nodes_soon_after_its_time(segment: Se
         os.kill(speaker.process.pid, signal.SIGCONT)
         eventually(lambda: all(segment.answers(each) == [segment.mac] for each in segment.owned), "it is back")
     else:
-        segment.speakers[segment.tried].wait()
+        speaker.wait()
+        speaker.http.unlink()
 
 
 @pytest.mark.parametrize("frozen", [0, 1], ids=["responder or BFD", "BFD or responder"])
@@ -241,5 +257,25 @@ def test_what_was_declared_meanwhile_is_done(segment: Segment) -> None:
     segment.cluster.await_ready(segment.start(segment.tried))
     eventually(lambda: not segment.answers(gone), "it is silent")
     assert workers == segment.workers()
-    assert segment.untroubled()
+    assert {0.0} == set(segment.misses())
+    assert segment.doubted == segment.doubts()
     del kept
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hung"])
+def test_while_there_is_no_responder_others_are_told_and_answer(segment: Segment, how: signal.Signals) -> None:
+    speaker = segment.begin()
+    responder, bfd = (segment.process(room) for room in ("l2", "bfd"))
+    others = [segment.speakers[name] for name in segment.names if name != segment.tried]
+
+    def told() -> list[int]:
+        return [len(other.lines("node heard", f"node={segment.tried}", "ready=False")) for other in others]
+
+    before = told()
+    os.kill(responder, how)
+    eventually(lambda: all(now > then for now, then in zip(told(), before, strict=True)), "it cannot answer")
+    eventually(lambda: speaker.lines("responder restarted"), "there is another")
+    eventually(lambda: all(segment.answers(each) == [segment.mac] for each in segment.owned), "it answers alone")
+    assert bfd == segment.process("bfd")
+    assert responder != segment.process("l2")
+    assert {0.0} == set(segment.misses())

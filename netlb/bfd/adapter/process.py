@@ -122,6 +122,7 @@ class EngineProcess:
         """Let go of the process: it goes on for as long as its terms say that it does without a program."""
         if self._channel.fileno() >= 0:
             self._disconnect()
+            self._process.let_go()
 
     def _carry_out(self, request: control.Request) -> None:
         ack = self._ask(request, control.Ack)

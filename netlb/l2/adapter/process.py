@@ -146,7 +146,7 @@ class ResponderProcess:
         """End the process: it is told to go, and killed if it does not."""
         with suppress(OSError):  # it hangs, or is gone
             self._channel.send(control.encode(control.End()))
-        self.leave()
+        self._close_channel()
         try:
             async with asyncio.timeout(_STOP_TIMEOUT):
                 await asyncio.shield(self.closed)
@@ -156,7 +156,10 @@ class ResponderProcess:
 
     def leave(self) -> None:
         """Let go of the process: it goes on for as long as its terms say that it does without a program."""
-        self._close_channel()
+        if not self.closed.done():
+            self._close_channel()
+            self._loop.remove_reader(self._process.pidfd)
+            self._process.let_go()
 
     async def _carry_out(self, request: control.Request, operation: str) -> control.Ack:
         ack = await self._ask(request, control.Ack)

@@ -70,6 +70,13 @@ class WorkerProcess:
         waiting.register(self.pidfd, select.POLLIN)
         return bool(waiting.poll(None if seconds is None else seconds * 1000))
 
+    def let_go(self) -> None:
+        """Leave it to another program."""
+        self.channel.close()
+        os.close(self.pidfd)
+        if self._process is not None:
+            self._process.returncode = 0  # or the interpreter complains at its end of a child that runs
+
     def reap(self) -> str:
         """Return how it ended, once it has, and let go of it."""
         os.close(self.pidfd)

@@ -94,13 +94,6 @@ class Shelter:
         """Whether `take` would return it."""
         return name in self._taken
 
-    def close(self) -> None:
-        """Let go of what nobody took: without a program they end."""
-        for process in self._taken.values():
-            process.channel.close()
-            os.close(process.pidfd)
-        self._taken.clear()
-
     def _prepare(self) -> None:
         directory = self._directory
         if len(os.fsencode(directory)) > _LONGEST_PATH - len("/responder.sock"):
@@ -171,10 +164,9 @@ def _see_off(found: _Found) -> None:
     if found.said is None or not process.wait(_END):
         process.kill()
         process.wait()
-    os.close(process.pidfd)
+    process.reap()
 
 
 def _let_go(found: dict[str, _Found]) -> None:
     for one in found.values():
-        one.process.channel.close()
-        os.close(one.process.pidfd)
+        one.process.let_go()
