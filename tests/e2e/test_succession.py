@@ -208,12 +208,16 @@ def test_a_successor_sees_off_what_hangs_and_all_that_goes_with_it(segment: Segm
     assert 2 == len(segment.workers())
 
 
-def test_an_orphan_that_dies_takes_the_other_along(segment: Segment) -> None:
+@pytest.mark.parametrize("room", ["l2", "bfd"])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["dies", "hangs"])
+def test_an_orphan_that_dies_or_hangs_takes_the_other_along(segment: Segment, how: signal.Signals, room: str) -> None:
     segment.begin()
-    workers = segment.workers()
+    other = segment.process("bfd" if room == "l2" else "l2")
+    tried = segment.process(room)
     segment.kill()
-    os.kill(workers[0], signal.SIGKILL)
-    eventually(lambda: not segment.workers(), "both are gone")
+    assert {tried, other} == set(segment.workers())
+    os.kill(tried, how)
+    eventually(lambda: other not in segment.workers(), "the other is gone")
     speaker = segment.start(segment.tried)
     segment.cluster.await_ready(speaker)
     eventually(lambda: all(segment.answers(each) == [segment.mac] for each in segment.owned), "it answers")
@@ -260,6 +264,21 @@ def test_what_was_declared_meanwhile_is_done(segment: Segment) -> None:
     assert {0.0} == set(segment.misses())
     assert segment.doubted == segment.doubts()
     del kept
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hung"])
+def test_while_there_is_no_bfd_nobody_goes_without_an_answer(segment: Segment, how: signal.Signals) -> None:
+    segment.begin()
+    responder, bfd = (segment.process(room) for room in ("l2", "bfd"))
+    with SteadyAsker(segment.cluster.client, segment.owned) as asker:
+        asker.await_more(100)
+        os.kill(bfd, how)
+        eventually(lambda: bfd not in segment.workers() and len(segment.workers()) == 2, "there is another")
+        eventually(lambda: all(set(segment.heard(name)) == {1.0} for name in segment.names), "all are heard")
+        eventually(lambda: all(segment.answers(each) == [segment.mac] for each in segment.owned), "it answers alone")
+        asker.await_more(100)
+    assert () not in asker.answers
+    assert responder == segment.process("l2")
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hung"])

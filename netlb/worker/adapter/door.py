@@ -6,7 +6,7 @@ read. A caller says one JSON array a message:
     ["Who"]             -> ["I am", identity, whether its program is dead]
     ["Adopt", identity] -> ["Adopted"]: the connection is the worker's line to its program from now on; or "Refused"
     ["End"]             -> ["Ending"], or "Refused": a program that lives decides itself
-    ["Companion"]       -> nothing: the connection ends with this process, and that is what the caller waits for
+    ["Companion"]       -> ["Here"]: this process lives, and does not hang
 """
 
 import json
@@ -96,7 +96,7 @@ class Door:
                 _say(caller, "Ending")
                 self.told_to_end = True
             case ["Companion"]:
-                pass
+                _say(caller, "Here")
             case ["Adopt" | "End", *_]:
                 _say(caller, "Refused")
             case _:

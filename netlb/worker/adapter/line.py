@@ -7,17 +7,21 @@ import os
 import select
 import socket
 import time
-from collections import deque
+from collections import Counter, deque
 from contextlib import suppress
 from typing import Final
 
-from netlb.worker.adapter.door import Door
+from netlb.worker.adapter.door import MOST_BYTES, Door
 from netlb.worker.leash import Leash
 from netlb.worker.terms import Terms
 
 __all__ = ["Line"]
 
 _SUFFIX: Final = ".sock"
+_CALL: Final = b'["Companion"]'
+_BEAT: Final = 0.25
+_MOST_UNANSWERED: Final = 3
+"""Beats in a row that another worker may leave unanswered; counted, and not seconds, as the whole machine may sleep."""
 
 
 class Line:
@@ -34,6 +38,8 @@ class Line:
         self._leash = Leash(terms.patience, outlives=bool(terms.directory), now=time.monotonic())
         self._outbox: deque[bytes] = deque()
         self._companions: dict[int, socket.socket] = {}
+        self._unanswered: Counter[int] = Counter()
+        self._beat_at = 0.0
         self._ended: str | None = None
         self._door = Door(terms, self._watch, lambda: self._leash.orphaned) if terms.directory else None
         self._watch(channel)
@@ -47,7 +53,11 @@ class Line:
         """Return why the worker is to end, or None; empty: it was told to."""
         if self._door is not None and self._door.told_to_end:
             return ""
-        return self._leash.why_over(time.monotonic()) if self._ended is None else self._ended
+        now = time.monotonic()
+        if self._companions and now >= self._beat_at:
+            self._beat_at = now + _BEAT
+            self._call_companions()
+        return self._leash.why_over(now) if self._ended is None else self._ended
 
     def has(self, fileno: int) -> bool:
         """Whether a socket that is readable is the line's."""
@@ -59,7 +69,7 @@ class Line:
         if self._channel is not None and fileno == self._channel.fileno():
             return self._read_request(self._channel)
         if fileno in self._companions:
-            self._ended = "another worker of the program that is gone has ended"
+            self._hear_companion(fileno)
         elif self._door is not None and self._door.has(fileno):
             channel = self._door.readable(fileno)
             if channel is not None:
@@ -140,7 +150,6 @@ class Line:
             companion.setblocking(False)
             try:
                 companion.connect(f"{self._terms.directory}/{name}")
-                companion.send(b'["Companion"]')
             except FileNotFoundError:  # it has ended in order: nothing of its kind was wanted
                 companion.close()
             except OSError:
@@ -150,9 +159,29 @@ class Line:
                 self._companions[companion.fileno()] = companion
                 self._watch(companion)
 
+    def _call_companions(self) -> None:
+        for fileno, companion in self._companions.items():
+            if self._unanswered[fileno] == _MOST_UNANSWERED:
+                self._ended = "another worker of the program that is gone hangs"
+            self._unanswered[fileno] += 1
+            with suppress(OSError):  # full, or gone: that is told elsewhere
+                companion.send(_CALL)
+
+    def _hear_companion(self, fileno: int) -> None:
+        try:
+            data = self._companions[fileno].recv(MOST_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._ended = "another worker of the program that is gone has ended"
+        self._unanswered[fileno] = 0
+
     def _adopted(self, channel: socket.socket) -> None:
         for companion in self._companions.values():
             companion.close()
         self._companions.clear()
+        self._unanswered.clear()
         self._channel = channel
         self._leash.adopted(time.monotonic())
