@@ -16,13 +16,15 @@ from netlb.plan.render import routes_told, service_name
 from netlb.reasons import BfdVerdict
 from netlb.runtime.metrics import Samples, counter, gauge
 from netlb.source.status import Standing
+from netlb_speaker.guard import Withheld
+from netlb_speaker.report import silence
 from netlb_speaker.report_bgp import Heard, sessions_of
 
 if TYPE_CHECKING:
     from netlb.bgp.peers import Session
     from netlb.bgp.sessions import Watched
 
-__all__ = ["bfd_metrics", "bgp_metrics", "l2_metrics"]
+__all__ = ["announced_metric", "bfd_metrics", "bgp_metrics", "dispute_metrics", "l2_metrics"]
 
 
 def announced_metric(
@@ -54,6 +56,22 @@ def announced_metric(
         "Always 1: this node answers for the address of the Service, or tells routers of it.",
         ("service", "protocol", "node", "ip"),
         samples,
+    )
+
+
+def dispute_metrics(withheld: Mapping[Address, Withheld], claims: Samples) -> Iterable[Metric]:
+    """Show what is not announced yet, and how often others claimed what is."""
+    yield gauge(
+        "netlb_speaker_withheld",
+        "Always 1: this node owns the address and does not announce it yet.",
+        ("ip", "reason"),
+        {(str(address), str(silence(why))): 1.0 for address, why in withheld.items()},
+    )
+    yield counter(
+        "netlb_layer2_conflicts_total",
+        "Times that another station claimed an address held here.",
+        ("ip", "interface"),
+        claims,
     )
 
 

@@ -11,8 +11,8 @@ from prometheus_client import Metric
 from netlb.api.snapshot import Snapshot
 from netlb.bfd.adapter.bfd import Bfd
 from netlb.errors import NetlbError, TransientError
-from netlb.findings import Finding, ObjectRef
-from netlb.l2.adapter.operations import L2Operations, Where
+from netlb.findings import ObjectRef
+from netlb.l2.adapter.operations import EitherWay, Way
 from netlb.l2.announces import (
     Conflict,
     Event,
@@ -30,23 +30,25 @@ from netlb.l2.probe import ProbeTimings
 from netlb.net import Address
 from netlb.plan import NodePlan, NodePlanner
 from netlb.plan.bgp import BgpPlan, plan_bgp
-from netlb.plan.render import service_name
 from netlb.plan.segment import addresses_of
 from netlb.reconcile import Reconciler, Status
 from netlb.runtime.log import get_logger
-from netlb.runtime.metrics import counter, gauge, reconciler_metrics
+from netlb.runtime.metrics import reconciler_metrics
 from netlb.source.protocol import Sink, Source
 from netlb.source.status import node_data, service_bgp_statuses, service_l2_statuses
-from netlb_speaker.announcing import AnnouncerFactory
+from netlb.source.tenancies import TenancySource
+from netlb_speaker.announcing import AnnouncerFactory, KernelFactory
 from netlb_speaker.disputes import Disputes
 from netlb_speaker.gobgp import GobgpSettings
+from netlb_speaker.incumbents import Incumbents
 from netlb_speaker.keyring import Keyring
 from netlb_speaker.liveness import Liveness
-from netlb_speaker.metrics import announced_metric, bfd_metrics, bgp_metrics, l2_metrics
+from netlb_speaker.metrics import announced_metric, bfd_metrics, bgp_metrics, dispute_metrics, l2_metrics
 from netlb_speaker.prober import Prober
-from netlb_speaker.report import announcements, silence
+from netlb_speaker.report import announcements
 from netlb_speaker.report_bgp import Heard, bgp_report, standings
 from netlb_speaker.succession import Succession
+from netlb_speaker.telling import tell_findings, tell_plan
 
 if TYPE_CHECKING:
     from netlb_speaker.routers import Routers
@@ -70,7 +72,10 @@ class Speaker:
         interfaces: tuple[str, ...],
         source: Source,
         announcer: AnnouncerFactory,
+        kernel: KernelFactory,
         sink: Sink,
+        tenancies: TenancySource,
+        patience: float,
         detects_conflicts: bool,
         yields: bool,
         timings: ProbeTimings,
@@ -86,6 +91,8 @@ class Speaker:
         self._named = frozenset(interfaces)
         self._source = source
         self._announcer = announcer(interfaces=interfaces, on_event=self._happened)
+        self._kernel = kernel(interfaces=interfaces, on_change=self._drifted)
+        self._either_way = EitherWay(self._announcer, self._kernel)
         self._sink = sink
         self._detects_conflicts = detects_conflicts
         self._timings = timings
@@ -96,11 +103,13 @@ class Speaker:
         self._slow: dict[str | None, str] = {}
         self._stats: Stats | None = None
         self.plan: NodePlan | None = None
-        self.l2: Reconciler[Address, Where] = Reconciler(
-            "l2", L2Operations(self._announcer), on_bug=self._bug, on_status=self._settled
+        self.l2: Reconciler[Address, Way] = Reconciler(
+            "l2", self._either_way, on_bug=self._bug, on_status=self._settled
         )
         self._snapshot: Snapshot | None = None
         self._settled_once = not watches
+        self._informed = False
+        self.incumbents = Incumbents(node, tenancies, self._plan, patience)
         self._began = False
         self._returned = asyncio.Event()
         self.liveness = (
@@ -138,8 +147,9 @@ class Speaker:
         if self._snapshot is None or self._stopping:
             return
         dead = self.liveness.dead if self.liveness else frozenset[str]()
-        plan = self._planner.plan(self._snapshot, dead, touched)
-        self._tell(plan)
+        holders = self.incumbents.holders(self._snapshot, dead)
+        plan = self._planner.plan(self._snapshot, dead, touched, holders=holders)
+        tell_plan(self._log, plan, self.plan)
         self.plan = plan
         if self.liveness:
             own = addresses_of(self._snapshot.nodes.get(self._node))
@@ -152,7 +162,7 @@ class Speaker:
     def _plan_bgp(self, snapshot: Snapshot, gobgp: GobgpSettings) -> None:
         """Plan what routers are told, and begin to tell them when there is something for the first time."""
         before, self.bgp = self.bgp, plan_bgp(snapshot, self._node, ready_only=self._ready_only)
-        self._tell_findings(self.bgp.findings, before.findings if before else ())
+        tell_findings(self._log, self.bgp.findings, before.findings if before else ())
         if self.routers is None and self.bgp.state is not None:
             from netlb_speaker.routers import Routers  # noqa: PLC0415 - gRPC takes 20 MiB: for those who need it
 
@@ -190,29 +200,32 @@ class Speaker:
 
     async def announce(self) -> None:
         """Answer on the segments for as long as the speaker runs."""
-        self._inherit()
-        async with self._announcer:
+        inherited = self._inherit()
+        async with self._announcer, self._kernel:
             self._answering = True
             self._say_if_ready()
+            if not self._settled_once and not inherited:  # what one that died has left may be another node's by now
+                self.l2.want({})
             for name in sorted(self._missing()):
                 self._log.warning("interface missing", interface=name, remedy="create it, or correct --interface")
             await self.l2.run()
 
-    def _inherit(self) -> None:
-        """Go on as ready as the speaker before, whose responder answers still."""
-        if self._succession.begin() and not self._began:
+    def _inherit(self) -> bool:
+        """Go on as ready as the speaker before, whose responder answers still; False if there is none."""
+        inherited = self._succession.begin()
+        if inherited and not self._began:
             self._began = True
             if self.liveness:
                 self.liveness.be_ready(True)
+        return inherited
 
     async def remind(self) -> None:
         """Announce once more what is owned when a node returns: it may have lived, and answered others meanwhile."""
         while True:
             await self._returned.wait()
             self._returned.clear()
-            owned = self.plan.l2.keys() & self._announcer.held().keys() if self.plan else ()
             with suppress(NetlbError):  # the responder is being restarted, and then announces everything
-                await self._announcer.announce(owned)
+                await self._either_way.announce(self.plan.l2.keys() if self.plan else ())
 
     async def report(self) -> None:
         """Keep this node's file up to date; many changes at once make one report."""
@@ -220,7 +233,7 @@ class Speaker:
             await self._news.wait()
             await asyncio.sleep(_REPORT_SECONDS)
             self._news.clear()
-            if self.plan is not None and not self._stopping:
+            if self.plan is not None and self.incumbents.known and not self._stopping:
                 self.status.want(self._report(self.plan))
 
     async def count(self) -> None:
@@ -242,6 +255,14 @@ class Speaker:
             await self.l2.settled()
             self._log.info("withdrawn")
 
+    async def leave(self) -> None:
+        """Leave all to the next speaker, but for what the kernel answers for, which nobody would renew."""
+        if self._kernel.held():
+            await self.withdraw()
+            await self.finish()
+        else:
+            self._succession.leave()
+
     async def finish(self) -> None:
         """Take this node's files away: what does not answer must not be said to."""
         if self._sink.is_open:  # another speaker's file is not ours to remove
@@ -261,6 +282,8 @@ class Speaker:
             return "no interface to answer on"
         if self.liveness and not self._settled_once:
             return self.liveness.why_not_settled()
+        if not self._informed:
+            return "not known yet who holds what does not go back to a better node"
         if not self.l2.is_settled():
             return "not all addresses are answered for"
         return self.routers.why_not_ready() if self.routers else None
@@ -269,21 +292,10 @@ class Speaker:
         """Show what is announced, and what came in and went out."""
         yield from reconciler_metrics([self.l2, self.status])
         bgp, heard = self._routing_now()
-        yield announced_metric(self._node, self.plan, self._announcer.held(), bgp, standings(bgp, heard))
+        yield announced_metric(self._node, self.plan, self._either_way.held(), bgp, standings(bgp, heard))
         if self.liveness:
             yield from self.liveness.metrics()
-        yield gauge(
-            "netlb_speaker_withheld",
-            "Always 1: this node owns the address and does not announce it yet.",
-            ("ip", "reason"),
-            {(str(address), str(silence(withheld))): 1.0 for address, withheld in self.prober.withheld.items()},
-        )
-        yield counter(
-            "netlb_layer2_conflicts_total",
-            "Times that another station claimed an address held here.",
-            ("ip", "interface"),
-            self._disputes.counts(),
-        )
+        yield from dispute_metrics(self.prober.withheld, self._disputes.counts())
         if self._stats is not None:
             yield from l2_metrics(self._stats)
         if self._bfd is not None:
@@ -317,6 +329,10 @@ class Speaker:
         self._say_if_ready()
         self._news.set()
 
+    def _drifted(self) -> None:
+        """Look again what interfaces have, and try again what failed: an address or a link is not as it was."""
+        self.l2.lost()
+
     def _settled(self, _: Mapping[Address, Status]) -> None:
         self._news.set()
         self._say_if_ready()
@@ -330,10 +346,16 @@ class Speaker:
     def _announce_what_may_be(self) -> None:
         """Want all that is planned but for what is withheld; nothing before it is known which nodes are alive."""
         self._settled_once = self._settled_once or (self.liveness is not None and self.liveness.settled)
-        if self.plan is not None and self._settled_once and not self._stopping:
+        self._informed = self._informed or (self._snapshot is not None and self.incumbents.known)
+        if self.plan is not None and self._settled_once and self._informed and not self._stopping:
+            self.incumbents.decided(self.plan)
             withheld = self.prober.withheld
             self.l2.want(
-                {address: each.interfaces for address, each in self.plan.l2.items() if address not in withheld}
+                {
+                    address: Way(each.interfaces, by_kernel=each.announce == "address")
+                    for address, each in self.plan.l2.items()
+                    if address not in withheld
+                }
             )
             self._say_if_ready()
             self._news.set()
@@ -342,7 +364,7 @@ class Speaker:
         """Return what is to be said of this node now."""
         standing = announcements(
             plan,
-            held=self._announcer.held(),
+            held=self._either_way.held(),
             statuses=self.l2.statuses(),
             withheld=self.prober.withheld,
             timings=self._timings,
@@ -356,6 +378,7 @@ class Speaker:
             whole=self._sink.keeps_whole,
             nodes=self.liveness.states() if self.liveness else {},
             bgp=bgp_report(bgp, heard, told),
+            holding=self.incumbents.report(),
             notes=[
                 *(f"no interface {name} that is up; create it, or correct --interface" for name in self._missing()),
                 *(f"no fast path, the responder answers alone: {problem}" for problem in self._slow.values()),
@@ -367,21 +390,6 @@ class Speaker:
 
     def _routing_now(self) -> tuple[BgpPlan, Heard]:
         return self.bgp or BgpPlan(self._node), self.routers.heard() if self.routers else Heard()
-
-    def _tell(self, plan: NodePlan) -> None:
-        """Log what this plan changes."""
-        self._tell_findings(plan.findings, self.plan.findings if self.plan else ())
-        before = self.plan.l2 if self.plan else {}
-        for address in plan.l2.keys() - before.keys():
-            services = ",".join(map(service_name, plan.l2[address].services))
-            self._log.info("address taken over", address=str(address), services=services)
-        for address in before.keys() - plan.l2.keys():
-            self._log.info("address given up", address=str(address))
-
-    def _tell_findings(self, found: Iterable[Finding], before: Collection[Finding]) -> None:
-        for finding in found:
-            if finding not in before:
-                self._log.warning("manifest problem", finding=str(finding))
 
     def _missing(self) -> frozenset[str]:
         return self._named - {interface.name for interface in self._announcer.interfaces()}

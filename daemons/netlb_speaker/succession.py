@@ -65,7 +65,7 @@ class Succession:
             self._inherited = self.shelter is not None and self._claim(self.shelter)
         return self._inherited
 
-    async def leave(self) -> None:
+    def leave(self) -> None:
         """Leave the workers to the next speaker."""
         if self.shelter is not None:
             self.shelter.leaves = True

@@ -260,5 +260,5 @@ def decode(data: bytes) -> Message:
         name, *values = json.loads(data)
         kind = _KINDS[name]
         return kind(*(read(value) for read, value in zip(_READERS[kind], values, strict=True)))
-    except (TypeError, KeyError, ValueError, AttributeError, RecursionError, SettingError):
+    except (TypeError, LookupError, ValueError, AttributeError, OverflowError, RecursionError, SettingError):
         raise ValueError(f"{len(data)} octets that are not a message") from None

@@ -312,7 +312,7 @@ def decode(data: bytes) -> Message:
         name, *values = json.loads(data)
         kind = _KINDS[name]
         return kind(*(read(value) for read, value in zip(_READERS[kind], values, strict=True)))
-    except (TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"not a message: {data[:80]!r}") from error
 
 

@@ -1,0 +1,28 @@
+"""What the log says when a plan follows another."""
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from netlb.findings import Finding
+from netlb.plan import NodePlan
+from netlb.plan.render import service_name
+
+__all__ = ["tell_findings", "tell_plan"]
+
+
+def tell_plan(log: Any, plan: NodePlan, former: NodePlan | None) -> None:
+    """Log what a plan changes of the one before."""
+    tell_findings(log, plan.findings, former.findings if former else ())
+    before = former.l2 if former else {}
+    for address in plan.l2.keys() - before.keys():
+        services = ",".join(map(service_name, plan.l2[address].services))
+        log.info("address taken over", address=str(address), services=services)
+    for address in before.keys() - plan.l2.keys():
+        log.info("address given up", address=str(address))
+
+
+def tell_findings(log: Any, found: Iterable[Finding], before: Collection[Finding]) -> None:
+    """Log what was found and was not before."""
+    for finding in found:
+        if finding not in before:
+            log.warning("manifest problem", finding=str(finding))
