@@ -18,12 +18,15 @@ from netlb.raven.adapter.links import NetLink
 from netlb.raven.backend import DEVICE, Device, Part, PeerState, Remote
 from netlb.raven.ipsec import Sa
 from netlb.raven.keys import Keys, PrivateKey
+from netlb.raven.mtu import ANY
 
 __all__ = ["LIBIPSEC_DEVICE", "VICI", "Strongswan", "Vici"]
 
 VICI: Final = Path("/var/run/charon.vici")
 LIBIPSEC_DEVICE: Final = "ipsec0"
 """The device of kernel-libipsec, which has one for everything and gives it this name."""
+_LIBIPSEC_WIDEST: Final = 1400
+"""It reads packets from its device into room for so many octets, and cuts off what is longer, whatever MTU it has."""
 _IF_ID: Final = 9028
 """By which connections find our xfrm interface: the number of the table that leads there."""
 _ROUND: Final = 1.0
@@ -107,6 +110,7 @@ class Strongswan:
     def __init__(self, device: str, vici: Vici, *, libipsec: bool) -> None:
         """Keep the peers of a device. With `libipsec` it is the plugin's own, and only set up."""
         self.device = device
+        self.widest = _LIBIPSEC_WIDEST if libipsec else ANY
         self._link = NetLink(device)
         self._vici = vici
         self._libipsec = libipsec
