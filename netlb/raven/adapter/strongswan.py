@@ -168,15 +168,15 @@ class Strongswan:
 
     async def prune(self, keys: Collection[str]) -> Mapping[str, Exception]:
         """See `Backend`. The device of kernel-libipsec stays, without our mark."""
-        there = await self._connections()
-        for key in there if DEVICE in keys else keys:
+        there, secrets = (await self._connections()).keys(), await self._secrets()
+        for key in there | secrets if DEVICE in keys else keys:
             self._loaded.pop(key, None)
+            name = ipsec.name_of(self.device, key)
             if key in there:
-                name = ipsec.name_of(self.device, key)
                 await self._vici.ask("unload-conn", {"name": name})
                 await self._end(name)
-                with contextlib.suppress(NetlbError):  # it has none
-                    await self._vici.ask("unload-shared", {"id": name})
+            if key in secrets:  # also if we were killed just when its connection had gone
+                await self._vici.ask("unload-shared", {"id": name})
         link = await self._link.link()
         if DEVICE in keys and link is not None and link.ours:
             await (self._link.disown(link) if self._libipsec else self._link.delete_link(link))
@@ -276,6 +276,11 @@ class Strongswan:
             for name, connection in message.items()
             if (key := ipsec.key_of(self.device, name)) is not None
         }
+
+    async def _secrets(self) -> set[str]:
+        """Return the peers with which we have a secret, by public key."""
+        names = (await self._vici.ask("get-shared")).get("keys", ())
+        return {key for name in names if (key := ipsec.key_of(self.device, name.decode())) is not None}
 
     async def _sas(self) -> tuple[Sa, ...]:
         try:
