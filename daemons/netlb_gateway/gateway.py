@@ -258,7 +258,7 @@ class Gateway:
         now = asyncio.get_running_loop().time()
         self._began = now if self._began is None else self._began
         view = self._views.conclude(self._sites, self._evidence(self._snapshot), now)
-        seen = Seen(health=view.health, incumbents=view.incumbents, hub=view.hub)
+        seen = Seen(health=view.health, incumbents=view.incumbents, hub=view.hub, fallen=view.fallen)
         before, self._view = self.plan, view
         plan = plan_sites(self._sites, self._findings, seen)
         plane = plan.node(self._node, self._local, self._numbers)
@@ -316,14 +316,24 @@ class Gateway:
         ready = made is not None and made.role is Role.GATEWAY
         if plane.role is Role.GATEWAY and not ready and alive & set(self._own.active):
             return
+        active = plan.mesh.elections[site.name].active
         self._own = Claim(
-            active=plan.mesh.elections[site.name].active,
+            active=active,
             dead=tuple(endpoint.node for endpoint in site.endpoints if endpoint.node in self._view.health.dead),
-            hears=len(alive & site.nodes.keys()),
+            hears=self._weight(site, active),
             reaches=len(alive - site.nodes.keys()),
             leaving=self._leaving and plane.role is not Role.GATEWAY,
         )
         self.hellos.claim(self._own, far=not self._leaving or self._handed_over)
+
+    def _weight(self, site: Site, active: Collection[str]) -> int:
+        """Return how many nodes of the site are heard, and no more than before as long as an endpoint among them has not
+        said the same: who was alone, and hears everybody again, knows no better for that."""
+        heard = self.liveness.alive & site.nodes.keys()
+        claims = self.hellos.claims
+        said = [claims.get(endpoint.node) for endpoint in site.endpoints if endpoint.node in heard]
+        agreed = all(claim is not None and (claim.leaving or tuple(claim.active) == tuple(active)) for claim in said)
+        return len(heard) if agreed else min(len(heard), self._own.hears)
 
     def _knows(self, plan: RavenPlan, plane: DataPlane, now: float) -> bool:
         """Say whether it is known which of the site's other endpoints live and who they say is active, or has been
