@@ -17,7 +17,7 @@ from netlb.raven.adapter.hellos import HelloSocket
 from netlb.raven.backend import Choice
 from netlb.raven.dataplane import DataPlane, Numbers, Role
 from netlb.raven.events import Change
-from netlb.raven.hello import Claim
+from netlb.raven.hello import Claim, Weight
 from netlb.raven.keys import Keys
 from netlb.raven.model import Site
 from netlb.raven.node import Local
@@ -91,6 +91,7 @@ class Gateway:
         self._findings: tuple[Finding, ...] = ()
         self._local: Local | None = None
         self._own = Claim()
+        self._weight = Weight()
         self._leaving = False
         self._handed_over = False
         self._withdrawn = False
@@ -316,24 +317,14 @@ class Gateway:
         ready = made is not None and made.role is Role.GATEWAY
         if plane.role is Role.GATEWAY and not ready and alive & set(self._own.active):
             return
-        active = plan.mesh.elections[site.name].active
         self._own = Claim(
-            active=active,
+            active=plan.mesh.elections[site.name].active,
             dead=tuple(endpoint.node for endpoint in site.endpoints if endpoint.node in self._view.health.dead),
-            hears=self._weight(site, active),
+            hears=self._weight.of(len(alive & site.nodes.keys()), asyncio.get_running_loop().time()),
             reaches=len(alive - site.nodes.keys()),
             leaving=self._leaving and plane.role is not Role.GATEWAY,
         )
         self.hellos.claim(self._own, far=not self._leaving or self._handed_over)
-
-    def _weight(self, site: Site, active: Collection[str]) -> int:
-        """Return how many nodes of the site are heard, and no more than before as long as an endpoint among them has not
-        said the same: who was alone, and hears everybody again, knows no better for that."""
-        heard = self.liveness.alive & site.nodes.keys()
-        claims = self.hellos.claims
-        said = [claims.get(endpoint.node) for endpoint in site.endpoints if endpoint.node in heard]
-        agreed = all(claim is not None and (claim.leaving or tuple(claim.active) == tuple(active)) for claim in said)
-        return len(heard) if agreed else min(len(heard), self._own.hears)
 
     def _knows(self, plan: RavenPlan, plane: DataPlane, now: float) -> bool:
         """Say whether it is known which of the site's other endpoints live and who they say is active, or has been
@@ -349,7 +340,7 @@ class Gateway:
         """Plan again when something is due though nothing is heard."""
         if self._timer is not None:
             self._timer.cancel()
-        times = [self._views.next_change(now)]
+        times = [self._views.next_change(now), self._weight.next_change()]
         if not self._settled and self._began is not None:
             times.append(self._began + self._grace)
         due = min((each for each in times if each is not None), default=None)

@@ -60,7 +60,8 @@ def plan_sites(sites: Collection[Site], findings: Collection[Finding], seen: See
     subnets = settle(sites)
     elections = {site.name: elect(site, seen.incumbents.get(site.name, ()), seen.health) for site in sites}
     return RavenPlan(
-        Mesh(sites, elections, subnets, seen.hub, seen.fallen), (*findings, *(_overlap(dispute) for dispute in subnets.disputes))
+        Mesh(sites, elections, subnets, seen.hub, seen.fallen),
+        (*findings, *(_overlap(dispute) for dispute in subnets.disputes)),
     )
 
 

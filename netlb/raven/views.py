@@ -5,8 +5,8 @@ see it is told by those who can (`netlb.raven.hello`): of several the one counts
 Whoever has heard the same concludes the same.
 
 Where nobody seems left all stays as it is: a tunnel may work though those that watched it are silent, and packets are
-lost in any case if it does not. For the same reason an endpoint that fell silent while it was active stays the gateway of
-its own pods: if its machine is dead so are they, and if only its agent is, they send through its tunnels as before.
+lost in any case if it does not. For the same reason an endpoint that fell silent while it was active stays the gateway
+of its own pods: if its machine is dead so are they, and if only its agent is, they send through its tunnels as before.
 """
 
 from collections import Counter
