@@ -144,6 +144,15 @@ class World:
         names = list(asked)
         eventually(lambda: all(found == [node] for found in self.active(site, names)), f"{node} is active at {site}")
 
+    def agreed(self, site: str) -> str:
+        """Wait until all nodes of a site take one endpoint for the active one, and return it."""
+
+        def one() -> str | None:
+            (first, *others) = self.active(site)
+            return first[0] if len(first) == 1 and all(other == first for other in others) else None
+
+        return eventually(one, f"the nodes of {site} agree")
+
     def carriers(self, node: str) -> list[int]:
         """Return the processes that carry a node's tunnels."""
         found = processes_in([self.lab.nodes[node].namespace])
