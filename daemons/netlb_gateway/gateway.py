@@ -299,6 +299,7 @@ class Gateway:
             alive=self.liveness.alive | ({self._node} if not self._leaving else frozenset()),
             dead=dead & own.nodes.keys(),
             unheard=dead - own.nodes.keys(),
+            left=self.liveness.left,
             claims=claims,
             published={node: Published(report.active, report.hub) for node, report in snapshot.gateway_nodes.items()},
         )

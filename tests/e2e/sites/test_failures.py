@@ -64,6 +64,7 @@ def test_a_gateway_that_stops_in_order_hands_over(world: World, lab: SitesLab) -
         assert flow.answers()
         world.await_active("a", successor, ["a3", successor])
         assert flow.answers()
+        assert {} == unreachable(lab)  # the pods of the one that left, too
         world.start(gateway)
         assert flow.answers()
 
