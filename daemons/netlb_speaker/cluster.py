@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import Metric
@@ -20,6 +21,7 @@ from netlb.source.kube_recorder import EventRecorder
 from netlb.source.kube_reports import NodeReports
 from netlb.source.kube_rights import secret_namespaces
 from netlb.source.kube_source import KubeSource
+from netlb.source.kube_tenancies import follow_api
 from netlb.source.reflector import Pace
 from netlb_speaker.surroundings import Surroundings
 
@@ -44,7 +46,7 @@ def on_cluster(
     source = KubeSource(
         client,
         Intake(compatibility),
-        watched(compatibility, Reader.ANNOUNCEMENTS),
+        watched(compatibility, Reader.ANNOUNCEMENTS, lean=True),
         secrets_in=lambda: secret_namespaces(common.namespace or client.namespace, compatibility),
         takes_over=False,
         keeper=Keeper(state_dir, name, str(common.source)) if state_dir is not None else None,
@@ -79,6 +81,7 @@ def on_cluster(
     return Surroundings(
         source=source,
         sink=NodeReports(client, source.find, recorder, node=node, kept_since=lambda: source.kept_since),
+        tenancies=partial(follow_api, client, pace),
         services={"client": connect, "events": recorder.run},
         metrics=metrics,
         on_rewound=on_rewound,
@@ -91,7 +94,7 @@ def read_cluster(common: CommonSettings) -> Snapshot:
     return kube_once.read_cluster(
         common.kubeconfig,
         Intake(common.compatibility),
-        watched(common.compatibility, Reader.ANNOUNCEMENTS),
+        watched(common.compatibility, Reader.ANNOUNCEMENTS, lean=True),
         secrets_in=lambda own: secret_namespaces(common.namespace or own, common.compatibility),
         takes_over=False,
     )
