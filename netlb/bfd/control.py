@@ -8,6 +8,7 @@ what was read: keys are in it.
 
 import json
 from collections.abc import Callable
+from math import isfinite
 from typing import Any, Final, NamedTuple
 
 from netlb.bfd.events import AdminDown, Down, Event, ParametersChanged, Up
@@ -18,20 +19,25 @@ from netlb.errors import SettingError
 
 __all__ = [
     "MOST_BYTES",
+    "MOST_KEPT",
     "Ack",
     "Add",
     "AskCounts",
+    "AskSessions",
     "AskStatus",
     "Beat",
     "Change",
     "Counts",
+    "End",
     "Ending",
     "Happened",
+    "Kept",
     "Message",
     "Over",
     "Ready",
     "Reply",
     "Request",
+    "SessionsKept",
     "Status",
     "Stop",
     "decode",
@@ -39,6 +45,8 @@ __all__ = [
 ]
 
 MOST_BYTES: Final = 32_768
+MOST_KEPT: Final = 128
+"""Sessions in one message."""
 
 
 class Add(NamedTuple):
@@ -78,8 +86,22 @@ class AskCounts(NamedTuple):
     seq: int
 
 
+class AskSessions(NamedTuple):
+    """Ask for `SessionsKept`: one page of the sessions that are kept, from number `start`."""
+
+    seq: int
+    start: int
+
+
 class Beat(NamedTuple):
     """The program's event loop turns; sent back, so does the process's."""
+
+    decided: bool
+    """It has decided what it wants: always true of the program that started the process."""
+
+
+class End(NamedTuple):
+    """Take every session down, and end; a program that is gone without a word has died."""
 
 
 class Ready(NamedTuple):
@@ -109,6 +131,22 @@ class Counts(NamedTuple):
     counts: dict[str, int]
 
 
+class Kept(NamedTuple):
+    """A session that is kept."""
+
+    session: int
+    path: SessionPath
+    up: Up | None
+    """What it told when it came up, as that is now; None: it is not up."""
+
+
+class SessionsKept(NamedTuple):
+    """One page of the sessions; an empty one ends the list."""
+
+    seq: int
+    sessions: tuple[Kept, ...]
+
+
 class Happened(NamedTuple):
     """What a session tells."""
 
@@ -128,9 +166,9 @@ class Ending(NamedTuple):
     reason: str
 
 
-Request = Add | Change | Stop | AskStatus | AskCounts
-Reply = Ack | Status | Counts
-Message = Request | Beat | Reply | Ready | Happened | Over | Ending
+Request = Add | Change | Stop | AskStatus | AskCounts | AskSessions
+Reply = Ack | Status | Counts | SessionsKept
+Message = Request | Beat | End | Reply | Ready | Happened | Over | Ending
 
 _EVENTS: Final[dict[str, Callable[..., Event]]] = {kind.__name__: kind for kind in (Up, ParametersChanged)}
 
@@ -141,12 +179,26 @@ def _path(value: list[Any]) -> SessionPath:
 
 
 def _key(value: list[Any] | None) -> Key | None:
-    return None if value is None else Key(int(value[0]), bytes.fromhex(value[1]), meticulous=bool(value[2]))
+    if value is None:
+        return None
+    identifier, secret, meticulous = value
+    return Key(int(identifier), bytes.fromhex(secret), meticulous=bool(meticulous))
 
 
 def _settings(value: list[Any]) -> Settings:
     transmit, receive, multiplier, passive, ttl, key, former, path_down = value
-    return Settings(transmit, receive, multiplier, passive, ttl, _key(key), tuple(map(_key, former)), path_down)
+    numbers = int(transmit), int(receive), int(multiplier)
+    return Settings(*numbers, bool(passive), int(ttl), _key(key), tuple(map(_key, former)), bool(path_down))
+
+
+def _fields(value: dict[str, float]) -> dict[str, float]:
+    if not all(isinstance(each, float | int) and isfinite(each) for each in value.values()):
+        raise ValueError("fields that are no numbers")
+    return dict(value)
+
+
+def _counts(value: dict[str, int]) -> dict[str, int]:
+    return {str(name): int(number) for name, number in value.items()}
 
 
 def _event(value: list[Any]) -> Event:
@@ -160,17 +212,31 @@ def _event(value: list[Any]) -> Event:
     return _EVENTS[name](int(transmit), int(detection), bool(usable))
 
 
+def _kept(value: list[Any]) -> tuple[Kept, ...]:
+    return tuple(Kept(int(session), _path(path), _up(up)) for session, path, up in value)
+
+
+def _up(value: list[Any] | None) -> Up | None:
+    event = None if value is None else _event(value)
+    if isinstance(event, Up | None):
+        return event
+    raise ValueError("not a session that is up")
+
+
 _READERS: Final[dict[type[Message], tuple[Callable[[Any], Any], ...]]] = {
     Add: (int, int, _path, _settings),
     Change: (int, int, _settings),
     Stop: (int, int),
     AskStatus: (int, int),
     AskCounts: (int,),
-    Beat: (),
+    AskSessions: (int, int),
+    Beat: (bool,),
+    End: (),
     Ready: (),
     Ack: (int, int, str),
-    Status: (int, dict, dict),
-    Counts: (int, dict),
+    Status: (int, _fields, _counts),
+    Counts: (int, _counts),
+    SessionsKept: (int, _kept),
     Happened: (int, _event),
     Over: (int,),
     Ending: (str,),
@@ -189,6 +255,10 @@ def _plain(value: object) -> Any:
             return [*timers, value.passive, value.minimum_ttl, *keys, value.path_down]
         case Key():
             return [value.identifier, value.secret.hex(), value.meticulous]
+        case Kept():
+            return [value.session, _plain(value.path), _plain(value.up)]
+        case tuple() if value and isinstance(value[0], Kept):
+            return [_plain(each) for each in value]
         case Up() | ParametersChanged() | Down() | AdminDown():
             return [type(value).__name__, *value]
     return value
@@ -205,5 +275,5 @@ def decode(data: bytes) -> Message:
         name, *values = json.loads(data)
         kind = _KINDS[name]
         return kind(*(read(value) for read, value in zip(_READERS[kind], values, strict=True)))
-    except (TypeError, KeyError, ValueError, AttributeError, RecursionError, SettingError):
+    except (TypeError, LookupError, ValueError, AttributeError, OverflowError, RecursionError, SettingError):
         raise ValueError(f"{len(data)} octets that are not a message") from None

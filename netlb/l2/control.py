@@ -6,9 +6,10 @@ repeats. Addresses and MAC addresses are hexadecimal. Reading raises ValueError 
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple
 from itertools import islice
+from math import isfinite
 from typing import Any, NamedTuple, TypeVar
 
 from netlb.l2.probe import ProbeTimings
@@ -16,19 +17,23 @@ from netlb.l2.probe import ProbeTimings
 __all__ = [
     "MOST_ADDRESSES",
     "MOST_BYTES",
+    "MOST_GROUPS",
     "Accelerate",
     "Accelerated",
     "Ack",
     "Announce",
     "AskCounters",
+    "AskOpen",
     "AskStats",
     "Beat",
     "ClaimSeen",
     "Counters",
     "Crashed",
+    "End",
     "Event",
     "Hold",
     "Message",
+    "Opened",
     "Probe",
     "Probed",
     "Ready",
@@ -39,6 +44,7 @@ __all__ = [
     "SetInterface",
     "Stats",
     "batches",
+    "by_family",
     "decode",
     "encode",
 ]
@@ -47,6 +53,8 @@ _Item = TypeVar("_Item")
 
 MOST_ADDRESSES = 256
 MOST_BYTES = 32_768
+MOST_GROUPS = 32
+"""IPv6 addresses in a message that has their groups joined, which takes the responder some 10 µs each."""
 
 
 class SetInterface(NamedTuple):
@@ -91,11 +99,12 @@ class Release(NamedTuple):
 
 
 class Announce(NamedTuple):
-    """Announce those of the addresses that are held on the interface once more."""
+    """Announce those of the addresses that are held on the interface once more, so many times."""
 
     seq: int
     interface: int
     addresses: tuple[bytes, ...]
+    rounds: int
 
 
 class Probe(NamedTuple):
@@ -121,10 +130,22 @@ class AskCounters(NamedTuple):
     start: int
 
 
+class AskOpen(NamedTuple):
+    """Ask for `Opened`; what is held there is asked for by `AskCounters`."""
+
+    seq: int
+
+
 class Beat(NamedTuple):
     """The program's event loop turns; the answer tells that the process's does, too."""
 
     seq: int
+    decided: bool
+    """It has decided what it wants: always true of the program that started the process."""
+
+
+class End(NamedTuple):
+    """Be silent, and end; a program that is gone without a word has died."""
 
 
 class Ready(NamedTuple):
@@ -162,6 +183,13 @@ class Stats(NamedTuple):
     unsent: int
 
 
+class Opened(NamedTuple):
+    """The open interfaces: index and MAC address."""
+
+    seq: int
+    interfaces: tuple[tuple[int, bytes], ...]
+
+
 class Counters(NamedTuple):
     """One page of counters: address, requests received, responses and gratuitous frames sent."""
 
@@ -191,29 +219,56 @@ class Crashed(NamedTuple):
 
 
 Request = (
-    SetInterface | Accelerate | RemoveInterface | Hold | Release | Announce | Probe | AskStats | AskCounters | Beat
+    SetInterface
+    | Accelerate
+    | RemoveInterface
+    | Hold
+    | Release
+    | Announce
+    | Probe
+    | AskOpen
+    | AskStats
+    | AskCounters
+    | Beat
 )
-Reply = Ack | Accelerated | Stats | Counters
+Reply = Ack | Accelerated | Opened | Stats | Counters
 Event = Ready | ClaimSeen | Probed | Crashed
-Message = Request | Reply | Event
+Message = Request | End | Reply | Event
+
+
+def _octets(value: str, *lengths: int) -> bytes:
+    octets = bytes.fromhex(value)
+    if len(octets) not in lengths:
+        raise ValueError(f"{len(octets)} octets in place of {lengths}")
+    return octets
+
+
+def _address(value: str) -> bytes:
+    return _octets(value, 4, 16)
+
+
+def _mac(value: str) -> bytes:
+    return _octets(value, 6)
 
 
 def _addresses(value: Sequence[str]) -> tuple[bytes, ...]:
     if len(value) > MOST_ADDRESSES:
         raise ValueError(f"{len(value)} addresses in one message")
-    return tuple(map(bytes.fromhex, value))
+    return tuple(map(_address, value))
 
 
 def _timings(value: list[Any]) -> ProbeTimings:
+    if not all(isinstance(each, float | int) and isfinite(each) for each in value):
+        raise ValueError("timings that are no numbers")
     return ProbeTimings(*value)
 
 
 def _found(value: list[tuple[str, str]]) -> tuple[tuple[bytes, bytes], ...]:
-    return tuple((bytes.fromhex(address), bytes.fromhex(mac)) for address, mac in value)
+    return tuple((_address(address), _octets(mac, 0, 6)) for address, mac in value)
 
 
 def _refused(value: list[tuple[str, int]]) -> tuple[tuple[bytes, int], ...]:
-    return tuple((bytes.fromhex(address), int(errno)) for address, errno in value)
+    return tuple((_address(address), int(errno)) for address, errno in value)
 
 
 def _verdicts(value: dict[str, dict[str, int]]) -> dict[int, dict[str, int]]:
@@ -225,26 +280,33 @@ def _fast(value: dict[str, tuple[str, int]]) -> dict[int, tuple[str, int]]:
 
 
 def _rows(value: list[tuple[str, int, int, int]]) -> tuple[tuple[bytes, int, int, int], ...]:
-    return tuple((bytes.fromhex(address), int(a), int(b), int(c)) for address, a, b, c in value)
+    return tuple((_address(address), int(a), int(b), int(c)) for address, a, b, c in value)
+
+
+def _interfaces(value: list[tuple[int, str]]) -> tuple[tuple[int, bytes], ...]:
+    return tuple((int(index), _mac(mac)) for index, mac in value)
 
 
 _READERS: dict[type[Message], tuple[Callable[[Any], Any], ...]] = {
-    SetInterface: (int, int, bytes.fromhex),
+    SetInterface: (int, int, _mac),
     Accelerate: (int, int),
     RemoveInterface: (int, int),
     Hold: (int, int, _addresses, bool),
     Release: (int, int, _addresses, bool),
-    Announce: (int, int, _addresses),
+    Announce: (int, int, _addresses, int),
     Probe: (int, int, _addresses, _timings),
     AskStats: (int,),
     AskCounters: (int, int, int),
-    Beat: (int,),
+    AskOpen: (int,),
+    Beat: (int, bool),
+    End: (),
     Ready: (int,),
     Ack: (int, int, _refused),
     Accelerated: (int, int, str),
     Stats: (int, _verdicts, _fast, int, int),
+    Opened: (int, _interfaces),
     Counters: (int, _rows),
-    ClaimSeen: (int, bytes.fromhex, bytes.fromhex),
+    ClaimSeen: (int, _address, _mac),
     Probed: (int, _found),
     Crashed: (str,),
 }
@@ -269,7 +331,7 @@ def decode(data: bytes) -> Message:
         name, *values = json.loads(data)
         kind = _KINDS[name]
         return kind(*(read(value) for read, value in zip(_READERS[kind], values, strict=True)))
-    except (TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"not a message: {data[:80]!r}") from error
 
 
@@ -278,3 +340,10 @@ def batches(items: Sequence[_Item], size: int = MOST_ADDRESSES) -> Iterator[tupl
     rest = iter(items)
     while batch := tuple(islice(rest, size)):
         yield batch
+
+
+def by_family(addresses: Iterable[bytes]) -> Iterator[tuple[bytes, ...]]:
+    """Cut addresses that are to be held or probed into parts for one message each."""
+    known = list(addresses)
+    yield from batches([address for address in known if len(address) == 4])
+    yield from batches([address for address in known if len(address) == 16], MOST_GROUPS)

@@ -12,11 +12,14 @@ MESSAGES: list[control.Message] = [
     control.RemoveInterface(2, 2),
     control.Hold(3, 2, ADDRESSES, more=True),
     control.Release(4, 2, ADDRESSES, more=False),
-    control.Announce(5, 2, ADDRESSES),
+    control.Announce(5, 2, ADDRESSES, 1),
     control.Probe(6, 2, ADDRESSES, ProbeTimings(probe_wait=0.25, probe_num=4)),
     control.AskStats(6),
     control.AskCounters(7, 2, 256),
-    control.Beat(7),
+    control.AskOpen(6),
+    control.Opened(6, ((3, b"\2\0\0\0\0\1"),)),
+    control.Beat(7, decided=True),
+    control.End(),
     control.Ready(1),
     control.Ack(8, 19, ((ADDRESSES[1], 12),)),
     control.Accelerate(8, 2),
@@ -78,9 +81,9 @@ def test_the_largest_messages_fit_and_larger_ones_are_refused() -> None:
     ):
         assert message == control.decode(control.encode(message))
     with pytest.raises(ValueError, match="257 addresses"):
-        control.decode(control.encode(control.Announce(1, 2, (*most, bytes(16)))))
+        control.decode(control.encode(control.Announce(1, 2, (*most, bytes(16)), 1)))
     with pytest.raises(ValueError, match="bytes"):
-        control.encode(control.Announce(1, 2, most * 10))
+        control.encode(control.Announce(1, 2, most * 10, 1))
 
 
 def test_batches_keep_the_order_and_the_bound() -> None:
