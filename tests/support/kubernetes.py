@@ -25,6 +25,7 @@ __all__ = [
     "GATEWAY",
     "LEASES",
     "NAMESPACE",
+    "OPERATOR",
     "PACE",
     "SPEAKER",
     "Kubernetes",
@@ -38,6 +39,8 @@ __all__ = [
 
 NAMESPACE = "netlb-system"
 CONTROLLER, GATEWAY, SPEAKER = "controller-token", "gateway-token", "speaker-token"
+OPERATOR = "operator-token"
+"""Of one who may read all that is declared."""
 LEASES = "leases.coordination.k8s.io"
 CRDS = Path(__file__).parents[2] / "deploy" / "crds"
 PACE = Pace(
@@ -217,6 +220,7 @@ def kubernetes(root: Path, *, leases: bool = False) -> Iterator[Kubernetes]:
         CONTROLLER: role_rules(controller_rights(NAMESPACE)),
         GATEWAY: role_rules(gateway_rights()),
         SPEAKER: role_rules(speaker_rights(NAMESPACE, leases=leases)),
+        OPERATOR: role_rules((*speaker_rights(NAMESPACE), *gateway_rights())),
     }
     with ApiServer(bookmark_interval=0.2, rights=rights) as server:
         server.put_files(CRDS)
