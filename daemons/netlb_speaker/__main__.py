@@ -31,6 +31,7 @@ from netlb_speaker.wiring import (
     parse_gobgp,
     parse_key_file,
     parse_lifetime,
+    parse_refresh,
 )
 
 __all__ = ["main"]
@@ -55,6 +56,12 @@ __all__ = ["main"]
     "With `announce: address`: seconds for which an address stays on an interface after the speaker has died.",
     metavar="SECONDS",
     default=str(LIFETIME),
+)
+@option(
+    "--gratuitous-refresh",
+    "Announce again every so many seconds what is announced, for networks that forget; or never (off).",
+    metavar="SECONDS",
+    default="off",
 )
 @option(
     "--conflict-detection",
@@ -117,6 +124,7 @@ def main(
     node_name: str | None,
     interfaces: tuple[str, ...],
     address_lifetime: str,
+    gratuitous_refresh: str,
     conflict_detection: str,
     l2_fastpath: str,
     liveness: str,
@@ -142,6 +150,7 @@ def main(
             node=node,
             interfaces=interfaces,
             address_lifetime=parse_lifetime(address_lifetime),
+            gratuitous_refresh=parse_refresh(gratuitous_refresh),
             conflict_detection=parse_choice("--conflict-detection", ConflictDetection, conflict_detection),
             fastpath=parse_choice("--l2-fastpath", FastPath, l2_fastpath),
             liveness=watching,

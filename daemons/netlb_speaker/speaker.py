@@ -10,7 +10,7 @@ from prometheus_client import Metric
 
 from netlb.api.snapshot import Snapshot
 from netlb.bfd.adapter.bfd import Bfd
-from netlb.errors import NetlbError, TransientError
+from netlb.errors import TransientError
 from netlb.findings import Finding, ObjectRef
 from netlb.l2.adapter.operations import EitherWay, Way
 from netlb.l2.announces import (
@@ -46,6 +46,7 @@ from netlb_speaker.keyring import Keyring
 from netlb_speaker.liveness import Liveness
 from netlb_speaker.metrics import announced_metric, bfd_metrics, bgp_metrics, l2_metrics
 from netlb_speaker.prober import Prober
+from netlb_speaker.reminder import Reminder
 from netlb_speaker.report import announcements, silence
 from netlb_speaker.report_bgp import Heard, bgp_report, standings
 
@@ -78,6 +79,7 @@ class Speaker:
         detects_conflicts: bool,
         yields: bool,
         timings: ProbeTimings,
+        refresh: float | None,
         watches: bool,
         keyring: Keyring | None,
         grace: float,
@@ -109,9 +111,11 @@ class Speaker:
         self._informed = False
         self.incumbents = Incumbents(node, tenancies, self._plan, patience)
         self._began = False
-        self._returned = asyncio.Event()
+        self.reminder = Reminder(self._either_way.announce, lambda: self.plan.l2.keys() if self.plan else (), refresh)
         self.liveness = (
-            Liveness(node, self._log, self._plan, self._returned.set, self._news.set, keyring=keyring, grace=grace)
+            Liveness(
+                node, self._log, self._plan, self.reminder.everything, self._news.set, keyring=keyring, grace=grace
+            )
             if watches
             else None
         )
@@ -200,14 +204,6 @@ class Speaker:
             for name in sorted(self._missing()):
                 self._log.warning("interface missing", interface=name, remedy="create it, or correct --interface")
             await self.l2.run()
-
-    async def remind(self) -> None:
-        """Announce once more what is owned when a node returns: it may have lived, and answered others meanwhile."""
-        while True:
-            await self._returned.wait()
-            self._returned.clear()
-            with suppress(NetlbError):  # the responder is being restarted, and then announces everything
-                await self._either_way.announce(self.plan.l2.keys() if self.plan else ())
 
     async def report(self) -> None:
         """Keep this node's file up to date; many changes at once make one report."""

@@ -32,10 +32,12 @@ __all__ = [
     "parse_gobgp",
     "parse_key_file",
     "parse_lifetime",
+    "parse_refresh",
 ]
 
 
 _SHORTEST, _LONGEST = 3, 3600  # seconds; a planner that stands still for one must not cost an address
+_OFTENEST = 10  # seconds; the rounds of one announcement take half of that
 
 SPEAKER_PACE = replace(DEFAULT_PACE, settle=0.01)
 """A plan that follows from the one before takes milliseconds, and addresses are not to wait."""
@@ -86,6 +88,8 @@ class SpeakerSettings:
     """Names; none: every suitable interface."""
     address_lifetime: int = LIFETIME
     """Seconds for which an address stays on an interface when nobody renews it any more."""
+    gratuitous_refresh: int | None = None
+    """Seconds after which what is announced is announced again; None: never."""
     conflict_detection: ConflictDetection = ConflictDetection.OFF
     fastpath: FastPath = FastPath.AUTO
     liveness: LivenessMode = LivenessMode.BFD
@@ -113,9 +117,18 @@ def parse_key_file(path: str | None, unauthenticated: Unauthenticated, liveness:
 
 def parse_lifetime(text: str) -> int:
     """Read the value of --address-lifetime. Raises `SettingError`."""
-    if not text.isdecimal() or not _SHORTEST <= int(text) <= _LONGEST:
-        problem = f"{text!r} is not a number of seconds from {_SHORTEST} to {_LONGEST}"
-        raise SettingError("--address-lifetime", problem, f"leave it out for {LIFETIME}, or correct it")
+    return _seconds("--address-lifetime", text, _SHORTEST, str(LIFETIME))
+
+
+def parse_refresh(text: str) -> int | None:
+    """Read the value of --gratuitous-refresh. Raises `SettingError`."""
+    return None if text == "off" else _seconds("--gratuitous-refresh", text, _OFTENEST, "never")
+
+
+def _seconds(option: str, text: str, shortest: int, otherwise: str) -> int:
+    if not text.isdecimal() or not shortest <= int(text) <= _LONGEST:
+        problem = f"{text!r} is not a number of seconds from {shortest} to {_LONGEST}"
+        raise SettingError(option, problem, f"leave it out for {otherwise}, or correct it")
     return int(text)
 
 
@@ -163,6 +176,7 @@ def build(
         patience=patience,
         detects_conflicts=settings.conflict_detection is not ConflictDetection.OFF,
         yields=settings.conflict_detection is ConflictDetection.YIELD,
+        refresh=settings.gratuitous_refresh,
         timings=timings or TIMINGS.get(settings.conflict_detection, RFC_TIMINGS),
         watches=settings.liveness is LivenessMode.BFD,
         keyring=keyring,
@@ -182,7 +196,7 @@ def build(
             "source": speaker.follow,
             "l2": speaker.announce,
             "prober": speaker.prober.run,
-            "remind": speaker.remind,
+            "remind": speaker.reminder.run,
             "report": speaker.report,
             "status": speaker.status.run,
             "counters": speaker.count,
