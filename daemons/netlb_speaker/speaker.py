@@ -30,7 +30,6 @@ from netlb.l2.probe import ProbeTimings
 from netlb.net import Address
 from netlb.plan import NodePlan, NodePlanner
 from netlb.plan.bgp import BgpPlan, plan_bgp
-from netlb.plan.render import service_name
 from netlb.plan.segment import addresses_of
 from netlb.reconcile import Reconciler, Status
 from netlb.runtime.log import get_logger
@@ -49,6 +48,7 @@ from netlb_speaker.prober import Prober
 from netlb_speaker.reminder import Reminder
 from netlb_speaker.report import announcements, silence
 from netlb_speaker.report_bgp import Heard, bgp_report, standings
+from netlb_speaker.telling import tell_moves
 
 if TYPE_CHECKING:
     from netlb_speaker.routers import Routers
@@ -58,6 +58,7 @@ __all__ = ["NAME", "Speaker"]
 NAME = "netlb-speaker"
 
 _REPORT_SECONDS = 0.02
+_REPORT_LATEST = 1.0  # while addresses are brought to interfaces: the report of thousands takes as long
 _FINISH_SECONDS = 3.0
 _COUNT_SECONDS = 10.0  # between two readings of the responder's counters; Prometheus scrapes no oftener
 
@@ -210,6 +211,9 @@ class Speaker:
         while True:
             await self._news.wait()
             await asyncio.sleep(_REPORT_SECONDS)
+            latest = asyncio.get_running_loop().time() + _REPORT_LATEST
+            while self.l2.counts().pending and asyncio.get_running_loop().time() < latest:
+                await asyncio.sleep(_REPORT_SECONDS)  # to announce comes before to say so
             self._news.clear()
             if self.plan is not None and self.incumbents.known and not self._stopping:
                 self.status.want(self._report(self.plan))
@@ -375,12 +379,7 @@ class Speaker:
     def _tell(self, plan: NodePlan) -> None:
         """Log what this plan changes."""
         self._tell_findings(plan.findings, self.plan.findings if self.plan else ())
-        before = self.plan.l2 if self.plan else {}
-        for address in plan.l2.keys() - before.keys():
-            services = ",".join(map(service_name, plan.l2[address].services))
-            self._log.info("address taken over", address=str(address), services=services)
-        for address in before.keys() - plan.l2.keys():
-            self._log.info("address given up", address=str(address))
+        tell_moves(self._log, plan, self.plan)
 
     def _tell_findings(self, found: Iterable[Finding], before: Collection[Finding]) -> None:
         for finding in found:
