@@ -225,6 +225,8 @@ class Apart(StrEnum):
     """One of them has no active endpoint."""
     NO_KEY = "NoPublicKey"
     """The public key of one of the endpoints is not known, or another endpoint has the same."""
+    OTHER_PROTOCOL = "OtherTunnelProtocol"
+    """One of them has tunnels of WireGuard, and the other one of IPsec (`backend`)."""
     NO_HUB = "NoHub"
     """Neither endpoint can reach the other, as behind NATs, and there is no third site that both can reach."""
 

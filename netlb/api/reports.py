@@ -15,6 +15,8 @@ class GatewayNodeReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel
     site: str = ""
     public_key: str = ""
     """The public key of its tunnels; empty: it has none."""
+    backend: str = ""
+    """What its tunnels are made of: kernel, userspace or ipsec; empty: it has none."""
     active: tuple[str, ...] = ()
     """Who is active at its site, by its reckoning."""
     hub: str = ""

@@ -62,7 +62,7 @@ def ref(name: str) -> ObjectRef:
     return ObjectRef("Service", "default", name)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(STEPS)
 def test_steps_give_what_planning_at_once_gives(steps: list[tuple[str, str, object]]) -> None:
     intake = Intake()
