@@ -211,9 +211,11 @@ class Speaker:
         while True:
             await self._news.wait()
             await asyncio.sleep(_REPORT_SECONDS)
-            latest = asyncio.get_running_loop().time() + _REPORT_LATEST
-            while self.l2.counts().pending and asyncio.get_running_loop().time() < latest:
-                await asyncio.sleep(_REPORT_SECONDS)  # to announce comes before to say so
+            with suppress(TimeoutError):  # to announce comes before to say so
+                async with asyncio.timeout(_REPORT_LATEST):
+                    while self.l2.counts().pending:
+                        self._news.clear()
+                        await self._news.wait()
             self._news.clear()
             if self.plan is not None and self.incumbents.known and not self._stopping:
                 self.status.want(self._report(self.plan))

@@ -17,10 +17,13 @@ _NAMED: Final = 20
 def tell_moves(log: FilteringBoundLogger, plan: NodePlan, before: NodePlan | None) -> None:
     """Log which addresses this node has taken over, and which it has given up."""
     earlier = before.l2 if before else {}
-    for what, now, then in (("taken over", plan.l2, earlier), ("given up", earlier, plan.l2)):
+    for one, more, now, then in (
+        ("address taken over", "more addresses taken over", plan.l2, earlier),
+        ("address given up", "more addresses given up", earlier, plan.l2),
+    ):
         moved = now.keys() - then.keys()
         for address in islice(moved, _NAMED):
             services = ",".join(map(service_name, now[address].services))
-            log.info(f"address {what}", address=str(address), services=services)
+            log.info(one, address=str(address), services=services)
         if len(moved) > _NAMED:
-            log.info(f"more addresses {what}", number=len(moved) - _NAMED)
+            log.info(more, number=len(moved) - _NAMED)
