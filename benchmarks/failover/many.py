@@ -1,5 +1,6 @@
 """A node that has a thousand addresses, or ten thousand, dies: when the last client has heard of its successor."""
 
+import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -105,11 +106,15 @@ class ManyKeepalived(QuickKeepalived):
 
     def close(self) -> None:
         super().close()
-        for host in self._lab.nodes.values():
-            host.run(["ip", "address", "flush", "dev", "eth0", "to", f"{_FIRST}/10"], check=False)
+        flush = ["ip", "address", "flush", "dev", "eth0", "to", f"{_FIRST}/10"]
+        for flushing in [host.popen(flush) for host in self._lab.nodes.values()]:
+            flushing.wait(_PATIENCE)  # the kernel takes milliseconds for each
 
     def _has(self, host: Host) -> int:
-        return host.run(["ip", "-o", "-4", "address", "show", "dev", "eth0", "to", f"{_FIRST}/10"]).stdout.count("\n")
+        listed = host.popen(
+            ["ip", "-o", "-4", "address", "show", "dev", "eth0", "to", f"{_FIRST}/10"], stdout=subprocess.PIPE
+        )
+        return listed.communicate(timeout=_PATIENCE)[0].count("\n")
 
 
 def take_over(lab: Lab, name: str, station: Station, count: int) -> Mass:
@@ -154,7 +159,7 @@ def masses(
                 station.start()
                 station.settle()
                 yield take_over(lab, name, station, count)
-            except (AssertionError, NetlbError, OSError) as error:
+            except (AssertionError, NetlbError, OSError, subprocess.SubprocessError) as error:
                 yield Mass(
                     station=name,
                     addresses=count,
