@@ -58,6 +58,7 @@ __all__ = ["NAME", "Speaker"]
 NAME = "netlb-speaker"
 
 _REPORT_SECONDS = 0.02
+_REPORT_LATEST = 1.0  # while addresses are brought to interfaces: the report of thousands takes as long
 _FINISH_SECONDS = 3.0
 _COUNT_SECONDS = 10.0  # between two readings of the responder's counters; Prometheus scrapes no oftener
 
@@ -82,6 +83,7 @@ class Speaker:
         conduct: Conduct,
         settled: float,
         timings: ProbeTimings,
+        refresh: float | None,
         liveness: WatchesFactory | None,
         gobgp: GobgpSettings | None,
         ready_only: bool,
@@ -108,7 +110,7 @@ class Speaker:
         self._snapshot: Snapshot | None = None
         self._informed = False
         self.incumbents = Incumbents(node, tenancies, self._plan, patience)
-        self.reminder = Reminder(self._either_way.announce, lambda: self.plan.l2.keys() if self.plan else ())
+        self.reminder = Reminder(self._either_way.announce, lambda: self.plan.l2.keys() if self.plan else (), refresh)
         self.liveness = (
             None
             if liveness is None
@@ -234,6 +236,11 @@ class Speaker:
         while True:
             await self._news.wait()
             await asyncio.sleep(_REPORT_SECONDS)
+            with suppress(TimeoutError):  # to announce comes before to say so
+                async with asyncio.timeout(_REPORT_LATEST):
+                    while self.l2.counts().pending:
+                        self._news.clear()
+                        await self._news.wait()
             self._news.clear()
             if self.plan is not None and self.incumbents.known and not self._stopping:
                 self.status.want(self._report(self.plan))
