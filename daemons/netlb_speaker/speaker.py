@@ -104,9 +104,7 @@ class Speaker:
         self._slow: dict[str | None, str] = {}
         self._stats: Stats | None = None
         self.plan: NodePlan | None = None
-        self.l2: Reconciler[Address, Way] = Reconciler(
-            "l2", self._either_way, on_bug=self._bug, on_status=self._settled
-        )
+        self.l2 = Reconciler("l2", self._either_way, on_bug=self._bug, on_status=self._settled)
         self._snapshot: Snapshot | None = None
         self._informed = False
         self.incumbents = Incumbents(node, tenancies, self._plan, patience)
@@ -138,11 +136,12 @@ class Speaker:
             self.prober,
             self._log,
             lambda: self.plan,
-            contested=self._contested,
+            liveness=self.liveness,
+            reminder=self.reminder,
             settled=settled,
         )
         self.hearing = Hearing(self._announcer, self._announce_what_may_be)
-        self.doubles = Doubles(self._log, self._announcer, self._theirs, self._news.set)
+        self.doubles = Doubles(self._log, self._announcer, lambda: (self._snapshot, self.plan), self._news.set)
         self.status: Reconciler[str, Any] = Reconciler("status", sink, on_bug=self._bug)
 
     # Services
@@ -197,8 +196,7 @@ class Speaker:
 
     async def watch(self) -> None:
         """Have BFD: of its ports there is one user on a node, and its sockets are opened when a session needs them."""
-        if self._succession.begin():
-            self.readiness.inherit()
+        self.readiness.inherit(self._succession.begin())
         async with Bfd(on_problem=self._bfd_ended, shelter=self._succession.shelter) as bfd:
             self._bfd = bfd
             if self.liveness:
@@ -220,8 +218,7 @@ class Speaker:
 
     async def announce(self) -> None:
         """Answer on the segments for as long as the speaker runs."""
-        if inherited := self._succession.begin():
-            self.readiness.inherit()
+        inherited = self.readiness.inherit(self._succession.begin())
         async with self._announcer, self._kernel:
             self.readiness.answering = True
             self.readiness.say()
@@ -325,14 +322,8 @@ class Speaker:
                 self._slow[name] = problem
             case WorkerDied():
                 self._slow.clear()
-            case _:
-                pass
         self.readiness.say()
         self._news.set()
-
-    def _contested(self, address: Address) -> None:
-        if self.liveness and self.liveness.defends:
-            self.reminder.contested(address)
 
     def _bfd_ended(self, problem: str) -> None:
         self._log.error("BFD process ended", problem=problem)
@@ -399,9 +390,6 @@ class Speaker:
 
     def _routing_now(self) -> tuple[BgpPlan, Heard]:
         return self.bgp or BgpPlan(self._node), self.routers.heard() if self.routers else Heard()
-
-    def _theirs(self) -> set[Address]:
-        return addresses_held(self._snapshot) - (self.plan.l2.keys() if self.plan else set())
 
     def _missing(self) -> frozenset[str]:
         return self._named - {interface.name for interface in self._announcer.interfaces()}
