@@ -145,7 +145,9 @@ class Carrier:
     async def local(self, underlay: Address | None) -> Local:
         """Return what only the node itself knows. Raises NetlbError."""
         local = await self._in_turn.local(underlay)
-        return replace(local, overhead=self.backend.overhead) if self.backend else local
+        if self.backend is None:
+            return local
+        return replace(local, overhead=self.backend.overhead, widest=self.backend.widest)
 
     def want(self, plane: DataPlane) -> None:
         """Make this true."""
@@ -159,10 +161,12 @@ class Carrier:
         return self._idle.is_set() and self.obstacle is None and all(half.is_settled() for half in self.halves)
 
     def problem(self) -> str | None:
-        """Return what keeps things from being as wanted: the first of all failures."""
+        """Return what keeps things from being as wanted: the first failure; without tunnels other things fail, too."""
         if self.obstacle is not None:
             return str(self.obstacle)
-        for half in self.halves:
+        for half in (*self.halves[2:], *self.halves[:2]):
+            if half.blind():
+                return f"{half.name}: {half.blind()}"
             for key, status in half.statuses().items():
                 if status.message:
                     return f"{half.name} {key}: {status.message}".replace("  ", " ")

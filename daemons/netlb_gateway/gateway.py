@@ -257,7 +257,7 @@ class Gateway:
         now = asyncio.get_running_loop().time()
         self._began = now if self._began is None else self._began
         view = self._views.conclude(self._sites, self._evidence(self._snapshot), now)
-        seen = Seen(health=view.health, incumbents=view.incumbents, hub=view.hub)
+        seen = Seen(health=view.health, incumbents=view.incumbents, hub=view.hub, fallen=view.fallen)
         before, self._view = self.plan, view
         plan = plan_sites(self._sites, self._findings, seen)
         plane = plan.node(self._node, self._local, self._numbers)
@@ -297,6 +297,7 @@ class Gateway:
             alive=self.liveness.alive | ({self._node} if not self._leaving else frozenset()),
             dead=dead & own.nodes.keys(),
             unheard=dead - own.nodes.keys(),
+            left=self.liveness.left,
             claims=claims,
             published={node: Published(report.active, report.hub) for node, report in snapshot.gateway_nodes.items()},
         )

@@ -5,7 +5,8 @@ see it is told by those who can (`netlb.raven.hello`): of several the one counts
 Whoever has heard the same concludes the same.
 
 Where nobody seems left all stays as it is: a tunnel may work though those that watched it are silent, and packets are
-lost in any case if it does not.
+lost in any case if it does not. For the same reason an endpoint that fell silent while it was active stays the gateway
+of its own pods: if its machine is dead so are they, and if only its agent is, they send through its tunnels as before.
 """
 
 from collections import Counter
@@ -44,6 +45,8 @@ class Evidence:
     """Those of the own site that were heard and are not any more, or were not within a while."""
     unheard: frozenset[str] = frozenset()
     """Those at the other ends of tunnels of which that is so."""
+    left: frozenset[str] = frozenset()
+    """Those of both that went on purpose."""
     claims: Mapping[str, Claim] = field(default_factory=lambda: _NOTHING)
     """What endpoints, this node too if it is one, have said a moment ago."""
     published: Mapping[str, Published] = field(default_factory=lambda: _NOTHING)
@@ -58,6 +61,8 @@ class View:
     hub: str
     lost: frozenset[str] = frozenset()
     """Sites none of whose endpoints seems to be alive."""
+    fallen: frozenset[str] = frozenset()
+    """Endpoints that fell silent while they were active, and have not said anything since."""
 
 
 class Views:
@@ -69,6 +74,8 @@ class Views:
         self._hub = ""
         self._held: dict[str, tuple[float, HoldDown]] = {}
         self._unfit_since: dict[str, float] = {}
+        self._left: set[str] = set()
+        self._fallen: set[str] = set()
 
     def remember(self, elections: Mapping[str, Election], hub: str) -> None:
         """Take note of who is active now, and of the site of the hub; of a site without any, who was before."""
@@ -87,6 +94,7 @@ class Views:
             believed = _believed(names, evidence)
             gone = self._gone(site, names, believed, evidence, now)
             left = [name for name in names if name not in gone]
+            self._mourn(site, names, gone, evidence)
             held |= self._observe(site, left, now)
             if left and any(site.nodes[name].ready or name in alive for name in left):
                 dead |= gone
@@ -99,7 +107,7 @@ class Views:
             incumbents[site.name] = tuple(name for name in before if name in names)
         hub = self._hub or _most_published(evidence)
         health = Health(frozenset(alive - dead), frozenset(dead), frozenset(held))
-        return View(health, incumbents, hub, frozenset(lost))
+        return View(health, incumbents, hub, frozenset(lost), frozenset(self._fallen))
 
     def next_change(self, now: float) -> float | None:
         """Return when to conclude anew though nothing is heard; None: never."""
@@ -124,6 +132,16 @@ class Views:
             seen = evidence.unheard
         unfit = self._unfit([name for name in names if name not in seen | leaving], evidence, now)
         return frozenset(name for name in names if name in seen or name in leaving or name in said or name in unfit)
+
+    def _mourn(self, site: Site, names: Iterable[str], gone: Collection[str], evidence: Evidence) -> None:
+        """Take note of who fell silent while active, until it says something; who left on purpose did not."""
+        for name in names:
+            claim = evidence.claims.get(name)
+            if claim is not None or name in evidence.left:
+                self._fallen.discard(name)
+                (self._left.add if claim is None or claim.leaving else self._left.discard)(name)
+            elif name in gone and name in self._active.get(site.name, ()) and name not in self._left:
+                self._fallen.add(name)
 
     def _unfit(self, names: Collection[str], evidence: Evidence, now: float) -> frozenset[str]:
         """Return those that have reached nobody for a while, where another one does reach somebody."""
