@@ -15,6 +15,8 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 from rich.console import RenderableType
 
+from benchmarks.failover.idle import NEIGHBOURS, idle
+from benchmarks.failover.many import SIZES, ManyKeepalived, ManyNetlb, Mass, masses
 from benchmarks.failover.measure import (
     ASKED_EVERY,
     FAULTS,
@@ -28,8 +30,8 @@ from benchmarks.failover.measure import (
     turn,
 )
 from benchmarks.failover.reading import HAND_OVER
-from benchmarks.failover.stations import STATIONS, running
-from benchmarks.failover.table import calm_table, takeover_table, targets
+from benchmarks.failover.stations import NETLB, STATIONS, running
+from benchmarks.failover.table import calm_table, idle_table, mass_table, takeover_table, targets
 from benchmarks.harness.machine import machine_facts, machine_facts_after
 from benchmarks.harness.replay import CLOCK, replay
 from benchmarks.harness.results import Results
@@ -40,13 +42,15 @@ ROUNDS = int(os.environ.get("NETLB_BENCH_ROUNDS", "20"))
 LOAD_SECONDS = float(
     os.environ.get("NETLB_BENCH_LOAD_SECONDS", "300" if os.environ.get("BENCH") == "failover" else "30")
 )
+IDLE_SECONDS = 30.0
 _SEED = 5798  # RFC 5798 is VRRP's; the order of turns is the same in every run
 
 METHOD = f"""\
 Three nodes and three clients on a bridge, each in a namespace. In each round each program runs on all nodes and keeps \
 an address, alone, while one fault after the other, in an order drawn anew, befalls the owner: every process is killed \
-(crash), its frames are lost though its link is up (cut link) and pass again (link back), the process that decides is \
-stopped and does not know it (frozen), or it is told to end (orderly stop).
+(crash), its frames are lost though its link is up (cut link) and pass again (link back), what it sends is lost and it \
+hears everything (one-way link), the process that decides is stopped and does not know it (frozen), it is declared to \
+have nothing any more (drain: a label on its Node, the lowest priority), or it is told to end (orderly stop).
 One client asks by ARP every {ASKED_EVERY / 1000:g} ms, and answers are stamped by its kernel. Another begins an HTTP \
 request to the address every {REQUESTED_EVERY / 1000:g} ms, whatever became of those before; each node forwards to a \
 pod of its own. Neither is told anything. A third one sees when somebody else answers; {SEEN_FOR:g} s later it is over.
@@ -58,6 +62,8 @@ second: the old owner's answers meanwhile, median; those in the first {HAND_OVER
 hand-over.
 keepalived: VRRP version 3, multicast, priorities 254 to 252; with 1 s, its default, it takes part in every fourth \
 round. While every CPU is busy with as many endless loops, nothing fails and everybody keeps an address at once.
+Many addresses: the owner of them all crashes once, and a client hears gratuitous ARP. Idle: one speaker hears \
+{NEIGHBOURS} others at ten packets a second each, for which one process stands in, and nothing changes.
 Of fewer than 100 rounds, p99 is the slowest. x netlb is the median of the rounds' own ratios."""
 
 pytestmark = pytest.mark.timeout(7200)
@@ -79,15 +85,25 @@ def cases(reports: list[RenderableType]) -> list[Case]:
             print(f"\n{coming}", end="", flush=True)
         print(f"\nevery CPU is busy for {LOAD_SECONDS:g} s", end="", flush=True)
         calm = load(lab, Path(temporary, "load"))
+        print("\nmany addresses", end="", flush=True)
+        many = mass(lab, Path(temporary, "many"))
+        print(f"\nnothing to do for {IDLE_SECONDS:g} s", end="", flush=True)
+    with TemporaryDirectory(prefix="netlb-bench-") as temporary:
+        cost = idle(Path(temporary, "idle"), IDLE_SECONDS)
     results = Results(
         name="failover",
         machine=machine_facts_after(before),
         method=METHOD.splitlines(),
-        numbers={"cases": [case.as_json() for case in cases], "busy": [asdict(each) for each in calm]},
-        targets=targets(cases, calm),
+        numbers={
+            "cases": [case.as_json() for case in cases],
+            "busy": [asdict(each) for each in calm],
+            "many": [asdict(each) for each in many],
+            "idle": asdict(cost),
+        },
+        targets=targets(cases, calm, many, cost),
     )
     path = results.write()
-    reports.append(results.report([takeover_table(cases), calm_table(calm)]))
+    reports.append(results.report([takeover_table(cases), mass_table(many), calm_table(calm), idle_table(cost)]))
     reports.append(f"Every number: {path}")
     return cases
 
@@ -101,6 +117,13 @@ def load(lab: Lab, directory: Path) -> list[Calm]:
             if not kind.missing
         }
         return keep_busy(lab, stations, LOAD_SECONDS, len(os.sched_getaffinity(0)))
+
+
+def mass(lab: Lab, directory: Path) -> list[Mass]:
+    """Let an owner of many addresses crash."""
+    kept = STATIONS["keepalived, 0.1 s"]
+    makers = [(NETLB.name, ManyNetlb), *([] if kept.missing else [(kept.name, ManyKeepalived)])]
+    return list(masses(lab, directory, makers, SIZES))
 
 
 @pytest.mark.benchmark(timer=CLOCK.read)

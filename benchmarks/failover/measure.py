@@ -32,7 +32,7 @@ _BUSY: Final = "while True: pass"
 _ASKED_UNDER_LOAD: Final = 10_000  # µs
 _HERE: Final = Path(__file__).parent
 
-FAULTS: Final = ("crash", "cut link", "link back", "frozen", "orderly stop")
+FAULTS: Final = ("crash", "cut link", "link back", "one-way link", "frozen", "drain", "orderly stop")
 """What happens to the owner; after a cut the link comes back, which is a change of owners too."""
 
 
@@ -123,7 +123,9 @@ def turn(kind: Kind, lab: Lab, directory: Path, random: Random) -> dict[str, Out
     faults = {
         "crash": lambda station: {"crash": _crash(lab, station)},
         "cut link": lambda station: _cut(lab, station),
+        "one-way link": lambda station: {"one-way link": _mute(lab, station)},
         "frozen": lambda station: {"frozen": _freeze(lab, station)},
+        "drain": lambda station: {"drain": _drain(lab, station)},
         "orderly stop": lambda station: {"orderly stop": _stop(lab, station)},
     }
     outcomes: dict[str, Outcome] = {}
@@ -151,6 +153,20 @@ def _freeze(lab: Lab, station: Station) -> Outcome:
         return _seen(lab, station, station.owner, station.freeze)
     finally:
         station.thaw()
+
+
+def _mute(lab: Lab, station: Station) -> Outcome:
+    try:
+        return _seen(lab, station, station.owner, lambda: lab.mute(station.owner))
+    finally:
+        lab.mend(station.owner)
+
+
+def _drain(lab: Lab, station: Station) -> Outcome:
+    try:
+        return _seen(lab, station, station.owner, station.drain)
+    finally:
+        station.undrain()
 
 
 def _cut(lab: Lab, station: Station) -> dict[str, Outcome]:

@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,13 +14,15 @@ import netlb
 from benchmarks.harness.machine import debian_version
 from benchmarks.harness.processes import family
 from netlb.testing.lab import Host, Lab
-from tests.manifests import advertisement, pool, service
+from tests.manifests import advertisement, node, pool, service
 from tests.support.cluster import Cluster
 from tests.support.waiting import eventually
 
-__all__ = ["STATIONS", "Kind", "Station", "running"]
+__all__ = ["STATIONS", "Keepalived", "Kind", "Netlb", "QuickKeepalived", "Station", "running", "vrrp"]
 
 _PATIENCE: Final = 60.0  # seconds until an address is where it belongs
+_EXCLUDED: Final = "{node.kubernetes.io/exclude-from-external-load-balancers: ''}"
+_LOWEST: Final = 1  # priority of VRRP
 _ALONE: Final = 0.3  # seconds in which nobody but the owner answers
 
 
@@ -68,6 +70,14 @@ class Station(ABC):
     def thaw(self) -> None:
         """Let it go on."""
         os.kill(self._decider(), signal.SIGCONT)
+
+    @abstractmethod
+    def drain(self) -> None:
+        """Declare that the owner is to have nothing, as an operator would who is about to work on it."""
+
+    @abstractmethod
+    def undrain(self) -> None:
+        """Take that back."""
 
     def restart(self) -> None:
         """Start it on the owner again, after a crash or an end."""
@@ -117,6 +127,18 @@ class Netlb(Station):
         eventually(lambda: all({"alive"} == self._others_of(name) for name in nodes), "all are heard", _PATIENCE)
         super().settle()
 
+    def drain(self) -> None:
+        self._declare(_EXCLUDED)
+
+    def undrain(self) -> None:
+        self._declare("{}")
+
+    def _declare(self, labels: str) -> None:
+        """Declare the owner's node with these labels."""
+        self._cluster.write(
+            f"node-{self.owner.name}.yaml", node(self.owner.name, labels, addresses=self.owner.addresses)
+        )
+
     def deaths(self) -> int | None:
         return sum(len(daemon.lines("node dead")) for daemon in self._cluster.daemons)
 
@@ -143,8 +165,25 @@ class Keepalived(Station):
 
     def start(self) -> None:
         for number, host in enumerate(self._lab.nodes.values()):
-            (self._directory / f"{host.name}.conf").write_text(_vrrp(self.address, 254 - number, self))
+            self._configure(host, 254 - number)
             self.start_on(host)
+
+    def configuration(self, priority: int) -> str:
+        """Return the configuration of a node with this priority."""
+        return vrrp([f"{self.address}/32 dev eth0"], priority, self)
+
+    def drain(self) -> None:
+        self._prefer(_LOWEST)
+
+    def undrain(self) -> None:
+        self._prefer(254)
+
+    def _prefer(self, priority: int) -> None:
+        self._configure(self.owner, priority)
+        os.kill(self._processes[self.owner.name].pid, signal.SIGHUP)
+
+    def _configure(self, host: Host, priority: int) -> None:
+        (self._directory / f"{host.name}.conf").write_text(self.configuration(priority))
 
     def start_on(self, host: Host) -> None:
         files = {option: self._directory / f"{host.name}{option}" for option in ("-p", "-r", "-c")}
@@ -173,7 +212,8 @@ class QuickKeepalived(Keepalived):
     router = 52
 
 
-def _vrrp(address: str, priority: int, station: Keepalived) -> str:
+def vrrp(addresses: Sequence[str], priority: int, station: Keepalived, unsaid: Sequence[str] = ()) -> str:
+    """Return a configuration of keepalived; addresses that are `unsaid` are not in its packets."""
     return f"""\
 global_defs {{
   vrrp_version 3
@@ -185,10 +225,17 @@ vrrp_instance one {{
   priority {priority}
   advert_int {station.advertisement_interval:g}
   virtual_ipaddress {{
-    {address}/32 dev eth0
+    {_lines(addresses)}
+  }}
+  virtual_ipaddress_excluded {{
+    {_lines(unsaid)}
   }}
 }}
 """
+
+
+def _lines(addresses: Sequence[str]) -> str:
+    return "\n    ".join(addresses)
 
 
 class Kind:

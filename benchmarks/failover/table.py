@@ -5,16 +5,24 @@ from collections.abc import Callable, Sequence
 from rich.box import SIMPLE
 from rich.table import Table
 
+from benchmarks.failover.idle import Idle
+from benchmarks.failover.many import Mass
 from benchmarks.failover.measure import FAULTS, Calm, Case
 from benchmarks.failover.reading import Outcome
 from benchmarks.failover.stations import NETLB
 from benchmarks.harness.statistics import Summary, median_of_ratios
 from benchmarks.harness.targets import Target
 
-__all__ = ["calm_table", "ratio", "takeover_table", "targets"]
+__all__ = ["calm_table", "idle_table", "mass_table", "ratio", "takeover_table", "targets"]
 
 UNPLANNED_LIMIT = 0.5
 """Seconds in which another node has taken over from one that crashed or is cut off."""
+MASS_LIMIT = 1.0
+"""Seconds in which the last of many addresses has been announced by another node."""
+ONCE_LIMIT = 100.0
+"""Milliseconds in which each of them is announced once."""
+IDLE_LIMIT = 3.0
+WORKER_LIMIT = 30.0
 ORDERLY_LIMIT = 20.0
 """Milliseconds without an answer when a speaker ends in order."""
 _RIVAL_LIMITS = {"keepalived, 1 s": 1.0, "keepalived, 0.1 s": 1.2}
@@ -73,10 +81,35 @@ def calm_table(found: Sequence[Calm]) -> Table:
     return table
 
 
-def targets(cases: Sequence[Case], calm: Sequence[Calm]) -> list[Target]:
+def mass_table(found: Sequence[Mass]) -> Table:
+    """Return a row for each station and number of addresses."""
+    table = Table(title="an owner of many addresses crashes: ms", title_justify="left", box=SIMPLE)
+    for heading in ("kept by", "addresses", "first announced", "last announced", "in between", "announced", "frames"):
+        table.add_column(heading, justify="left" if heading == "kept by" else "right")
+    for each in found:
+        if each.failure:
+            table.add_row(each.station, f"{each.addresses:,}", "not measured")
+            continue
+        times = ("-" if value is None else _figure(value) for value in (each.first_ms, each.last_ms, each.span_ms))
+        table.add_row(each.station, f"{each.addresses:,}", *times, f"{each.announced:,}", f"{each.frames:,}")
+    return table
+
+
+def idle_table(found: Idle) -> Table:
+    """Return a row for each process of a speaker that has nothing to do."""
+    title = f"a speaker that hears {found.neighbours} others, over {found.seconds:.0f} s"
+    table = Table(title=title, title_justify="left", box=SIMPLE)
+    for heading in ("process", "% of a core", "resident MB"):
+        table.add_column(heading, justify="left" if heading == "process" else "right")
+    for name, share in found.cores.items():
+        table.add_row(name, f"{share * 100:.2f}", f"{found.resident[name] / 1e6:.1f}")
+    return table
+
+
+def targets(cases: Sequence[Case], calm: Sequence[Calm], masses: Sequence[Mass], cost: Idle | None) -> list[Target]:
     """Return what the benchmark is meant to show."""
     found = []
-    for fault in ("crash", "cut link"):
+    for fault in ("crash", "cut link", "one-way link", "drain"):
         summary = _find(cases, NETLB.name, fault).summary(lambda each: each.takeover_ms)
         value = None if summary is None else summary.p99 / 1e3
         found.append(Target(name=f"{fault}, p99: taken over", value=value, limit=UNPLANNED_LIMIT, unit="s"))
@@ -108,7 +141,19 @@ def targets(cases: Sequence[Case], calm: Sequence[Calm]) -> list[Target]:
             )
     ours = next((each for each in calm if each.station == NETLB.name), None)
     changes = None if ours is None else float(ours.owner_changes)
+    deaths = None if ours is None or ours.deaths is None else float(ours.deaths)
     found.append(Target(name="owner changes while every CPU is busy", value=changes, limit=1, unit=""))
+    found.append(Target(name="nodes taken for dead while every CPU is busy", value=deaths, limit=1, unit=""))
+    for mass in (each for each in masses if each.station == NETLB.name):
+        whole = mass.announced == mass.addresses
+        last = mass.last_ms / 1e3 if whole and mass.last_ms is not None else None
+        name = f"{mass.addresses:,} addresses"
+        found.append(Target(name=f"{name}: the last one announced", value=last, limit=MASS_LIMIT, unit="s"))
+        found.append(Target(name=f"{name}: each once within", value=mass.span_ms, limit=ONCE_LIMIT, unit="ms"))
+    share = None if cost is None else cost.core * 100
+    found.append(Target(name="idle with 31 neighbours", value=share, limit=IDLE_LIMIT, unit="% of a core"))
+    memory = None if cost is None else cost.worker / 1e6
+    found.append(Target(name="resident memory of a worker", value=memory, limit=WORKER_LIMIT, unit="MB"))
     return found
 
 

@@ -36,6 +36,7 @@ from netlb_speaker.wiring import (
     parse_lease_duration,
     parse_lifetime,
     parse_on_conflict,
+    parse_refresh,
     require_leases,
 )
 
@@ -61,6 +62,12 @@ __all__ = ["main"]
     "With `announce: address`: seconds for which an address stays on an interface after the speaker has died.",
     metavar="SECONDS",
     default=str(LIFETIME),
+)
+@option(
+    "--gratuitous-refresh",
+    "Announce again every so many seconds what is announced, for networks that forget; or never (off).",
+    metavar="SECONDS",
+    default="off",
 )
 @option(
     "--conflict-detection",
@@ -146,6 +153,7 @@ def main(
     node_name: str | None,
     interfaces: tuple[str, ...],
     address_lifetime: str,
+    gratuitous_refresh: str,
     conflict_detection: str,
     on_conflict: str,
     l2_fastpath: str,
@@ -177,6 +185,7 @@ def main(
             node=node,
             interfaces=interfaces,
             address_lifetime=parse_lifetime(address_lifetime),
+            gratuitous_refresh=parse_refresh(gratuitous_refresh),
             conflict_detection=detection,
             on_conflict=parse_on_conflict(on_conflict, detection),
             fastpath=parse_choice("--l2-fastpath", FastPath, l2_fastpath),

@@ -16,6 +16,8 @@ from netlb.plan import NodePlan
 from netlb_speaker.disputes import Disputes
 from netlb_speaker.metrics import conflict_metrics
 from netlb_speaker.prober import Prober
+from netlb_speaker.reminder import Reminder
+from netlb_speaker.watching import Watches
 
 __all__ = ["Conflicts"]
 
@@ -23,7 +25,7 @@ __all__ = ["Conflicts"]
 class Conflicts:
     """Tells of claims, and acts on them as the operator chose.
 
-    `plan` returns what is in force; `contested` is called with addresses that are claimed and not given up for it.
+    `plan` returns what is in force; what is claimed and not given up for it is reminded of, where that defends it.
     """
 
     def __init__(
@@ -34,7 +36,8 @@ class Conflicts:
         log: FilteringBoundLogger,
         plan: Callable[[], NodePlan | None],
         *,
-        contested: Callable[[Address], None],
+        liveness: Watches | None,
+        reminder: Reminder,
         settled: float = SETTLED,
     ) -> None:
         self._conduct = conduct
@@ -42,7 +45,8 @@ class Conflicts:
         self._prober = prober
         self._log = log
         self._plan = plan
-        self._contested = contested
+        self._liveness = liveness
+        self._reminder = reminder
         self._disputes = Disputes()
         self._defence = Defence(settled)
         self._defended: Counter[Address] = Counter()
@@ -56,8 +60,9 @@ class Conflicts:
                 "address conflict", address=str(conflict.address), mac=conflict.mac, interface=conflict.interface
             )
         if (plan := self._plan()) is not None and (announced := plan.l2.get(conflict.address)):
-            if not self._prober.claimed(conflict.address, _stranger(conflict), announced.interfaces):
-                self._contested(conflict.address)
+            given_up = self._prober.claimed(conflict.address, _stranger(conflict), announced.interfaces)
+            if not given_up and self._liveness and self._liveness.defends:
+                self._reminder.contested(conflict.address)
             if self._conduct is not Conduct.REPORT:
                 self._defence.claimed(conflict, now)
                 self._news.set()

@@ -1,7 +1,7 @@
 """The service that looks whether this node's kernel answers for addresses which other nodes announce."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import Metric
 from structlog.typing import FilteringBoundLogger
@@ -12,6 +12,7 @@ from netlb.l2.adapter.locals import arp_ignore, interface_names, local_addresses
 from netlb.l2.announces import Announces
 from netlb.l2.doubles import Double, find_doubles, sentences
 from netlb.net import Address
+from netlb.plan import NodePlan
 from netlb.runtime.metrics import gauge
 
 __all__ = ["EVERY", "Doubles", "addresses_held"]
@@ -27,19 +28,19 @@ def addresses_held(snapshot: Snapshot | None) -> set[Address]:
 
 
 class Doubles:
-    """Tells of such addresses. `foreign` returns what others are to answer for."""
+    """Tells of such addresses. `known` returns what is declared, and what this node is to do."""
 
     def __init__(
         self,
         log: FilteringBoundLogger,
         announcer: Announces,
-        foreign: Callable[[], Collection[Address]],
+        known: Callable[[], tuple[Snapshot | None, NodePlan | None]],
         on_note: Callable[[], None],
         *,
         every: float = EVERY,
     ) -> None:
         self._log = log
-        self._foreign = foreign
+        self._known = known
         self._announcer = announcer
         self._on_note = on_note
         self._every = every
@@ -50,7 +51,9 @@ class Doubles:
         """Look now and then, until cancelled."""
         while True:
             await asyncio.sleep(self._every)
-            foreign, interfaces = self._foreign(), {interface.name for interface in self._announcer.interfaces()}
+            snapshot, plan = self._known()
+            foreign = addresses_held(snapshot) - (plan.l2.keys() if plan else set())
+            interfaces = {interface.name for interface in self._announcer.interfaces()}
             try:
                 local = local_addresses() if foreign and interfaces else []
             except NetlbError:

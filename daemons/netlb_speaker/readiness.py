@@ -34,12 +34,13 @@ class Readiness:
             self.settled = self._liveness.settled or (before and self.holding)
             self._began = self._began and (self.settled or not before)
 
-    def inherit(self) -> None:
-        """Go on as ready as the speaker before, whose responder answers still."""
-        if not self._began:
+    def inherit(self, inherited: bool) -> bool:
+        """Go on as ready as the speaker before, if its responder answers still; return whether it does."""
+        if inherited and not self._began:
             self._began = True
             if self._liveness:
                 self._liveness.be_ready(True)
+        return inherited
 
     def say(self) -> None:
         """Tell the others."""

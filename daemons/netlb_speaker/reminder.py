@@ -1,24 +1,36 @@
-"""Announcing once more what is announced already: others may have been told otherwise meanwhile."""
+"""Announcing once more what is announced already: others may have been told otherwise meanwhile; and now and then."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
+from typing import Final
 
 from netlb.errors import NetlbError
+from netlb.l2.refresh import Refresh
 from netlb.net import Address
 
 __all__ = ["Reminder"]
+
+_TURN: Final = 1.0
+"""Seconds between two looks whose turn it is."""
 
 
 class Reminder:
     """Announces when a node returns, which may have lived and answered others, and what other stations claim."""
 
     def __init__(
-        self, announce: Callable[[Collection[Address]], Awaitable[None]], owned: Callable[[], Collection[Address]]
+        self,
+        announce: Callable[[Collection[Address]], Awaitable[None]],
+        owned: Callable[[], Collection[Address]],
+        refresh: float | None,
     ) -> None:
-        """`announce` passes over what is not announced; `owned` returns what this node is to answer for."""
+        """`announce` passes over what is not announced; `owned` returns what this node is to answer for.
+
+        `refresh`: seconds after which each of them is announced again, whatever happens; None: it is not.
+        """
         self._announce = announce
         self._owned = owned
+        self._refresh = Refresh(refresh) if refresh else None
         self._due = asyncio.Event()
         self._contested: set[Address] = set()
         """What is to be announced; empty: everything."""
@@ -36,10 +48,21 @@ class Reminder:
 
     async def run(self) -> None:
         """Announce what is to be, until cancelled."""
+        clock = asyncio.get_running_loop().time
         while True:
-            await self._due.wait()
-            self._due.clear()
-            contested, self._contested = self._contested, set()
-            owned = self._owned()
-            with suppress(NetlbError):  # the responder is being restarted, and then announces everything
-                await self._announce([each for each in owned if each in contested] if contested else owned)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_TURN if self._refresh else None):
+                    await self._due.wait()
+            if some := self._now(clock()):
+                with suppress(NetlbError):  # the responder is being restarted, and then announces everything
+                    await self._announce(some)
+
+    def _now(self, now: float) -> Collection[Address]:
+        """Return what is to be announced now."""
+        owned = self._owned()
+        turn = self._refresh.due(owned, now) if self._refresh else ()
+        if not self._due.is_set():
+            return turn
+        self._due.clear()
+        contested, self._contested = self._contested, set()
+        return {*turn, *(each for each in owned if each in contested)} if contested else owned

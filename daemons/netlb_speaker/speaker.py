@@ -58,6 +58,7 @@ __all__ = ["NAME", "Speaker"]
 NAME = "netlb-speaker"
 
 _REPORT_SECONDS = 0.02
+_REPORT_LATEST = 1.0  # while addresses are brought to interfaces: the report of thousands takes as long
 _FINISH_SECONDS = 3.0
 _COUNT_SECONDS = 10.0  # between two readings of the responder's counters; Prometheus scrapes no oftener
 
@@ -82,6 +83,7 @@ class Speaker:
         conduct: Conduct,
         settled: float,
         timings: ProbeTimings,
+        refresh: float | None,
         liveness: WatchesFactory | None,
         gobgp: GobgpSettings | None,
         ready_only: bool,
@@ -102,13 +104,11 @@ class Speaker:
         self._slow: dict[str | None, str] = {}
         self._stats: Stats | None = None
         self.plan: NodePlan | None = None
-        self.l2: Reconciler[Address, Way] = Reconciler(
-            "l2", self._either_way, on_bug=self._bug, on_status=self._settled
-        )
+        self.l2 = Reconciler("l2", self._either_way, on_bug=self._bug, on_status=self._settled)
         self._snapshot: Snapshot | None = None
         self._informed = False
         self.incumbents = Incumbents(node, tenancies, self._plan, patience)
-        self.reminder = Reminder(self._either_way.announce, lambda: self.plan.l2.keys() if self.plan else ())
+        self.reminder = Reminder(self._either_way.announce, lambda: self.plan.l2.keys() if self.plan else (), refresh)
         self.liveness = (
             None
             if liveness is None
@@ -136,11 +136,12 @@ class Speaker:
             self.prober,
             self._log,
             lambda: self.plan,
-            contested=self._contested,
+            liveness=self.liveness,
+            reminder=self.reminder,
             settled=settled,
         )
         self.hearing = Hearing(self._announcer, self._announce_what_may_be)
-        self.doubles = Doubles(self._log, self._announcer, self._theirs, self._news.set)
+        self.doubles = Doubles(self._log, self._announcer, lambda: (self._snapshot, self.plan), self._news.set)
         self.status: Reconciler[str, Any] = Reconciler("status", sink, on_bug=self._bug)
 
     # Services
@@ -195,8 +196,7 @@ class Speaker:
 
     async def watch(self) -> None:
         """Have BFD: of its ports there is one user on a node, and its sockets are opened when a session needs them."""
-        if self._succession.begin():
-            self.readiness.inherit()
+        self.readiness.inherit(self._succession.begin())
         async with Bfd(on_problem=self._bfd_ended, shelter=self._succession.shelter) as bfd:
             self._bfd = bfd
             if self.liveness:
@@ -218,8 +218,7 @@ class Speaker:
 
     async def announce(self) -> None:
         """Answer on the segments for as long as the speaker runs."""
-        if inherited := self._succession.begin():
-            self.readiness.inherit()
+        inherited = self.readiness.inherit(self._succession.begin())
         async with self._announcer, self._kernel:
             self.readiness.answering = True
             self.readiness.say()
@@ -234,6 +233,11 @@ class Speaker:
         while True:
             await self._news.wait()
             await asyncio.sleep(_REPORT_SECONDS)
+            with suppress(TimeoutError):  # to announce comes before to say so
+                async with asyncio.timeout(_REPORT_LATEST):
+                    while self.l2.counts().pending:
+                        self._news.clear()
+                        await self._news.wait()
             self._news.clear()
             if self.plan is not None and self.incumbents.known and not self._stopping:
                 self.status.want(self._report(self.plan))
@@ -318,14 +322,8 @@ class Speaker:
                 self._slow[name] = problem
             case WorkerDied():
                 self._slow.clear()
-            case _:
-                pass
         self.readiness.say()
         self._news.set()
-
-    def _contested(self, address: Address) -> None:
-        if self.liveness and self.liveness.defends:
-            self.reminder.contested(address)
 
     def _bfd_ended(self, problem: str) -> None:
         self._log.error("BFD process ended", problem=problem)
@@ -392,9 +390,6 @@ class Speaker:
 
     def _routing_now(self) -> tuple[BgpPlan, Heard]:
         return self.bgp or BgpPlan(self._node), self.routers.heard() if self.routers else Heard()
-
-    def _theirs(self) -> set[Address]:
-        return addresses_held(self._snapshot) - (self.plan.l2.keys() if self.plan else set())
 
     def _missing(self) -> frozenset[str]:
         return self._named - {interface.name for interface in self._announcer.interfaces()}

@@ -1,7 +1,8 @@
 """What the log says when a plan follows another, and when something happens to interfaces and the responder."""
 
 from collections.abc import Collection, Iterable
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 from netlb.findings import Finding
 from netlb.l2.announces import (
@@ -17,18 +18,31 @@ from netlb.l2.ethernet import format_mac
 from netlb.plan import NodePlan
 from netlb.plan.render import service_name
 
-__all__ = ["tell_event", "tell_findings", "tell_plan"]
+__all__ = ["tell_event", "tell_findings", "tell_moves", "tell_plan"]
+
+_NAMED: Final = 20
+"""Addresses that are named one by one when many move at once: ten thousand lines would take seconds."""
 
 
 def tell_plan(log: Any, plan: NodePlan, former: NodePlan | None) -> None:
     """Log what a plan changes of the one before."""
     tell_findings(log, plan.findings, former.findings if former else ())
-    before = former.l2 if former else {}
-    for address in plan.l2.keys() - before.keys():
-        services = ",".join(map(service_name, plan.l2[address].services))
-        log.info("address taken over", address=str(address), services=services)
-    for address in before.keys() - plan.l2.keys():
-        log.info("address given up", address=str(address))
+    tell_moves(log, plan, former)
+
+
+def tell_moves(log: Any, plan: NodePlan, former: NodePlan | None) -> None:
+    """Log which addresses this node has taken over, and which it has given up."""
+    earlier = former.l2 if former else {}
+    for one, more, now, then in (
+        ("address taken over", "more addresses taken over", plan.l2, earlier),
+        ("address given up", "more addresses given up", earlier, plan.l2),
+    ):
+        moved = now.keys() - then.keys()
+        for address in islice(moved, _NAMED):
+            services = ",".join(map(service_name, now[address].services))
+            log.info(one, address=str(address), services=services)
+        if len(moved) > _NAMED:
+            log.info(more, number=len(moved) - _NAMED)
 
 
 def tell_findings(log: Any, found: Iterable[Finding], before: Collection[Finding]) -> None:

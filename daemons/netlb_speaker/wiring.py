@@ -38,11 +38,13 @@ __all__ = [
     "parse_lease_duration",
     "parse_lifetime",
     "parse_on_conflict",
+    "parse_refresh",
     "require_leases",
 ]
 
 
 _SHORTEST, _LONGEST = 3, 3600  # seconds; a planner that stands still for one must not cost an address
+_OFTENEST = 10  # seconds; the rounds of one announcement take half of that
 
 SPEAKER_PACE = replace(DEFAULT_PACE, settle=0.01)
 """A plan that follows from the one before takes milliseconds, and addresses are not to wait."""
@@ -99,6 +101,8 @@ class SpeakerSettings:
     """Names; none: every suitable interface."""
     address_lifetime: int = LIFETIME
     """Seconds for which an address stays on an interface when nobody renews it any more."""
+    gratuitous_refresh: int | None = None
+    """Seconds after which what is announced is announced again; None: never."""
     conflict_detection: ConflictDetection = ConflictDetection.OFF
     on_conflict: Conduct = Conduct.REPORT
     fastpath: FastPath = FastPath.AUTO
@@ -155,9 +159,18 @@ def require_leases(directory: Path | None, liveness: LivenessMode) -> None:
 
 def parse_lifetime(text: str) -> int:
     """Read the value of --address-lifetime. Raises `SettingError`."""
-    if not text.isdecimal() or not _SHORTEST <= int(text) <= _LONGEST:
-        problem = f"{text!r} is not a number of seconds from {_SHORTEST} to {_LONGEST}"
-        raise SettingError("--address-lifetime", problem, f"leave it out for {LIFETIME}, or correct it")
+    return _seconds("--address-lifetime", text, _SHORTEST, str(LIFETIME))
+
+
+def parse_refresh(text: str) -> int | None:
+    """Read the value of --gratuitous-refresh. Raises `SettingError`."""
+    return None if text == "off" else _seconds("--gratuitous-refresh", text, _OFTENEST, "never")
+
+
+def _seconds(option: str, text: str, shortest: int, otherwise: str) -> int:
+    if not text.isdecimal() or not shortest <= int(text) <= _LONGEST:
+        problem = f"{text!r} is not a number of seconds from {shortest} to {_LONGEST}"
+        raise SettingError(option, problem, f"leave it out for {otherwise}, or correct it")
     return int(text)
 
 
@@ -209,6 +222,7 @@ def build(
         yields=settings.conflict_detection is ConflictDetection.YIELD,
         conduct=settings.on_conflict,
         settled=settled,
+        refresh=settings.gratuitous_refresh,
         timings=timings or _timings(settings),
         liveness=surroundings.liveness if by_leases else _by_bfd(settings, grace),
         gobgp=settings.gobgp,

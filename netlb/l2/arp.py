@@ -97,15 +97,7 @@ def gratuitous(mac: bytes, address: bytes) -> tuple[bytes, bytes]:
     the same and the target MAC address is broadcast, as in MetalLB.
     """
     request, reply = (
-        ArpPacket(
-            destination=BROADCAST,
-            source=mac,
-            operation=operation,
-            sender_mac=mac,
-            sender_address=address,
-            target_mac=BROADCAST,
-            target_address=address,
-        ).encode()
+        _FRAME.pack(BROADCAST, mac, HEADER, operation, mac, address, BROADCAST, address) + PADDING
         for operation in (REQUEST, REPLY)
     )
     return request, reply

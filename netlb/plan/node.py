@@ -85,8 +85,10 @@ class NodePlanner:
         self._holders: dict[Address, tuple[ObjectRef, ...]] = {}
         self._l2: dict[Address, AnnouncedAddress] = {}
         self._outcomes: dict[ObjectRef, tuple[tuple[Address, Outcome], ...]] = {}
+        self._claims: dict[Address, Claims] = {}
+        """Who may announce an address, dead or alive."""
         self._grouped: dict[Address, Claims] = {}
-        """Of addresses that are elected for together, who may announce them."""
+        """The same, of addresses that are elected for together."""
         self._rivals: Counter[_Rivals] = Counter()
         """Who may announce the same, and how many addresses."""
         self._counted: dict[Address, tuple[_Rivals, ...]] = {}
@@ -111,13 +113,16 @@ class NodePlanner:
         last, self._last = self._last, snapshot
         others, before, self._present = dead - {self._node}, self._present, dict(holders)
         moved: Iterable[Address] = ()
-        if last is None or others != self._dead or not _same_ground(last, snapshot):
-            self._dead = others
+        mourned, self._dead = self._dead, others
+        if last is None or not _same_ground(last, snapshot):
             self._begin(snapshot)
             touched = snapshot.holdings.keys()
         else:
             touched = _differing(last, snapshot) if touched is None else touched
-            moved = [each for each in {*before, *holders} if before.get(each) != holders.get(each)]
+            if mourned != others:
+                moved = list(self._claims)
+            else:
+                moved = [each for each in {*before, *holders} if before.get(each) != holders.get(each)]
         self._judge.follow(snapshot)
         self._step(snapshot, touched, moved)
         if self._regrouped:
@@ -129,12 +134,14 @@ class NodePlanner:
         self._judge = _Judge(snapshot, self._node, self._ready_only)
         self._findings = validate(snapshot)
         self._regrouped = True
-        for known in (self._held, self._holders, self._l2, self._outcomes, self._rivals, self._counted, self._grouped):
+        for known in (self._held, self._holders, self._l2, self._outcomes, self._rivals, self._counted):
             known.clear()
+        self._claims.clear()
+        self._grouped.clear()
 
     def _step(self, snapshot: Snapshot, touched: Iterable[ObjectRef], moved: Iterable[Address]) -> None:
-        """Work out again what these Services hold, or held, and these addresses."""
-        concerned: dict[Address, None] = dict.fromkeys(each for each in moved if each in self._holders)
+        """Work out again what these Services hold, or held, and who announces these addresses."""
+        concerned: dict[Address, None] = {}
         for ref in sorted(touched):
             service = snapshot.services.get(ref)
             held: tuple[Address, ...] = ()
@@ -154,6 +161,9 @@ class NodePlanner:
             self._outcomes.pop(ref, None)
         for address in concerned:
             self._decide(address)
+        for address in moved:
+            if address in self._claims and address not in concerned:
+                self._contest(address, self._claims[address])
         for address, elected in elect(self._grouped, self._dead, self._present).items():
             outcome = SilentAddress(Silence.NOT_OWNER, elected) if elected else _NOBODY
             self._settle(address, self._grouped[address], None if elected == self._node else outcome)
@@ -173,9 +183,18 @@ class NodePlanner:
         for ref, verdict in verdicts.items():
             self._note(ref, address, verdict if isinstance(verdict, SilentAddress) else None)
         self._grouped.pop(address, None)
+        if claims:
+            self._claims[address] = claims
+            self._contest(address, claims)
+        else:
+            self._claims.pop(address, None)
+            self._l2.pop(address, None)
+
+    def _contest(self, address: Address, claims: Claims) -> None:
+        """Work out who announces an address of those who may."""
         if any(one.group for one in claims.values()):
             self._grouped[address] = claims
-        elif claims:
+        else:
             nodes, places = contest([claims], self._dead, self._present.get(address, frozenset()))
             outcome: Outcome | None = self._judge.alike(nodes) or _NOBODY
             if self._node in nodes and owns(self._node, str(address), nodes, places):
@@ -183,8 +202,6 @@ class NodePlanner:
             elif places and nodes:
                 outcome = SilentAddress(Silence.NOT_OWNER, partial(owner, str(address), nodes, places))
             self._settle(address, claims, outcome)
-        else:
-            self._l2.pop(address, None)
 
     def _settle(self, address: Address, claims: Claims, outcome: Outcome | None) -> None:
         """Note who announces an address: this node, or why it does not."""

@@ -7,10 +7,12 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.failover.idle import Idle
+from benchmarks.failover.many import Mass, read_mass
 from benchmarks.failover.measure import FAULTS, Calm, Case, fill
 from benchmarks.failover.reading import Outcome
 from benchmarks.failover.stations import STATIONS, Kind
-from benchmarks.failover.table import calm_table, ratio, takeover_table, targets
+from benchmarks.failover.table import calm_table, idle_table, mass_table, ratio, takeover_table, targets
 from netlb.testing.lab import LabError
 
 FACTORS = {"netlb": 1.0, "keepalived, 0.1 s": 1.0, "keepalived, 1 s": 10.0}
@@ -48,6 +50,18 @@ def calm(changes: int = 0) -> list[Calm]:
     ]
 
 
+COST = Idle(
+    neighbours=31,
+    seconds=30.0,
+    cores={"speaker": 0.005, "bfd": 0.02},
+    resident={"speaker": 60_000_000, "bfd": 18_000_000},
+)
+
+
+def mass(announced: int = 1000) -> Mass:
+    return Mass(station="netlb", addresses=1000, announced=announced, first_ms=300.0, last_ms=400.0, frames=10_000)
+
+
 def lines(table: Table) -> list[str]:
     console = Console(width=140)
     with console.capture() as captured:
@@ -79,6 +93,27 @@ def test_what_happened_under_load_has_a_row_for_each() -> None:
     assert "keepalived, 1 s 30 3,000 4 - 120" in found
 
 
+def test_many_addresses_have_a_row_and_one_that_is_missing_leaves_no_time_between() -> None:
+    failed = Mass(station="k", addresses=1000, announced=0, first_ms=None, last_ms=None, frames=0, failure="broke")
+    found = lines(mass_table([mass(), mass(announced=999), failed]))
+    assert "netlb 1,000 300 400 100 1,000 10,000" in found
+    assert "netlb 1,000 300 400 - 999 10,000" in found
+    assert "k 1,000 not measured" in found
+    missed = {target.name for target in targets(made_cases(), calm(), [mass(announced=999)], COST) if not target.met}
+    assert {"1,000 addresses: the last one announced", "1,000 addresses: each once within"} == missed
+
+
+def test_what_was_announced_before_the_fault_is_no_takeover() -> None:
+    found = read_mass("netlb", 3, [5_000_000, 12_000_000, 30_000_000], 10_000_000, 7)
+    assert (2, 2.0, 20.0, None) == (found.announced, found.first_ms, found.last_ms, found.span_ms)
+
+
+def test_each_process_has_its_share_and_its_memory() -> None:
+    found = lines(idle_table(COST))
+    assert "speaker 0.50 60.0" in found
+    assert "bfd 2.00 18.0" in found
+
+
 def test_a_ratio_needs_a_value_in_every_round_of_both() -> None:
     cases = made_cases()
     ours, theirs = case_of(cases, "netlb", "crash"), case_of(cases, "keepalived, 1 s", "crash")
@@ -90,10 +125,12 @@ def test_a_ratio_needs_a_value_in_every_round_of_both() -> None:
 
 
 def test_targets_hold_netlb_against_its_limits_and_its_rivals() -> None:
-    found = {target.name: (target.value, target.met) for target in targets(made_cases(), calm())}
+    found = {target.name: (target.value, target.met) for target in targets(made_cases(), calm(), [mass()], COST)}
     assert {
         "crash, p99: taken over": (0.3, True),
         "cut link, p99: taken over": (0.3, True),
+        "one-way link, p99: taken over": (0.3, True),
+        "drain, p99: taken over": (0.3, True),
         "orderly stop, p99: silent": (5.0, True),
         "orderly stop: second answers after the hand-over": (0, True),
         "crash, taken over: netlb / keepalived, 1 s": (0.1, True),
@@ -101,13 +138,20 @@ def test_targets_hold_netlb_against_its_limits_and_its_rivals() -> None:
         "crash, taken over: netlb / keepalived, 0.1 s": (1.0, True),
         "cut link, taken over: netlb / keepalived, 0.1 s": (1.0, True),
         "owner changes while every CPU is busy": (0.0, True),
+        "nodes taken for dead while every CPU is busy": (0.0, True),
+        "1,000 addresses: the last one announced": (0.4, True),
+        "1,000 addresses: each once within": (100.0, False),
+        "idle with 31 neighbours": (2.5, True),
+        "resident memory of a worker": (18.0, True),
     } == found
 
 
 def test_one_late_answer_and_one_change_of_owners_miss_their_targets() -> None:
     cases = made_cases()
     case_of(cases, "netlb", "orderly stop").outcomes[1] = outcome(3.0, silence=30.0, late=1)
-    missed = {target.name for target in targets(cases, calm(changes=1)) if target.met is False}
+    missed = {
+        target.name for target in targets(cases, calm(changes=1), [mass(announced=999)], COST) if target.met is False
+    }
     assert {
         "orderly stop, p99: silent",
         "orderly stop: second answers after the hand-over",
@@ -118,11 +162,14 @@ def test_one_late_answer_and_one_change_of_owners_miss_their_targets() -> None:
 def test_a_round_in_which_nobody_took_over_leaves_a_target_unmeasured() -> None:
     cases = made_cases()
     case_of(cases, "netlb", "crash").outcomes[2] = outcome(None)
-    unknown = {target.name for target in targets(cases, []) if target.met is None}
+    unknown = {target.name for target in targets(cases, [], [], None) if target.met is None}
     assert {
         "crash, p99: taken over",
         "crash, taken over: netlb / keepalived, 0.1 s",
         "owner changes while every CPU is busy",
+        "nodes taken for dead while every CPU is busy",
+        "idle with 31 neighbours",
+        "resident memory of a worker",
     } == unknown
 
 

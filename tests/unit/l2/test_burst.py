@@ -31,6 +31,17 @@ def play(burst: GratuitousBurst, until: float = 60.0) -> list[tuple[float, int, 
     raise AssertionError("it never sleeps")
 
 
+def burst_with(addresses: list[bytes]) -> GratuitousBurst:
+    burst = burst_on(1)
+    burst.start(1, addresses, 0.0)
+    return burst
+
+
+def all_frames(burst: GratuitousBurst) -> list[tuple[int, bytes, bytes]]:
+    """Return the frames of the first second."""
+    return [sent for tick in range(1000) for sent in burst.frames_to_send(tick / 1000)]
+
+
 def test_five_rounds_11_tenths_apart_with_both_forms_of_arp() -> None:
     burst = burst_on(7)
     burst.start(7, [ONE], 0.0)
@@ -71,6 +82,17 @@ def test_every_address_once_before_any_repeat_and_none_twice_in_a_round() -> Non
     burst.start(1, many, 0.0)
     sent = [address for _, _, address in play(burst, until=1.3)]
     assert many == sent[: len(many)]
+
+
+def test_ten_thousand_addresses_are_announced_once_within_100_milliseconds_and_then_by_the_other_form_of_arp() -> None:
+    burst = burst_on(1)
+    many = [number.to_bytes(4, "big") for number in range(10_000)]
+    burst.start(1, many, 0.0)
+    sent = play(burst, until=0.5)
+    assert [*many, *many] == [address for _, _, address in sent]
+    assert sent[len(many) - 1][0] <= 0.1
+    kinds = [frame[20:22] for _, _, frame in all_frames(burst_with(many))]
+    assert [arp.REQUEST.to_bytes(2, "big")] * 10_000 + [arp.REPLY.to_bytes(2, "big")] * 10_000 == kinds[:20_000]
 
 
 def test_the_pace_is_a_thousand_frames_in_5_milliseconds_over_all_interfaces() -> None:
