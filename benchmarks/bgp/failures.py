@@ -13,7 +13,7 @@ from typing import Final
 from benchmarks.bgp.reading import Moved, read
 from benchmarks.bgp.routers import Frr, frr_node, frr_router
 from benchmarks.bgp.site import Site
-from benchmarks.harness.watchers import watching
+from benchmarks.harness.watchers import ECHO, watching
 from netlb.errors import NetlbError
 from netlb.testing.lab import Host, Lab
 from netlb.testing.lab.namespaces import write_sysctls
@@ -172,7 +172,7 @@ def failure_rounds(
             frr = stack.enter_context(frr_router(router, list(lab.nodes.values()), watched=True))
             for node in lab.nodes.values():
                 node.run(["ip", "address", "add", f"{ADDRESS}/32", "dev", "lo"])
-                stack.enter_context(watching(node, _HERE / "echo.py", ADDRESS, PORT, node.name))
+                stack.enter_context(watching(node, ECHO, ADDRESS, PORT, node.name))
             for number in range(rounds):
                 turns = [kind for kind in ANNOUNCERS if number % kind.every == 0 and kind.name not in problems]
                 for kind in random.sample(turns, len(turns)):

@@ -12,7 +12,10 @@ from benchmarks.harness.processes import ended
 from netlb.errors import NetlbError
 from netlb.testing.lab import Host
 
-__all__ = ["Watcher", "WatcherError", "watching"]
+__all__ = ["ECHO", "Watcher", "WatcherError", "watching"]
+
+ECHO = Path(__file__).with_name("echo.py")
+"""Answers datagrams; see there for its arguments."""
 
 _PATIENCE = 30.0  # seconds
 

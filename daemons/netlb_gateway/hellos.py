@@ -217,8 +217,10 @@ class Hellos:
             self._answered(self.ways[node], hello.answer, now)
         before, _ = self._claims.get(node, (None, 0.0))
         known = self._counts(node, now)
+        # Who has reached nobody lately was cut off itself, and takes everybody for dead.
         for accused in set(hello.claim.dead) - set(before.dead if before is not None else ()):
-            self._accused[accused] = now
+            if hello.claim.reaches:
+                self._accused[accused] = now
         self._claims[node] = hello.claim, now
         self._counted |= {node}
         if hello.claim != before or not known:

@@ -14,10 +14,13 @@ from netlb.bfd.settings import Settings
 from netlb.errors import NetlbError
 from netlb.raven.watch import Watched
 
-__all__ = ["GRACE", "Liveness"]
+__all__ = ["GRACE", "STEADY", "Liveness"]
 
 GRACE: Final = 5.0
 """Seconds for which a node that was never heard is not known to be dead: sessions begin at one packet a second."""
+STEADY: Final = 2.0
+"""Seconds for which a node has to be heard before it counts in what a claim is worth: sessions of one that comes back
+come up one after the other, and it must not outweigh who went on without it."""
 _AGAIN: Final = 1.0
 """Seconds until a session that could not be begun is tried again, as before the node has its address."""
 _ANY_HOPS: Final = 1
@@ -37,6 +40,8 @@ class Liveness:
         self._sessions: dict[str, tuple[Watched, Peer]] = {}
         self._problems: dict[str, str] = {}
         self._doubts: dict[str, asyncio.TimerHandle] = {}
+        self._rising: dict[str, asyncio.TimerHandle] = {}
+        """Those of the alive that are not steady yet."""
         self._alive: set[str] = set()
         self._dead: set[str] = set()
 
@@ -44,6 +49,11 @@ class Liveness:
     def alive(self) -> frozenset[str]:
         """Who is heard."""
         return frozenset(self._alive)
+
+    @property
+    def steady(self) -> frozenset[str]:
+        """Who has been heard for a while."""
+        return frozenset(self._alive - self._rising.keys())
 
     @property
     def dead(self) -> frozenset[str]:
@@ -97,8 +107,9 @@ class Liveness:
             return
         bfd, self._bfd, self._wanted = self._bfd, None, {}
         leaving = [bfd.remove(peer) for _, peer in self._sessions.values()]
-        for node in list(self._doubts):
-            self._doubts.pop(node).cancel()
+        for timers in (self._doubts, self._rising):
+            for node in list(timers):
+                timers.pop(node).cancel()
         self._sessions.clear()
         await asyncio.gather(*leaving)
 
@@ -123,14 +134,19 @@ class Liveness:
         removal.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def _clear(self, node: str) -> None:
-        if node in self._doubts:
-            self._doubts.pop(node).cancel()
+        for timers in (self._doubts, self._rising):
+            if node in timers:
+                timers.pop(node).cancel()
         self._alive.discard(node)
         self._dead.discard(node)
 
     def _give_up(self, node: str) -> None:
         del self._doubts[node]
         self._dead.add(node)
+        self._on_change()
+
+    def _rise(self, node: str) -> None:
+        del self._rising[node]
         self._on_change()
 
     def _heard(self, node: str, peer: Peer, event: Event) -> None:
@@ -142,6 +158,7 @@ class Liveness:
             case Up(_, detection_time):
                 self._clear(node)
                 self._alive.add(node)
+                self._rising[node] = asyncio.get_running_loop().call_later(STEADY, self._rise, node)
                 self._log.info("node alive", node=node, by=where, death_noticed_within=f"{detection_time / 1000:g} ms")
             case Down() | AdminDown():
                 left = isinstance(event, AdminDown)

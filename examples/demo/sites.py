@@ -1,5 +1,6 @@
 """Act three: three sites are joined by tunnels, two of them from behind NATs, and a gateway dies."""
 
+import shutil
 import socket
 import struct
 import sys
@@ -13,7 +14,7 @@ from typing import Any, Final
 
 import yaml
 
-from examples.demo.steps import act, eventually, require, step
+from examples.demo.steps import StepFailedError, act, eventually, require, step
 from examples.demo.stream import Stream
 from netlb.net import Address
 from netlb.testing.lab import Host
@@ -35,6 +36,9 @@ class Sites:
 
     def start(self) -> None:
         """Declare Nodes and Gateways, and start the daemons."""
+        for program, package in (("wireguard-go", "wireguard-go"), ("ping", "iputils-ping")):
+            if shutil.which(program) is None:
+                raise StepFailedError(f"{program} is not installed: apt-get install {package}")
         self.manifests.mkdir()
         (self.manifests / "sites.yaml").write_text(manifests(self.lab))
         for name, node in self.lab.nodes.items():

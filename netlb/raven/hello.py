@@ -31,9 +31,10 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     dead: tuple[str, ...] = ()
     """Its endpoints that are not."""
     hears: int = 0
-    """How many other nodes of the site it hears: of two that contradict each other, who hears more is right."""
+    """How many other nodes of the site it has heard for a while: of two that contradict each other, who hears more is
+    right."""
     reaches: int = 0
-    """How many endpoints of other sites it hears through its tunnels."""
+    """How many endpoints of other sites it has heard through its tunnels for a while."""
     leaving: bool = False
     """It is about to stop, and counts as dead."""
 

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final
 
@@ -247,6 +248,7 @@ def _address(packed: bytes | None, *, four: bool) -> IPv4Address | IPv6Address |
     return IPv4Address(packed) if four else IPv6Address(packed)
 
 
+@lru_cache(maxsize=64)
 def _mtu(metrics: bytes) -> tuple[int, bool]:
     """Return the MTU among a route's metrics, and whether there are others."""
     mtu, others = 0, False

@@ -112,6 +112,8 @@ class Views:
     ) -> frozenset[str]:
         """Return the endpoints of a site that do not count."""
         leaving = {name for name in names if name in evidence.claims and evidence.claims[name].leaving}
+        if self._node not in names and (believed is None or leaving & set(believed.active)):
+            leaving = set()  # it goes on until its successor, who is one of them, says that it has taken over
         seen: frozenset[str] = frozenset()
         said: tuple[str, ...] = ()
         if self._node in site.nodes:

@@ -41,9 +41,9 @@ class Air:
         self.cut.update(addresses)
         self.settle()
 
-    def heal(self) -> None:
-        """Let everybody hear everybody."""
-        self.cut.clear()
+    def heal(self, *addresses: Address) -> None:
+        """Let these hear and be heard, or everybody."""
+        self.cut.difference_update(addresses or set(self.cut))
         self.settle()
 
     def settle(self) -> None:

@@ -1,154 +1,11 @@
 """Gateways of several nodes together, with kernels, tunnels, BFD and hellos in memory: manifests in, data planes out."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from netlb.raven.backend import Backend
-from netlb.raven.dataplane import Numbers
 from netlb.raven.events import Change
-from netlb.raven.keys import Keys, PrivateKey
-from netlb.raven.objects import NeighbourKey, RouteKey
-from netlb.testing.kernel import FakeKernel
-from netlb.testing.tunnels import FakeDevice, fake_backend
-from netlb_gateway.settings import GatewaySettings
-from netlb_gateway.wiring import Doors, build
-from tests.support.air import Air, FakeInner
-from tests.support.sites import documents
-from tests.support.status import load
-from tests.support.wired import Wired, common, write
-
-SITES = {
-    "edge": {"nodes": ["e1", "e2", "e3"], "endpoints": [{"nodeName": n, "underNAT": True} for n in ("e1", "e2")]},
-    "cloud": {"nodes": ["c1"], "endpoints": [{"nodeName": "c1"}]},
-}
-ALL = ("e1", "e2", "e3", "c1")
-ADDRESS = {"e1": "192.168.1.1", "e2": "192.168.1.2", "e3": "192.168.1.3"}
-
-
-@dataclass
-class World:
-    """Nodes, and what they have in their kernels."""
-
-    root: Path
-    air: Air = field(default_factory=Air)
-    nodes: dict[str, Wired] = field(default_factory=dict)
-    kernels: dict[str, FakeKernel] = field(default_factory=dict)
-    devices: dict[str, FakeDevice] = field(default_factory=dict)
-    inner: dict[str, FakeInner] = field(default_factory=dict)
-
-    def declare(self, sites: dict[str, Any]) -> None:
-        write(self.root, "sites.yaml", [yaml.safe_dump(dict(one.body)) for one in documents(sites)])
-
-    def start(self, *names: str, withdraws: bool = False) -> None:
-        """Start the gateways of nodes, on what their kernels have already."""
-        for name in names:
-            kernel = self.kernels.setdefault(name, FakeKernel(Numbers()))
-            kernel.others.devices["raven-wg0"] = None
-            device = self.devices.setdefault(name, FakeDevice())
-            keys = Keys(PrivateKey.of(sha256(name.encode()).digest()))
-            backend: Backend = fake_backend(device)
-            backend.use(keys)
-            settings = GatewaySettings(
-                common=common(self.root),
-                status_dir=self.root / "cluster.status",
-                node=name,
-                key_file=self.root / name,
-                withdraws=withdraws,
-            )
-            inner = self.inner.setdefault(name, FakeInner())
-            doors = Doors(
-                kernel=lambda _, kernel=kernel: kernel,  # type: ignore[misc]
-                inner=lambda _, inner=inner: inner,  # type: ignore[misc]
-                backend=backend,
-                keys=keys,
-                bfd=self.air.bfd,  # type: ignore[arg-type]
-                sockets=self.air.socket,
-            )
-            self.nodes[name] = Wired(build(settings, doors, grace=0.5))
-
-    async def crash(self, name: str) -> None:
-        """End a node's gateway without a word."""
-        daemon = self.nodes.pop(name)
-        await daemon.cancel()
-        release(daemon)
-
-    async def stop(self, name: str) -> None:
-        """End a node's gateway in order."""
-        daemon = self.nodes.pop(name)
-        await daemon.stop()
-        await daemon.cancel()
-
-    def said(self, name: str) -> dict[str, Any]:
-        document = load(self.root / f"cluster.status/gatewaynodestatuses/{name}.yaml")
-        return document["status"] if document else {}
-
-    def site(self, name: str) -> dict[str, Any]:
-        document = load(self.root / f"cluster.status/gateways/{name}.yaml")
-        return document["status"] if document else {}
-
-    def speaks(self, name: str) -> list[str]:
-        """Return who is active by a Gateway's status."""
-        return [one["nodeName"] for one in self.site(name).get("activeEndpoints", ())]
-
-    def through(self, name: str) -> str | None:
-        """Return the MAC address to which a node sends what goes to other sites."""
-        found = self.kernels[name].objects.get(NeighbourKey("raven0", Numbers().next_hop4))
-        return found if isinstance(found, str) else None
-
-    def routes(self, name: str, table: int) -> set[str]:
-        return {
-            str(key.prefix) for key in self.kernels[name].objects if isinstance(key, RouteKey) and key.table == table
-        }
-
-    def allowed(self, at: str) -> dict[str, set[str]]:
-        """Return, by node, the prefixes of its site that a node's device sends to it."""
-        keys = {self.said(name).get("publicKey"): name for name in ALL}
-        return {
-            keys.get(key, key): {str(one) for one in peer.allowed if one.prefixlen < 32}
-            for key, peer in self.devices[at].dumped.peers.items()
-        }
-
-    async def until(self, look: Any, what: str) -> None:
-        await next(iter(self.nodes.values())).until(look, what)
-
-    async def active(self, node: str, *at: str) -> None:
-        """Wait until these nodes say that this one is active in the edge."""
-        for name in at:
-            way = lambda name=name: next((one["endpoint"] for one in self.said(name).get("ways", ())), None)  # noqa: E731
-            if name == "c1":
-                await self.until(lambda way=way: way() == node, f"c1 reaches the edge by {node}")
-            else:
-                await self.until(lambda name=name: self.said(name).get("gateway") == node, f"{name} sends by {node}")
-
-
-def release(daemon: Wired) -> None:
-    """Let go of the lock, as the end of a process does."""
-    daemon.app.checks["tunnels"].__self__._sink.close()  # type: ignore[attr-defined]
-
-
-@asynccontextmanager
-async def world(root: Path, *, started: bool = True) -> AsyncIterator[World]:
-    made = World(root)
-    common(root)
-    made.declare(SITES)
-    try:
-        if started:
-            made.start(*ALL)
-            for daemon in made.nodes.values():
-                await daemon.ready()
-        yield made
-    finally:
-        for daemon in made.nodes.values():
-            await daemon.cancel()
-            release(daemon)
+from tests.support.gateway_world import ADDRESS, ALL, world
 
 
 def test_sites_are_connected_and_all_say_so(tmp_path: Path) -> None:
@@ -205,6 +62,28 @@ def test_who_stops_hands_over_first_and_leaves_what_the_next_one_goes_on_with(tm
             w.start("c1")
             await w.nodes["c1"].ready()
             assert only == w.kernels["c1"].objects
+
+    asyncio.run(scenario())
+
+
+def test_who_was_cut_off_and_takes_all_others_for_dead_changes_nothing_when_it_is_back(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as w:
+            await w.active("e1", *ALL)
+            tunnels = w.inner["e1"].addresses.values()
+            w.air.fail(ip_address(ADDRESS["e1"]), *tunnels)
+            await w.active("e2", "e2", "e3", "c1")
+            await w.until(lambda: w.claim("e2", at="c1").hears == 1, "e2 has heard e3 for a while")
+            written, moved = len(w.devices["c1"].written), "aa:0f:f0:a8:01:02"
+            w.air.heal(*tunnels)
+            await w.until(lambda: w.claim("e1", at="c1").dead == ("e2",), "c1 hears what it takes for true")
+            assert 1.0 == w.nodes["c1"].metric("netlb_gateway_active_endpoint", site="edge", endpoint="e2")
+            w.air.heal()
+            await w.until(lambda: w.said("e1")["role"] == "standby", "it stands by")
+            await w.until(lambda: w.claim("e1", at="c1").active == ("e2",), "it says so, too")
+            taken = [peer.key for write in w.devices["c1"].written[written:] for peer in write.peers if peer.add]
+            assert w.said("e1")["publicKey"] not in taken
+            assert moved == w.through("e3")
 
     asyncio.run(scenario())
 

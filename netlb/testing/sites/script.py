@@ -72,6 +72,7 @@ def internet_lines(sites: Sequence[SitePlace]) -> list[str]:
 
 def router_lines(site: SitePlace) -> list[str]:
     """In a site's router: a bridge for the LAN, and everything else outside."""
+    own = mac("02:4f", site.outer4.ip)  # else the bridge has a port's, and another one as soon as that port is cut off
     lines = [
         "link set lo up",
         f"link set {WAN} up",
@@ -79,7 +80,7 @@ def router_lines(site: SitePlace) -> list[str]:
         f"address add {site.outer6} dev {WAN} nodad",
         f"route add default via {site.inner4.ip}",
         f"route add default via {site.inner6.ip}",
-        f"link add {LAN} type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
+        f"link add {LAN} address {own} type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
         f"address add {site.gateway4}/{site.lan4.prefixlen} dev {LAN}",
         f"address add {site.gateway6}/{site.lan6.prefixlen} dev {LAN} nodad",
         f"link set {LAN} up",

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 import benchmarks
-from benchmarks.harness.watchers import WatcherError, watching
+from benchmarks.harness.watchers import ECHO, WatcherError, watching
 from netlb.testing.lab import Host
 from tests.support.waiting import eventually
 
@@ -87,7 +87,7 @@ def test_an_echo_has_a_name_behind_it() -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with (
-        watching(HERE, PROGRAMS / "bgp" / "echo.py", "127.0.0.1", port, "node-1"),
+        watching(HERE, ECHO, "127.0.0.1", port, "node-1"),
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
     ):
         client.settimeout(20)

@@ -52,10 +52,19 @@ def test_all_nodes_of_a_site_that_hear_the_same_conclude_the_same(node: str) -> 
         ({"a1": claim("a1"), "a2": claim("a2")}, ("a1",)),
         ({"a1": claim("a1", hears=0), "a2": claim("a2", hears=1)}, ("a2",)),
         ({"a1": Claim(hears=9), "a2": claim("a2")}, ("a2",)),
-        ({"a1": claim("a1", leaving=True), "a2": claim("a1")}, ("a2",)),
+        ({"a1": claim("a1", leaving=True), "a2": claim("a1")}, ("a1",)),
+        ({"a1": claim("a1", leaving=True), "a2": claim("a2")}, ("a2",)),
         ({"a2": claim("nobody-of-us", "a3")}, ("a3",)),
     ],
-    ids=["who hears more", "a tie", "who is cut off", "who does not know yet", "who leaves", "who is none"],
+    ids=[
+        "who hears more",
+        "a tie",
+        "who is cut off",
+        "who does not know yet",
+        "who leaves",
+        "who has left",
+        "who is none",
+    ],
 )
 def test_of_claims_that_differ_one_counts(claims: dict[str, Claim], expected: tuple[str, ...]) -> None:
     assert expected == active(Views("a4").conclude([A], heard(**claims), 0.0))
