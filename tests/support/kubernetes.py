@@ -25,6 +25,7 @@ __all__ = [
     "GATEWAY",
     "LEASES",
     "NAMESPACE",
+    "OPERATOR",
     "PACE",
     "SPEAKER",
     "Kubernetes",
@@ -38,6 +39,8 @@ __all__ = [
 
 NAMESPACE = "netlb-system"
 CONTROLLER, GATEWAY, SPEAKER = "controller-token", "gateway-token", "speaker-token"
+OPERATOR = "operator-token"
+"""Of somebody who may do everything."""
 LEASES = "leases.coordination.k8s.io"
 CRDS = Path(__file__).parents[2] / "deploy" / "crds"
 PACE = Pace(
@@ -211,7 +214,7 @@ def kubernetes(root: Path) -> Iterator[Kubernetes]:
         GATEWAY: role_rules(gateway_rights()),
         SPEAKER: role_rules(speaker_rights(NAMESPACE)),
     }
-    with ApiServer(bookmark_interval=0.2, rights=rights) as server:
+    with ApiServer(token=OPERATOR, bookmark_interval=0.2, rights=rights) as server:
         server.put_files(CRDS)
         for name in (NAMESPACE, "metallb-system"):
             server.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})

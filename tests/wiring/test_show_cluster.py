@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from netlb.cli.main import main
 from netlb.source.kube_reading import reports_of
-from tests.support.kubernetes import GATEWAY, SPEAKER, Kubernetes, endpoints, kubernetes, node, pool, service
+from tests.support.kubernetes import GATEWAY, OPERATOR, SPEAKER, Kubernetes, endpoints, kubernetes, node, pool, service
 from tests.support.speaking import Net
 from tests.support.wired import wired
 
@@ -80,7 +80,7 @@ def test_a_cluster_that_does_not_answer_is_an_error(cluster: Kubernetes) -> None
 
 def test_what_the_cluster_declares_is_checked_and_explained(cluster: Kubernetes) -> None:
     def run(*command: str) -> Result:
-        return CliRunner().invoke(main, [*command, "--source", f"kube:{cluster.kubeconfig(SPEAKER)}"])
+        return CliRunner().invoke(main, [*command, "--source", f"kube:{cluster.kubeconfig(OPERATOR)}"])
 
     assert (0, "") == ((fine := run("check")).exit_code, fine.output)
     explained = run("explain", "service", "default/web")
@@ -104,7 +104,7 @@ def test_what_serves_each_node_is_explained_with_all_that_endpoints_and_the_serv
         endpoint["zone"] = zones[endpoint["nodeName"]]
     cluster.give("near", "192.0.2.2", trafficDistribution="PreferSameZone")
     cluster.server.put(*placed, slices)
-    source = f"kube:{cluster.kubeconfig(SPEAKER)}"
+    source = f"kube:{cluster.kubeconfig(OPERATOR)}"
     explained = CliRunner().invoke(main, ["explain", "service", "default/near", "--source", source])
     assert 0 == explained.exit_code, explained.output
     assert [f"node node-{number}: served by 10.244.0.{number} on node-{number}" for number in (1, 2)] == [
@@ -114,7 +114,7 @@ def test_what_serves_each_node_is_explained_with_all_that_endpoints_and_the_serv
 
 def test_what_a_service_asks_for_is_explained(cluster: Kubernetes) -> None:
     cluster.server.put(service("picky", annotations={"netlb.io/pool": "nowhere"}))
-    source = f"kube:{cluster.kubeconfig(SPEAKER)}"
+    source = f"kube:{cluster.kubeconfig(OPERATOR)}"
     explained = CliRunner().invoke(main, ["explain", "service", "default/picky", "--source", source])
     assert 1 == explained.exit_code, explained.output
     assert "PoolNotFound: " in explained.output
