@@ -1,4 +1,4 @@
-"""Announces again what is owned: when a node returns, which may have lived and answered others, and now and then."""
+"""Announcing once more what is announced already: others may have been told otherwise meanwhile, or forget."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
@@ -16,7 +16,7 @@ _TURN: Final = 1.0
 
 
 class Reminder:
-    """Reminds of the addresses that `owned` returns."""
+    """Announces when a node returns, which may have lived, what other stations claim, and everything now and then."""
 
     def __init__(
         self,
@@ -24,26 +24,41 @@ class Reminder:
         owned: Callable[[], Collection[Address]],
         refresh: float | None,
     ) -> None:
-        """`refresh`: seconds after which each of them is announced again, whatever happens; None: it is not."""
+        """`announce` passes over what is not announced; `owned` returns what this node is to answer for.
+
+        `refresh`: seconds after which each of them is announced again, whatever happens; None: it is not.
+        """
         self._announce = announce
         self._owned = owned
         self._refresh = Refresh(refresh) if refresh else None
-        self._wanted = asyncio.Event()
+        self._due = asyncio.Event()
+        self._contested: set[Address] = set()
+        """What is to be announced; empty: everything."""
 
     def everything(self) -> None:
-        """Announce all of them soon."""
-        self._wanted.set()
+        """Announce all that is owned."""
+        self._contested.clear()
+        self._due.set()
+
+    def contested(self, address: Address) -> None:
+        """Announce an address that another station claims: told of once in ten seconds, as of RFC 5227."""
+        if self._contested or not self._due.is_set():
+            self._contested.add(address)
+        self._due.set()
 
     async def run(self) -> None:
-        """Announce until cancelled."""
+        """Announce what is to be, until cancelled."""
         clock = asyncio.get_running_loop().time
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_TURN if self._refresh else None):
-                    await self._wanted.wait()
-            everything = self._wanted.is_set()
-            self._wanted.clear()
-            due = self._refresh.due(self._owned(), clock()) if self._refresh else ()
-            if some := self._owned() if everything else due:
+                    await self._due.wait()
+            owned = self._owned()
+            some: Collection[Address] = self._refresh.due(owned, clock()) if self._refresh else ()
+            if self._due.is_set():
+                self._due.clear()
+                contested, self._contested = self._contested.union(some) if self._contested else set(), set()
+                some = [each for each in owned if each in contested] if contested else owned
+            if some:
                 with suppress(NetlbError):  # the responder is being restarted, and then announces everything
                     await self._announce(some)
