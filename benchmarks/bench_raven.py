@@ -29,8 +29,8 @@ from netlb_gateway.liveness import STEADY
 
 ROUNDS = int(os.environ.get("NETLB_BENCH_ROUNDS", "20"))
 _PLANS = min(3, ROUNDS)
-_ROUTES = min(9, ROUNDS)
-_TUNNELS = min(8, ROUNDS)
+_ROUTES = min(8, ROUNDS)
+_TUNNELS = min(6, ROUNDS)
 _SEED = 7348  # RFC 7348 is VXLAN's; the order of turns is the same in every run
 _PAUSE = f"{ASKED_EVERY / 1000:g} ms"
 

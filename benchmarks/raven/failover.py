@@ -40,8 +40,8 @@ FLOWS: Final = {"direct": "c1", "by the hub": "b1"}
 _EDGE: Final = ("a1", "a2", "a3")
 _PORT: Final = 7
 _BEFORE: Final = 0.2
-_SEEN_FOR: Final = 0.7
-KILLED_EVERY: Final = 4
+_SEEN_FOR: Final = 0.5
+KILLED_EVERY: Final = 5
 _PATIENCE: Final = 60.0
 _ALIVE: Final = re.compile(r'^netlb_gateway_node_alive\{node="([^"]+)"\} 1\.0$', re.MULTILINE)
 _HEARD: Final = {"a1": {"a2", "a3", "c1"}, "a2": {"a1", "a3", "c1"}, "a3": {"a1", "a2"}, "c1": {"a1", "a2", "b1"}}
