@@ -145,7 +145,7 @@ class Meter:
 async def measure(server: ApiServer, kubeconfig: Path) -> dict[str, Traffic]:
     """Follow the server, and have all of it happen."""
     client = KubeClient(kubeconfig, field_manager="netlb-bench")
-    source = KubeSource(client, Intake(), watched(reader=Reader.ANNOUNCEMENTS))
+    source = KubeSource(client, Intake(), watched(reader=Reader.ANNOUNCEMENTS, lean=True))
     synced = asyncio.Event()
 
     async def follow() -> None:

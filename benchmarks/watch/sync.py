@@ -29,7 +29,7 @@ async def netlb(kubeconfig: str) -> Callable[[], Awaitable[int]]:
 
     gc.set_threshold(GC_ALLOCATIONS)
     client = KubeClient(Path(kubeconfig), field_manager="bench")
-    source = KubeSource(client, Intake(), watched(reader=Reader.ANNOUNCEMENTS))
+    source = KubeSource(client, Intake(), watched(reader=Reader.ANNOUNCEMENTS, lean=True))
 
     async def read() -> int:
         snapshots = source.snapshots()

@@ -44,7 +44,7 @@ def on_cluster(
     source = KubeSource(
         client,
         Intake(compatibility),
-        watched(compatibility, Reader.ANNOUNCEMENTS),
+        watched(compatibility, Reader.ANNOUNCEMENTS, lean=True),
         secrets_in=lambda: secret_namespaces(common.namespace or client.namespace, compatibility),
         takes_over=False,
         keeper=Keeper(state_dir, name, str(common.source)) if state_dir is not None else None,
@@ -91,7 +91,7 @@ def read_cluster(common: CommonSettings) -> Snapshot:
     return kube_once.read_cluster(
         common.kubeconfig,
         Intake(common.compatibility),
-        watched(common.compatibility, Reader.ANNOUNCEMENTS),
+        watched(common.compatibility, Reader.ANNOUNCEMENTS, lean=True),
         secrets_in=lambda own: secret_namespaces(common.namespace or own, common.compatibility),
         takes_over=False,
     )

@@ -145,12 +145,13 @@ class Liveness:
         if self._bfd is None or self._identity.why_not():
             return
         self._hearsay.arrange(self._graph, nodes)
-        for node, peer in list(self._sessions.items()):
-            if node not in nodes or nodes[node].address != peer.address:
-                self._forget(node)
+        gone = {node for node, peer in self._sessions.items() if node not in nodes or nodes[node].address != peer.address}
+        for node in gone:
+            self._forget(node)
         for node in self._refused.keys() - nodes.keys():
             self._pardon(node)
-            self._lose(self._lost - {node})
+            gone.add(node)
+        self._lose(self._lost - gone, soon=True)
         for node, watched in nodes.items():
             if node not in self._sessions:
                 self._begin(node, Peer(watched.address), watched.timers)
@@ -271,7 +272,6 @@ class Liveness:
         if self._bfd is not None:
             removal = asyncio.ensure_future(self._bfd.remove(peer))
             removal.add_done_callback(lambda done: done.cancelled() or done.exception())
-        self._lose(self._lost - {node})
 
     def _give_up(self, node: str) -> None:
         del self._doubts[node]
@@ -314,12 +314,16 @@ class Liveness:
         if returns:
             self._on_return()
 
-    def _lose(self, lost: frozenset[str], *, always: bool = False) -> None:
+    def _lose(self, lost: frozenset[str], *, always: bool = False, soon: bool = False) -> None:
+        """Take in whom this node does not hear; `soon`: whoever plans on account of it is planning right now."""
         if lost != self._lost or always:
             self._lost = lost
             if self._hearsay.needed:
                 self._hearsay.say(lost)
-            self._on_change()
+            if soon:
+                asyncio.get_running_loop().call_soon(self._on_change)
+            else:
+                self._on_change()
 
     def _hear_of_others(self) -> None:
         """Take in what was heard of nodes that are not watched."""

@@ -46,15 +46,15 @@ def show() -> None:
     """
 
 
-def _reports(source: str | None, status_dir: str | None) -> tuple[Reports, str]:
-    """Return what is said, and where it was read, as a place for messages."""
+def _reports(source: str | None, status_dir: str | None, kinds: Iterable[str]) -> tuple[Reports, str]:
+    """Return what is said, of a cluster these kinds, and where it was read, as a place for messages."""
     if status_dir:
         return read_reports(Path(status_dir)), status_dir
     chosen = parse_source(source)
     if isinstance(chosen, KubeSpec):
         from netlb.source.kube_reading import read_cluster_reports  # noqa: PLC0415 - lightkube is for those who need it
 
-        return read_cluster_reports(chosen.kubeconfig), str(chosen)
+        return read_cluster_reports(chosen.kubeconfig, kinds), str(chosen)
     root = status_directory(chosen.path, None)
     return read_reports(root), str(root)
 
@@ -72,11 +72,15 @@ def _command(
     description: str,
     rows: Callable[[Reports], Sequence[Row]],
     nothing: str,
+    kinds: Sequence[str],
     *,
     daemon: str = "speaker",
     reporting_nodes: Callable[[Reports], Sequence[str]] = _speakers,
 ) -> None:
-    """Make a command that shows these rows of what such daemons say, or says that there is `nothing` to show."""
+    """Make a command that shows these rows of what such daemons say, or says that there is `nothing` to show.
+
+    `kinds` are those that rows are made of: whoever may read them may use the command.
+    """
 
     @show.command(name, help=description)
     @option(
@@ -89,7 +93,7 @@ def _command(
     def command(source: str | None, status_dir: str | None, output: str) -> None:
         with reporting(f"netlb show {name}"):
             chosen = parse_choice("--output", Output, output)
-            reports, place = _reports(source, status_dir)
+            reports, place = _reports(source, status_dir, kinds)
         for problem in reports.problems:
             click.echo(f"error: {place}/{problem}", err=True)
         found = rows(reports)
@@ -150,24 +154,28 @@ _command(
     "Show the sessions with routers: state, since when, and how many prefixes are told and heard.",
     peer_rows,
     "no router is declared for any node",
+    ["SpeakerStatus"],
 )
 _command(
     "routes",
     "Show what routers are told, and with which attributes.",
     route_rows,
     "no router is told of any address",
+    ["SpeakerStatus", "ServiceBGPStatus"],
 )
 _command(
     "addresses",
     "Show who holds each address, and which nodes announce it, how, and where.",
     address_rows,
     "no Service holds an address, or asks for one",
+    ["SpeakerStatus", "ServiceL2Status", "ServiceBGPStatus", "Service"],
 )
 _command(
     "gateways",
     "Show how each node's site is connected with others: who is active, and how the tunnels are.",
     gateway_rows,
     "no node is in a site",
+    ["GatewayNodeStatus"],
     daemon="gateway",
     reporting_nodes=_gateways,
 )

@@ -322,7 +322,7 @@ async def _events(what: About, response: httpx2.Response, form: Any) -> AsyncIte
 def _decoded(what: About, content: bytes, kind: Any, form: Any) -> Any:
     """Decode an answer about objects of a form, or of any where one of them is not of it."""
     if form is not Any:
-        with contextlib.suppress(msgspec.ValidationError):
+        with contextlib.suppress(msgspec.MsgspecError):
             return msgspec.json.decode(content, type=kind[form])
     return _parsed(what, content, kind[Any])
 

@@ -188,10 +188,12 @@ class Reader(Enum):
     """Gateways, which know nothing of Services."""
 
 
-def watched(compatibility: Compatibility = DEFAULT, reader: Reader = Reader.EVERYTHING) -> tuple[Watched, ...]:
+def watched(
+    compatibility: Compatibility = DEFAULT, reader: Reader = Reader.EVERYTHING, *, lean: bool = False
+) -> tuple[Watched, ...]:
     """Return what is followed: Kubernetes' kinds, ours, and those of other systems where they are installed.
 
-    Secrets are followed one by one.
+    `lean`: of the kinds of which there are thousands, only what a speaker plans from. Secrets are followed one by one.
     """
     ours = (
         *(Watched(resources=(NATIVE[kind.kind()],), records=(kind,)) for kind in KINDS),
@@ -221,7 +223,7 @@ def watched(compatibility: Compatibility = DEFAULT, reader: Reader = Reader.EVER
         replace(
             one,
             annotations=one.annotations - compatibility.foreign_annotations,
-            lean=reader is Reader.ANNOUNCEMENTS and one.records[0] in _MANY,
+            lean=lean and one.records[0] in _MANY,
         )
         for one in _CORE
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,8 +13,7 @@ from netlb.api import keys
 from netlb.errors import NetlbError, SettingError
 from netlb.findings import ObjectRef
 from netlb.source.kube import KubeClient
-from netlb.source.kube_errors import NOT_FOUND, RequestError
-from netlb.source.kube_kinds import GATEWAY_NODES, REPORTS, SERVICES, Resource
+from netlb.source.kube_kinds import GATEWAY_NODES, REPORTS, SERVICES, SPEAKER_STATUSES, Resource
 from netlb.source.kube_status import read_condition
 from netlb.source.reflector import List
 from netlb.source.reports import (
@@ -32,6 +31,7 @@ __all__ = ["read_cluster_reports", "reports_of"]
 
 A = TypeVar("A", AnsweredAddress, ToldAddress)
 
+_READ: Mapping[str, Resource] = {**REPORTS, SERVICES.kind: SERVICES, GATEWAY_NODES.kind: GATEWAY_NODES}
 _PAGE = 500
 _PATIENCE = 30.0
 """Seconds for the API server to tell everything."""
@@ -39,36 +39,24 @@ _MEANINGS = {"True": "note", "False": "error", "Unknown": "pending"}
 """What the message of a condition is to an address, by the condition's status."""
 
 
-def read_cluster_reports(kubeconfig: Path | None) -> Reports:
-    """Ask an API server. Raises SettingError."""
-    return asyncio.run(_read(kubeconfig))
+def read_cluster_reports(kubeconfig: Path | None, kinds: Iterable[str]) -> Reports:
+    """Ask an API server for these kinds and no others, which may need other rights. Raises SettingError."""
+    return asyncio.run(_read(kubeconfig, [_READ[kind] for kind in kinds]))
 
 
-async def _read(kubeconfig: Path | None) -> Reports:
+async def _read(kubeconfig: Path | None, resources: Sequence[Resource]) -> Reports:
     client = KubeClient(kubeconfig, field_manager="netlb")
     client.check()
     try:
         async with asyncio.timeout(_PATIENCE):
-            found = {
-                kind: await _list(client, resource) for kind, resource in {**REPORTS, SERVICES.kind: SERVICES}.items()
-            }
-            found[GATEWAY_NODES.kind] = await _list_if_served(client, GATEWAY_NODES)
+            found = {resource.kind: await _list(client, resource) for resource in resources}
     except TimeoutError:
         raise SettingError("--source", f"not all was told within {_PATIENCE:g} s", "try again") from None
     except NetlbError as error:
-        raise SettingError("--source", str(error), "try `kubectl get speakerstatuses`") from None
+        raise SettingError("--source", str(error), f"try `kubectl get {resources[0]}`") from None
     finally:
         await client.close()
     return reports_of(found)
-
-
-async def _list_if_served(client: KubeClient, resource: Resource) -> list[Any]:
-    try:
-        return await _list(client, resource)
-    except RequestError as error:
-        if error.status == NOT_FOUND:
-            return []
-        raise
 
 
 async def _list(client: KubeClient, resource: Resource) -> list[Any]:
@@ -97,10 +85,10 @@ class _Gathered:
 
 
 def reports_of(objects: Mapping[str, Sequence[Any]]) -> Reports:
-    """Return the reports that these objects are, as the API has them, by kind: `REPORTS`, and Services. Pure."""
+    """Return the reports that these objects are, as the API has them, by kind: those of `read_cluster_reports`. Pure."""
     problems: list[str] = []
     nodes: dict[str, _Gathered] = {}
-    for body in objects["SpeakerStatus"]:
+    for body in objects.get(SPEAKER_STATUSES.kind, ()):
         try:
             report = msgspec.convert(body.get("status") or {}, NodeReport)
         except msgspec.ValidationError as error:
@@ -108,7 +96,7 @@ def reports_of(objects: Mapping[str, Sequence[Any]]) -> Reports:
         else:
             nodes[report.node] = _Gathered(report)
     for kind in ("ServiceL2Status", "ServiceBGPStatus"):
-        for body in objects[kind]:
+        for body in objects.get(kind, ()):
             metadata = body["metadata"]
             try:
                 _gather(kind, body.get("status") or {}, nodes)
@@ -121,7 +109,7 @@ def reports_of(objects: Mapping[str, Sequence[Any]]) -> Reports:
             gateways.append(gateway_report(body))
         except (LookupError, TypeError, msgspec.ValidationError) as error:
             problems.append(f"{GATEWAY_NODES.plural}/{body['metadata']['name']}: no report of a gateway: {error}")
-    held = [found for body in objects[SERVICES.kind] if (found := _held(body)) is not None]
+    held = [found for body in objects.get(SERVICES.kind, ()) if (found := _held(body)) is not None]
     return Reports(
         tuple(nodes[name].report() for name in sorted(nodes)),
         tuple(sorted(held, key=lambda one: one.service)),

@@ -176,7 +176,8 @@ def killed(world: World, name: str) -> Iterator[bool]:
 @contextmanager
 def stopped(world: World, name: str) -> Iterator[bool]:
     """Its speaker is stopped in order, and started again."""
-    assert 0 == world.speakers[name].stop()
+    status = world.speakers[name].stop()
+    assert 0 == status, f"it ended with {status}"
     try:
         yield True
     finally:
@@ -199,9 +200,10 @@ def impersonated(world: World, name: str) -> Iterator[bool]:
     root = world.cluster.root / "impostor"
     root.mkdir()
     shutil.copytree(world.cluster.manifests, root / "cluster")
-    shutil.copytree(world.cluster.status.root, root / "cluster.status")
+    shutil.copytree(world.cluster.status.root, root / "cluster.status", ignore=shutil.ignore_patterns(".*", "*.tmp"))
     command = [*world.cluster.command("speaker", "--node-name", name, "--interface", "eth0", http="impostor")]
     command[command.index("--source") + 1] = f"dir:{root / 'cluster'}"
+    (world.cluster.root / "impostor.log").unlink(missing_ok=True)  # of another one, which was told apart
     with world.cluster.log("impostor") as log:
         process = world.stranger.popen(command, stdout=log, stderr=log, env={"TMPDIR": str(world.cluster.temporary)})
     impostor = world.cluster.enrol("impostor", process)
@@ -209,7 +211,8 @@ def impersonated(world: World, name: str) -> Iterator[bool]:
         eventually(lambda: impostor.lines("this is not node"), "it is told apart")
         yield False
     finally:
-        assert 0 == impostor.stop()
+        status = impostor.stop()
+        assert 0 == status, f"the impostor ended with {status}"
         shutil.rmtree(root)
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "Kubernetes",
     "endpoints",
     "kubernetes",
+    "node",
     "pool",
     "service",
 ]

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from lightkube.config.kubeconfig import KubeConfig
 
+from netlb.api.core import Service
 from netlb.errors import ConfigError, NetlbError, SettingError
 from netlb.findings import ObjectRef
 from netlb.reasons import EventReason
@@ -19,6 +20,7 @@ from netlb.source.kube import KubeClient
 from netlb.source.kube_errors import RequestError
 from netlb.source.kube_events import EVENTS, Occurrence, event_body
 from netlb.source.kube_kinds import NATIVE, SERVICES
+from netlb.source.kube_lean import DOORS
 from netlb.source.reflector import List, Watch
 from netlb.testing.apiserver import ApiServer
 from tests.support.certificates import make_certificate
@@ -269,6 +271,16 @@ def test_a_failure_on_the_way_says_so(server: ApiServer, tmp_path: Path, fault: 
     assert isinstance(error, RequestError)
     assert error.status is None
     assert f"get services default/web: {said}" in str(error)
+
+
+def test_a_page_that_is_no_json_is_a_failure_whatever_form_its_objects_should_have(
+    server: ApiServer, tmp_path: Path
+) -> None:
+    server.faults.garbage(verb="list")
+    path = server.write_kubeconfig(tmp_path / "kubeconfig")
+    error = complaint(path, lambda client: client.list_page(SERVICES, List(1), form=DOORS[Service](frozenset()).form))
+    assert isinstance(error, RequestError)
+    assert "list services: the answer is none of an API server" in str(error)
 
 
 def test_a_server_that_is_not_there(server: ApiServer, tmp_path: Path) -> None:

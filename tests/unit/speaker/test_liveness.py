@@ -19,6 +19,7 @@ from tests.support.waiting import becomes
 
 ADDRESS = parse_address("192.0.2.2")
 OTHER = {"other": Watched(ADDRESS, SEGMENT_TIMERS)}
+PEER = Peer(ADDRESS)
 UP = Up(100_000, 300_000)
 
 
@@ -47,8 +48,8 @@ class Scripted:
     def counts(self) -> dict[str, int]:
         return {}
 
-    def happens(self, event: Event) -> None:
-        self._hear(Peer(ADDRESS), event)
+    def happens(self, event: Event, peer: Peer = PEER) -> None:
+        self._hear(peer, event)
 
 
 class Rig:
@@ -122,6 +123,23 @@ def test_a_node_that_is_not_wanted_any_more_is_not_spoken_of() -> None:
         assert ([], frozenset(), True) == (rig.liveness.notes(), rig.liveness.dead, rig.liveness.settled)
 
     play(scene, grace=0.01)
+
+
+def test_who_plans_again_on_account_of_those_who_are_gone_may_find_everybody_gone() -> None:
+    both = {**OTHER, "third": Watched(parse_address("192.0.2.3"), SEGMENT_TIMERS)}
+
+    async def scene(rig: Rig) -> None:
+        rig.liveness.watch(both)
+        for peer in list(rig.bfd.settings):
+            rig.bfd.happens(UP, peer)
+            rig.bfd.happens(AdminDown(), peer)
+        assert both.keys() == rig.liveness.dead
+        rig.liveness._on_change = lambda: rig.liveness.watch({})
+        rig.liveness.watch({})
+        assert ({}, frozenset()) == (rig.liveness.states(), rig.liveness.dead)
+        await becomes(lambda: not rig.bfd.settings)
+
+    play(scene)
 
 
 def test_only_who_was_dead_returns() -> None:
