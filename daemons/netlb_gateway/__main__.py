@@ -15,8 +15,10 @@ from netlb.api.snapshot import Snapshot
 from netlb.errors import SettingError
 from netlb.plan.raven import Seen, plan_raven
 from netlb.raven.adapter.choice import choose
+from netlb.raven.adapter.inner import InnerAddress
 from netlb.raven.adapter.kernel import KernelOperations, cleanup
 from netlb.raven.adapter.keys import own_key, read_shared_key
+from netlb.raven.adapter.links import NetLink
 from netlb.raven.adapter.strongswan import VICI
 from netlb.raven.backend import DEVICE, Backend, Choice
 from netlb.raven.dataplane import Numbers
@@ -172,6 +174,11 @@ async def _clean_up(choice: Choice, vici: Path, numbers: Numbers) -> dict[str, E
         if choice is not Choice.AUTO:
             raise
         return gone  # where none can be made, none was
+    link = await NetLink(backend.device).link()
+    if link is not None and link.ours:  # one that stays must not keep its address
+        inner = InnerAddress(backend.device, numbers.inner_network)
+        kept = await inner.prune(await inner.observe())
+        gone |= {f"address inside the tunnels of {name}": error for name, error in kept.items()}
     there = bool(await backend.key() or await backend.states())
     failures = await backend.prune([DEVICE])
     await backend.close()

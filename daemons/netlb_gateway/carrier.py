@@ -131,7 +131,9 @@ class Carrier:
     async def local(self, underlay: Address | None) -> Local:
         """Return what only the node itself knows. Raises NetlbError."""
         local = await self._in_turn.local(underlay)
-        return replace(local, overhead=self.backend.overhead) if self.backend else local
+        if self.backend is None:
+            return local
+        return replace(local, overhead=self.backend.overhead, widest=self.backend.widest)
 
     def want(self, plane: DataPlane) -> None:
         """Make this true."""

@@ -145,7 +145,9 @@ class Liveness:
         if self._bfd is None or self._identity.why_not():
             return
         self._hearsay.arrange(self._graph, nodes)
-        gone = {node for node, peer in self._sessions.items() if node not in nodes or nodes[node].address != peer.address}
+        gone = {
+            node for node, peer in self._sessions.items() if node not in nodes or nodes[node].address != peer.address
+        }
         for node in gone:
             self._forget(node)
         for node in self._refused.keys() - nodes.keys():

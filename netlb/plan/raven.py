@@ -31,6 +31,8 @@ class Seen:
     """By Gateway: the endpoints that are active already."""
     hub: str = ""
     """The Gateway that has been the hub so far; empty: unknown."""
+    fallen: Collection[str] = ()
+    """The endpoints that fell silent while they were active, and may still be gateways of their own pods."""
     keys: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     """By node: the public key that it has published. It counts more than a declared one: it is what the node has."""
 
@@ -58,7 +60,8 @@ def plan_sites(sites: Collection[Site], findings: Collection[Finding], seen: See
     subnets = settle(sites)
     elections = {site.name: elect(site, seen.incumbents.get(site.name, ()), seen.health) for site in sites}
     return RavenPlan(
-        Mesh(sites, elections, subnets, seen.hub), (*findings, *(_overlap(dispute) for dispute in subnets.disputes))
+        Mesh(sites, elections, subnets, seen.hub, seen.fallen),
+        (*findings, *(_overlap(dispute) for dispute in subnets.disputes)),
     )
 
 

@@ -94,6 +94,11 @@ class Backend(Protocol):
         """Octets that a packet grows by on its way, at most: outer headers over IPv6, and padding."""
         ...
 
+    @property
+    def widest(self) -> int:
+        """The longest packet that the device takes, in octets, whatever MTU it is given."""
+        ...
+
     def use(self, keys: Keys) -> None:
         """Use these keys from the next operation on; only `key`, `close` and pruning `DEVICE` do without any."""
         ...

@@ -66,9 +66,18 @@ class Mesh:
     """All sites and how they reach each other; for one endpoint that is worked out in linear time, when asked."""
 
     def __init__(
-        self, sites: Collection[Site], elections: Mapping[str, Election], subnets: Subnets, hub: str = ""
+        self,
+        sites: Collection[Site],
+        elections: Mapping[str, Election],
+        subnets: Subnets,
+        hub: str = "",
+        fallen: Collection[str] = (),
     ) -> None:
-        """Join sites; `hub` is the site that has been the hub so far, where that is known."""
+        """Join sites; `hub` is the site that has been the hub so far, where that is known.
+
+        Endpoints in `fallen` are active no more, but what their own nodes have is still sent to them, and taken from
+        them: if only their agents have died, they send it through their tunnels as before.
+        """
         self.sites = {site.name: site for site in sites}
         self.elections = elections
         self.subnets = subnets
@@ -76,6 +85,17 @@ class Mesh:
             endpoint.node: endpoint for site in sites for endpoint in site.endpoints if endpoint.node in site.nodes
         }
         self._active = {name: tuple(map(self._endpoints.__getitem__, elections[name].active)) for name in self.sites}
+        self._fallen = {
+            site.name: tuple(
+                endpoint
+                for endpoint in site.endpoints
+                if endpoint.node in fallen
+                and endpoint.node in site.nodes
+                and self._active[site.name]
+                and endpoint not in self._active[site.name]
+            )
+            for site in sites
+        }
         self._gateways = {node: gateway for site in sites for node, gateway in self._assigned(site)}
         self._shares = {node: share for site in sites for node, share in self._share_out(site)}
         self.hubs = self._rank_hubs(hub)
@@ -135,10 +155,10 @@ class Mesh:
         relayed: dict[str, list[Prefix]] = {}
         links: dict[str, Link] = {}
         for site in self.others(me.site) if mine else ():
-            for other in self._active[site.name]:
+            for other in (*self._active[site.name], *self._fallen[site.name]):
                 links[other.node] = link = self.link(me, other)
                 if link.hub:
-                    relayed.setdefault(link.hub, []).extend(self.share(other.node))
+                    relayed.setdefault(link.hub, []).extend(self._carried(other))
         return tuple(
             peer
             for site in self.others(me.site)
@@ -157,10 +177,10 @@ class Mesh:
         if link is not None and link.way is Way.TRAVERSAL:
             met = meet(me, other)
             assert met is not None
-            return Peer(other.site, other.node, other.key, self.share(other.node), met[0], keepalive, watched=True)
+            return Peer(other.site, other.node, other.key, self._carried(other), met[0], keepalive, watched=True)
         if not self._direct(me, other):
             return None
-        allowed = (*self.share(other.node), *relayed) if link is not None else ()
+        allowed = (*self._carried(other), *relayed) if link is not None else ()
         if link is None:
             keepalive = keepalive if not mine and other in self._kept_warm else 0
         return Peer(
@@ -172,6 +192,16 @@ class Mesh:
             keepalive,
             watched=mine or other in self._active[other.site],
         )
+
+    def _carried(self, endpoint: Endpoint) -> tuple[Prefix, ...]:
+        """Return the prefixes that go through an endpoint's own tunnels."""
+        fallen = self._fallen[endpoint.site]
+        if endpoint in fallen:
+            return self.subnets.nodes.get(endpoint.node, ())
+        if not fallen:
+            return self.share(endpoint.node)
+        without = dict(self._share_out(self.sites[endpoint.site], {other.node for other in fallen}))
+        return without.get(endpoint.node, ())
 
     def _direct(self, one: Endpoint, other: Endpoint) -> bool:
         return dial(one, other) is not None or dial(other, one) is not None
@@ -203,13 +233,13 @@ class Mesh:
         for node in site.nodes if active else ():
             yield node, node if node in active else max(active, key=lambda gateway: _score(node, gateway))
 
-    def _share_out(self, site: Site) -> Iterator[tuple[str, tuple[Prefix, ...]]]:
+    def _share_out(self, site: Site, without: Collection[str] = ()) -> Iterator[tuple[str, tuple[Prefix, ...]]]:
         """Yield each active endpoint and the prefixes of its nodes; the first one has what belongs to no node, too."""
         for place, gateway in enumerate(self.elections[site.name].active):
             prefixes = [
                 prefix
                 for node in site.nodes
-                if self._gateways[node] == gateway
+                if self._gateways[node] == gateway and node not in without
                 for prefix in self.subnets.nodes.get(node, ())
             ]
             yield gateway, merged((*prefixes, *(self.subnets.extra.get(site.name, ()) if not place else ())))

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from netlb.net import Family
 
-__all__ = ["IPV6_MINIMUM", "WIREGUARD", "for_family", "overlay_mtu", "smallest", "tunnel_mtu"]
+__all__ = ["ANY", "IPV6_MINIMUM", "WIREGUARD", "for_family", "overlay_mtu", "smallest", "tunnel_mtu"]
 
 IPV6_MINIMUM = 1280
 """No link for IPv6 may take less (RFC 8200 section 5)."""
@@ -14,14 +14,16 @@ _VXLAN = {Family.IPV4: 50, Family.IPV6: 70}
 WIREGUARD = 80
 """Outer IP header, UDP, and WireGuard's header and tag: 80 over IPv6, and 60 over IPv4. A peer may move from one to the
 other, so room is left for both."""
+ANY = 0xFFFF
+"""What a device takes that takes packets of any length: no packet is longer (RFC 791 section 3.1)."""
 
 
-def tunnel_mtu(underlay: int, declared: int | None, overhead: int = WIREGUARD) -> int:
+def tunnel_mtu(underlay: int, declared: int | None, overhead: int = WIREGUARD, widest: int = ANY) -> int:
     """Return the MTU of the tunnels of an endpoint: what was declared, or what its interface leaves.
 
-    `overhead` is what a packet grows by.
+    `overhead` is what a packet grows by, `widest` what the device takes at most, whatever was declared.
     """
-    return declared or max(underlay - overhead, 0)
+    return min(declared or max(underlay - overhead, 0), widest)
 
 
 def overlay_mtu(underlay: int, family: Family, tunnel: int) -> int:

@@ -28,7 +28,7 @@ from netlb.raven.dataplane import (
 from netlb.raven.inner import inner_addresses
 from netlb.raven.mesh import Link, Mesh, Peer
 from netlb.raven.model import Prefix, Site, family_of_prefix
-from netlb.raven.mtu import WIREGUARD, for_family, overlay_mtu, smallest, tunnel_mtu
+from netlb.raven.mtu import ANY, WIREGUARD, for_family, overlay_mtu, smallest, tunnel_mtu
 from netlb.raven.overlay import Station, stations
 from netlb.raven.subnets import Coverage
 from netlb.reasons import Apart
@@ -49,6 +49,8 @@ class Local:
     """The node's addresses on all of its interfaces."""
     overhead: int = WIREGUARD
     """What a packet grows by in the node's tunnels, in octets, as its backend says."""
+    widest: int = ANY
+    """The longest packet that the device of its tunnels takes, in octets, as its backend says, too."""
     watched: tuple[Address, ...] = ()
     """Stations outside the site with which this node has BFD sessions over several hops, as routers."""
 
@@ -84,7 +86,7 @@ class _Planner:
             for family in Family
             if family in {family_of_prefix(prefix) for prefix in (*self._own, *self._remote)}
         ]
-        self._tunnel_mtu = tunnel_mtu(local.underlay_mtu, site.mtu, local.overhead)
+        self._tunnel_mtu = tunnel_mtu(local.underlay_mtu, site.mtu, local.overhead, local.widest)
 
     def plan(self) -> DataPlane:
         """Return the plan."""

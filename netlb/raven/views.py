@@ -5,7 +5,8 @@ see it is told by those who can (`netlb.raven.hello`): of several the one counts
 Whoever has heard the same concludes the same.
 
 Where nobody seems left all stays as it is: a tunnel may work though those that watched it are silent, and packets are
-lost in any case if it does not.
+lost in any case if it does not. For the same reason an endpoint that fell silent while it was active stays the gateway
+of its own pods: if its machine is dead so are they, and if only its agent is, they send through its tunnels as before.
 """
 
 from collections import Counter
@@ -58,6 +59,8 @@ class View:
     hub: str
     lost: frozenset[str] = frozenset()
     """Sites none of whose endpoints seems to be alive."""
+    fallen: frozenset[str] = frozenset()
+    """Endpoints that fell silent while they were active, and have not said anything since."""
 
 
 class Views:
@@ -69,6 +72,8 @@ class Views:
         self._hub = ""
         self._held: dict[str, tuple[float, HoldDown]] = {}
         self._unfit_since: dict[str, float] = {}
+        self._left: set[str] = set()
+        self._fallen: set[str] = set()
 
     def remember(self, elections: Mapping[str, Election], hub: str) -> None:
         """Take note of who is active now, and of the site of the hub; of a site without any, who was before."""
@@ -87,6 +92,7 @@ class Views:
             believed = _believed(names, evidence)
             gone = self._gone(site, names, believed, evidence, now)
             left = [name for name in names if name not in gone]
+            self._mourn(site, names, gone, evidence)
             held |= self._observe(site, left, now)
             if left and any(site.nodes[name].ready or name in alive for name in left):
                 dead |= gone
@@ -99,7 +105,7 @@ class Views:
             incumbents[site.name] = tuple(name for name in before if name in names)
         hub = self._hub or _most_published(evidence)
         health = Health(frozenset(alive - dead), frozenset(dead), frozenset(held))
-        return View(health, incumbents, hub, frozenset(lost))
+        return View(health, incumbents, hub, frozenset(lost), frozenset(self._fallen))
 
     def next_change(self, now: float) -> float | None:
         """Return when to conclude anew though nothing is heard; None: never."""
@@ -124,6 +130,15 @@ class Views:
             seen = evidence.unheard
         unfit = self._unfit([name for name in names if name not in seen | leaving], evidence, now)
         return frozenset(name for name in names if name in seen or name in leaving or name in said or name in unfit)
+
+    def _mourn(self, site: Site, names: Iterable[str], gone: Collection[str], evidence: Evidence) -> None:
+        """Take note of who fell silent while active, until it says something; who left on purpose did not."""
+        for name in names:
+            if (claim := evidence.claims.get(name)) is not None:
+                self._fallen.discard(name)
+                (self._left.add if claim.leaving else self._left.discard)(name)
+            elif name in gone and name in self._active.get(site.name, ()) and name not in self._left:
+                self._fallen.add(name)
 
     def _unfit(self, names: Collection[str], evidence: Evidence, now: float) -> frozenset[str]:
         """Return those that have reached nobody for a while, where another one does reach somebody."""

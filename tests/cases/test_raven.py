@@ -4,7 +4,7 @@ A row of a table has
 
     fact       what is stated; unique over all tables
     sites      the sites by name, nodes, objects: as `tests.support.sites` takes them; a text is one under `common`
-    seen       what nodes have found out: alive, dead, held, incumbents, hub, keys
+    seen       what nodes have found out: alive, dead, held, incumbents, fallen, hub, keys
     local      what one node knows of itself, by node
     numbers    names and numbers other than the defaults
     differs    what Raven does instead

@@ -87,17 +87,18 @@ def snapshot(declared: list[Document]) -> Snapshot:
 
 
 def seen(of: Snapshot, said: Mapping[str, Any] | None = None) -> Seen:
-    """Return what nodes have found out: alive, dead, held, incumbents, hub, and keys by node (null: none published).
+    """Return what nodes have found out: alive, dead, held, incumbents, fallen, hub, and keys by node (null: none published).
 
     Unless told otherwise every node has published its key, and nothing else is known.
     """
     said = dict(said or {})
     keys = {node: key_of(node) for node in of.nodes} | said.get("keys", {})
-    assert said.keys() <= {"alive", "dead", "held", "incumbents", "hub", "keys"}, said
+    assert said.keys() <= {"alive", "dead", "held", "incumbents", "fallen", "hub", "keys"}, said
     return Seen(
         health=Health(*(frozenset(said.get(name, ())) for name in ("alive", "dead", "held"))),
         incumbents=said.get("incumbents", {}),
         hub=said.get("hub", ""),
+        fallen=said.get("fallen", ()),
         keys={node: key for node, key in keys.items() if key},
     )
 

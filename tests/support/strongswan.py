@@ -2,9 +2,13 @@
 
 import socket
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+from vici import Session
+from vici.exception import CommandException
 
 from netlb.raven.adapter.strongswan import LIBIPSEC_DEVICE, Strongswan, Vici
 from netlb.raven.backend import Backend
@@ -63,13 +67,63 @@ class Charon:
 """
         )
         self._process = subprocess.Popen(
-            ("ip", "netns", "exec", self.namespace, "env", f"STRONGSWAN_CONF={configuration}", "charon-systemd"),
+            (
+                *("ip", "netns", "exec", self.namespace, "nice", "-n", "-15"),
+                *("env", f"STRONGSWAN_CONF={configuration}", "charon-systemd"),
+            ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
         eventually(self._listens, f"charon in {self.namespace} listens")
+
+    def ask(self, command: str, message: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Ask it something, as other programs do."""
+        with self._session() as channel:
+            return dict(Session(channel).request(command, message))
+
+    def listed(self, command: str, event: str) -> dict[str, Mapping[str, Any]]:
+        """Return what a request streams, by name."""
+        with self._session() as channel:
+            messages = list(Session(channel).streamed_request(command, event, {}))
+        return {name: told for message in messages for name, told in message.items()}
+
+    def give(self, name: str, here: str, there: str, peer: str) -> None:
+        """Give it a connection and a secret that are not ours, to a peer; the others are identities and prefixes."""
+        ends = {
+            "local": {"auth": "psk", "id": here},
+            "remote": {"auth": "psk", "id": there},
+        }
+        child = {"local_ts": [f"{here}/32"], "remote_ts": [f"{there}/32"]}
+        ports = {"local_port": str(PORT), "remote_port": str(PORT)}
+        addresses = {"local_addrs": ["%any"], "remote_addrs": [peer]}
+        connection = {"version": "2", "encap": "yes", **addresses, **ports, **ends, "children": {name: child}}
+        self.ask("load-shared", {"id": name, "type": "IKE", "data": b"theirs", "owners": [here, there]})
+        self.ask("load-conn", {name: connection})
+
+    def has(self) -> set[str]:
+        """Return its connections, secrets and SAs, these by what changes when they are made anew."""
+        found = {f"connection {name}" for name in self.listed("list-conns", "list-conn")}
+        found |= {f"secret {name.decode()}" for name in self.ask("get-shared").get("keys", ())}
+        for name, sa in self.listed("list-sas", "list-sa").items():
+            spi = sa["initiator-spi"].decode()
+            found |= {f"SA {name} {spi}"} | {f"CHILD_SA {child} {spi}" for child in sa["child-sas"]}
+        return found
+
+    def forget(self, prefix: str) -> None:
+        """Take its connections of these names away, with their SAs."""
+        for name in self.listed("list-conns", "list-conn"):
+            if name.startswith(prefix):
+                self.ask("unload-conn", {"name": name})
+                with suppress(CommandException):  # it has none
+                    self.ask("terminate", {"ike": name, "force": "yes", "timeout": "-1"})
+
+    def _session(self) -> "closing[socket.socket]":
+        channel = socket.socket(socket.AF_UNIX)
+        channel.settimeout(10.0)
+        channel.connect(str(self.vici))
+        return closing(channel)
 
     def _listens(self) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:

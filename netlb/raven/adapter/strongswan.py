@@ -18,12 +18,15 @@ from netlb.raven.adapter.links import NetLink
 from netlb.raven.backend import DEVICE, Device, Part, PeerState, Remote
 from netlb.raven.ipsec import Sa
 from netlb.raven.keys import Keys, PrivateKey
+from netlb.raven.mtu import ANY
 
 __all__ = ["LIBIPSEC_DEVICE", "VICI", "Strongswan", "Vici"]
 
 VICI: Final = Path("/var/run/charon.vici")
 LIBIPSEC_DEVICE: Final = "ipsec0"
 """The device of kernel-libipsec, which has one for everything and gives it this name."""
+_LIBIPSEC_WIDEST: Final = 1400
+"""It reads packets from its device into room for so many octets, and cuts off what is longer, whatever MTU it has."""
 _IF_ID: Final = 9028
 """By which connections find our xfrm interface: the number of the table that leads there."""
 _ROUND: Final = 1.0
@@ -107,6 +110,7 @@ class Strongswan:
     def __init__(self, device: str, vici: Vici, *, libipsec: bool) -> None:
         """Keep the peers of a device. With `libipsec` it is the plugin's own, and only set up."""
         self.device = device
+        self.widest = _LIBIPSEC_WIDEST if libipsec else ANY
         self._link = NetLink(device)
         self._vici = vici
         self._libipsec = libipsec
@@ -164,15 +168,15 @@ class Strongswan:
 
     async def prune(self, keys: Collection[str]) -> Mapping[str, Exception]:
         """See `Backend`. The device of kernel-libipsec stays, without our mark."""
-        there = await self._connections()
-        for key in there if DEVICE in keys else keys:
+        there, secrets = (await self._connections()).keys(), await self._secrets()
+        for key in there | secrets if DEVICE in keys else keys:
             self._loaded.pop(key, None)
+            name = ipsec.name_of(self.device, key)
             if key in there:
-                name = ipsec.name_of(self.device, key)
                 await self._vici.ask("unload-conn", {"name": name})
                 await self._end(name)
-                with contextlib.suppress(NetlbError):  # it has none
-                    await self._vici.ask("unload-shared", {"id": name})
+            if key in secrets:  # also if we were killed just when its connection had gone
+                await self._vici.ask("unload-shared", {"id": name})
         link = await self._link.link()
         if DEVICE in keys and link is not None and link.ours:
             await (self._link.disown(link) if self._libipsec else self._link.delete_link(link))
@@ -272,6 +276,11 @@ class Strongswan:
             for name, connection in message.items()
             if (key := ipsec.key_of(self.device, name)) is not None
         }
+
+    async def _secrets(self) -> set[str]:
+        """Return the peers with which we have a secret, by public key."""
+        names = (await self._vici.ask("get-shared")).get("keys", ())
+        return {key for name in names if (key := ipsec.key_of(self.device, name.decode())) is not None}
 
     async def _sas(self) -> tuple[Sa, ...]:
         try:

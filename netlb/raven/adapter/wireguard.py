@@ -9,6 +9,7 @@ from netlb.errors import DataplaneError, NetlbError, TransientError
 from netlb.raven.adapter.links import Link
 from netlb.raven.backend import DEVICE, Device, Part, PeerState, Remote
 from netlb.raven.keys import Keys, PrivateKey
+from netlb.raven.mtu import ANY
 from netlb.raven.nat import Destination
 from netlb.raven.wireguard import OVERHEAD, DeviceDump, View, Write, found, removal, writes
 
@@ -66,6 +67,7 @@ class WireGuard:
     """
 
     overhead: Final = OVERHEAD
+    widest: Final = ANY
 
     def __init__(self, device: str, socket: Socket, *, clock: Callable[[], float] | None = None) -> None:
         """Keep the device of this name; `clock` returns seconds since 1970."""

@@ -11,12 +11,16 @@ from tests.support.mesh.pairs import unreachable
 from tests.support.mesh.world import World
 from tests.support.needs import needs, needs_command
 from tests.support.strongswan import missing
-from tests.support.waiting import eventually
 
 
 @contextmanager
 def _world(root: Path, backend: str) -> Iterator[World]:
     needs(requirements())
+    if backend == "ipsec":
+        needs_command("charon-systemd", "charon-systemd")
+        needs(missing())
+    else:
+        needs_command("wireguard-go", "wireguard-go")
     with SitesLab(name="mesh") as lab:
         made = World(root, lab, backend=backend)
         try:
@@ -28,31 +32,27 @@ def _world(root: Path, backend: str) -> Iterator[World]:
             made.kill()
 
 
-@pytest.fixture
-def empty(tmp_path: Path) -> Iterator[World]:
-    """Sites of which nothing runs yet."""
-    needs_command("wireguard-go", "wireguard-go")
-    with _world(tmp_path, "userspace") as made:
+@pytest.fixture(params=["userspace", "ipsec"])
+def empty(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
+    """Sites of which nothing runs yet, with tunnels of either kind."""
+    with _world(tmp_path, request.param) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Sites joined by IPsec, which strongSwan does beside the kernel; every daemon runs."""
-    needs_command("charon-systemd", "charon-systemd")
-    needs(missing())
     with _world(tmp_path_factory.mktemp("mesh"), "ipsec") as made:
         made.start_charons()
         made.start(*made.lab.nodes)
-        eventually(lambda: not unreachable(made.lab), "every pod reaches every pod")
+        assert {} == unreachable(made.lab)
         yield made
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Sites joined by WireGuard beside the kernel; every daemon runs."""
-    needs_command("wireguard-go", "wireguard-go")
     with _world(tmp_path_factory.mktemp("mesh"), "userspace") as made:
         made.start(*made.lab.nodes)
-        eventually(lambda: not unreachable(made.lab), "every pod reaches every pod")
+        assert {} == unreachable(made.lab)
         yield made

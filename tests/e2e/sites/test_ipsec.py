@@ -8,6 +8,8 @@ from tests.support.mesh.packets import carries, lose_icmp_errors, too_big
 from tests.support.mesh.pairs import by_node_ports, by_services, pairs, pings, to_pods, unreachable
 from tests.support.mesh.world import World
 
+pytestmark = [pytest.mark.root, pytest.mark.timeout(180)]
+
 
 @pytest.fixture
 def lab(encrypted: World) -> SitesLab:

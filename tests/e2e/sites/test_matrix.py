@@ -11,6 +11,8 @@ from tests.support.mesh.pairs import by_node_ports, by_services, pairs, pings, t
 from tests.support.mesh.world import World
 from tests.support.waiting import eventually
 
+pytestmark = [pytest.mark.root, pytest.mark.timeout(180)]
+
 MIB = 1 << 20
 
 
@@ -66,7 +68,7 @@ def test_nodes_are_reached_through_tunnels_when_asked_for(world: World, lab: Sit
         for target in lab.nodes
     }
     world.declare(**{name: {"nodeAddresses": True} for name in lab.sites})
-    eventually(lambda: not pings(itertools.chain(*to_nodes.values())), "nodes are reached")
+    assert {} == pings(itertools.chain(*to_nodes.values()))
     with world.unseen():
         for target in ("a1", "a2", "a3", "b1", "b2"):
             assert {} == pings(to_nodes[target])
@@ -74,22 +76,23 @@ def test_nodes_are_reached_through_tunnels_when_asked_for(world: World, lab: Sit
     # Where tunnels end nodes are reached from outside, and so they are by all who can.
     assert {} == pings([*to_nodes["c1"], *to_nodes["c2"]])
     world.declare()
-    eventually(lambda: pings([(lab.pods["c2"], lab.nodes["a3"].ipv4)]), "nodes are not reached any more")
+    asked = [(lab.pods["c2"], lab.nodes["a3"].ipv4)]
+    eventually(lambda: pings(asked, within=0), "nodes are not reached any more")
 
 
 def test_a_site_that_becomes_reachable_is_reached_directly(world: World, lab: SitesLab) -> None:
     def ways() -> set[str]:
-        return {way["link"] for way in world.status("a1")["ways"]}
+        return {way["link"].split()[0] for way in world.status("a1")["ways"]}
 
-    assert {"direct", "relay by c1"} == ways()
+    eventually(lambda: ways() == {"direct", "relay"}, "b is reached through the hub")
     lab.set_nat("a", Nat.NONE)
     world.declare(direct=("a",))
     eventually(lambda: ways() == {"direct"}, "a is reached directly")
-    eventually(lambda: not unreachable(lab), "every pod reaches every pod")
+    assert {} == unreachable(lab)
     world.declare()
     lab.set_nat("a", Nat.MASQUERADE)
-    eventually(lambda: ways() == {"direct", "relay by c1"}, "a is reached through the hub again")
-    eventually(lambda: not unreachable(lab), "every pod reaches every pod")
+    eventually(lambda: ways() == {"direct", "relay"}, "a is reached through the hub again")
+    assert {} == unreachable(lab)
 
 
 def test_the_reverse_path_is_checked_everywhere_and_nothing_fails_the_check(lab: SitesLab) -> None:

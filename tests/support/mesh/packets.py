@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from netlb.net import Address
 from netlb.testing.lab import Host
+from tests.support.waiting import eventually
 
 __all__ = ["carries", "headers", "lose_icmp_errors", "too_big"]
 
@@ -19,15 +20,20 @@ def headers(address: Address) -> int:
     return 28 if address.version == 4 else 48
 
 
-def too_big(source: Host, target: Address, size: int) -> int | None:
-    """Ping once with a packet of so many octets that may not be cut; return the MTU that somebody names in return.
+def too_big(source: Host, target: Address, size: int) -> int:
+    """Ping with packets of so many octets that may not be cut, and return the MTU that somebody names in return.
 
-    None if nobody does.
+    Raises AssertionError if nobody does, or if a packet is answered.
     """
     command = ["ping", "-n", "-c", "1", "-W", "2", "-M", "do", "-s", str(size - headers(target)), str(target)]
-    done = source.run(command, check=False)
-    found = re.search(r"mtu ?= ?(\d+)", done.stdout + done.stderr)
-    return int(found[1]) if found else None
+
+    def named() -> int | None:
+        done = source.run(command, check=False)
+        assert done.returncode != 0, f"{target} answered {size} octets"
+        found = re.search(r"mtu ?= ?(\d+)", done.stdout + done.stderr)
+        return int(found[1]) if found else None
+
+    return eventually(named, f"{source.name} is told that {size} octets do not fit on the way to {target}")
 
 
 @contextmanager
@@ -51,7 +57,7 @@ def lose_icmp_errors(hosts: Iterable[Host]) -> Iterator[None]:
             host.run(["nft", "delete", "table", "inet", "deaf"])
 
 
-def carries(source: Host, target: Host, address: Address, octets: int, timeout: float = 10.0) -> int:
+def carries(source: Host, target: Host, address: Address, octets: int, timeout: float = 20.0) -> int:
     """Send so many octets over a TCP connection to a host and have them sent back; return how many came back."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     with target.inside(lambda: socket.create_server((str(address), _PORT), family=family)) as listening:

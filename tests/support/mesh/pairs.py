@@ -1,18 +1,26 @@
-"""Who reaches whom: pods and nodes of different sites, by their addresses, by Services and by ports of nodes."""
+"""Who reaches whom: pods and nodes of different sites, by their addresses, by Services and by ports of nodes.
+
+Who has no answer asks again: a packet may get lost when a busy machine loses sight of a gateway for a moment.
+"""
 
 import json
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
 from netlb.net import Address
-from netlb.testing.lab import Host
+from netlb.testing.lab import Host, Pod
 from netlb.testing.sites import SitesLab
 from netlb.testing.sites.declared import node_port, service_addresses
 from tests.support.mesh.packets import headers
 
 __all__ = ["Pair", "by_node_ports", "by_services", "pairs", "pings", "to_pods", "unreachable"]
+
+
+_PATIENCE = 30.0
+"""Seconds for which it is asked again; they bound the wait of a test that fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +44,12 @@ def pairs(lab: SitesLab, sources: Iterable[str] = (), targets: Iterable[str] = (
     ]
 
 
-def pings(asked: Iterable[tuple[Host, Address]], *, size: int = 84, whole: bool = False) -> dict[str, str]:
-    """Ping once from each host to each address, with packets of so many octets; return what came of it, if no answer.
+def pings(
+    asked: Iterable[tuple[Host, Address]], *, size: int = 84, whole: bool = False, within: float = _PATIENCE
+) -> dict[str, str]:
+    """Ping from each host to each address, with packets of so many octets; return what came of it, if no answer.
 
-    `whole` forbids to cut packets on their way.
+    `whole` forbids to cut packets on their way. With `within` 0 each of them asks once.
     """
 
     def ask(source: Host, target: Address) -> str:
@@ -48,7 +58,7 @@ def pings(asked: Iterable[tuple[Host, Address]], *, size: int = 84, whole: bool 
         done = source.run(command, check=False)
         return "" if done.returncode == 0 else (done.stdout + done.stderr).strip()
 
-    return _each({f"{source.name} to {target}": partial(ask, source, target) for source, target in asked})
+    return _each({f"{source.name} to {target}": partial(ask, source, target) for source, target in asked}, within)
 
 
 def unreachable(lab: SitesLab) -> dict[str, str]:
@@ -56,15 +66,17 @@ def unreachable(lab: SitesLab) -> dict[str, str]:
     return pings(to_pods(lab))
 
 
-def to_pods(lab: SitesLab) -> list[tuple[Host, Address]]:
+def to_pods(lab: SitesLab) -> list[tuple[Pod, Address]]:
     """Return every pair of pods of different sites, as a pod and an address, in both families."""
     return [(lab.pods[one.source], address) for one in pairs(lab) for address in lab.pods[one.target].addresses]
 
 
-def by_services(lab: SitesLab, listed: Iterable[Pair], *, from_nodes: bool = False) -> dict[str, str]:
+def by_services(
+    lab: SitesLab, listed: Iterable[Pair], *, from_nodes: bool = False, within: float = _PATIENCE
+) -> dict[str, str]:
     """Ask the Service of each target's pod, of both families, from a pod or its node; return what is wrong.
 
-    Pods are seen by their own addresses; nodes by one that their site's pods have.
+    Pods are seen by their own addresses; nodes by one that their site's pods have. `within` as of `pings`.
     """
     found = {}
     for pair in listed:
@@ -72,7 +84,7 @@ def by_services(lab: SitesLab, listed: Iterable[Pair], *, from_nodes: bool = Fal
         for address in service_addresses(lab.places[pair.target]):
             own = None if from_nodes else lab.pods[pair.source].addresses[address.version == 6]
             found[f"{source.name} to {address}"] = _asking(source, address, 80, pair.target, own)
-    return _each(found)
+    return _each(found, within)
 
 
 def by_node_ports(lab: SitesLab, listed: Iterable[Pair]) -> dict[str, str]:
@@ -100,8 +112,13 @@ def _asking(source: Host, address: Address, port: int, target: str, own: Address
     return ask
 
 
-def _each(questions: dict[str, Callable[[], str]]) -> dict[str, str]:
-    """Ask all, some at a time; return the answers that are not empty."""
-    with ThreadPoolExecutor(max_workers=16) as pool:
-        answers = dict(zip(questions, pool.map(lambda ask: ask(), questions.values()), strict=True))
-    return {name: words for name, words in answers.items() if words}
+def _each(questions: dict[str, Callable[[], str]], within: float = _PATIENCE) -> dict[str, str]:
+    """Ask all, some at a time, and again whoever is wrong; return the answers that are not empty in the end."""
+    deadline = time.monotonic() + within
+    while True:
+        with ThreadPoolExecutor(max_workers=16) as pool:
+            answers = dict(zip(questions, pool.map(lambda ask: ask(), questions.values()), strict=True))
+        wrong = {name: words for name, words in answers.items() if words}
+        if not wrong or time.monotonic() > deadline:
+            return wrong
+        questions = {name: questions[name] for name in wrong}

@@ -21,6 +21,8 @@ _LISTS = {
 }
 # iproute2 numbers links, and the kernel counts them and their uses: that says nothing of what they are.
 _VOLATILE = r"s/^[0-9]*: //; s/if[0-9]*:/:/; s/ state [A-Z]* mode/ mode/; s/ promiscuity [0-9]* *//; s/ allmulti [0-9]* *//; s/ gro_[a-z0-9_]* [0-9]*//g"
+_STRANGERS = "dev ipsec0 table 9029"
+"""In routes that kernel-libipsec makes and removes with its SAs."""
 
 _DECOYS = """
 ip link add decoy0 type vxlan id 9 local {ipv4} dstport 4789 nolearning
@@ -76,5 +78,7 @@ def state(host: Host) -> set[str]:
             continue
         if kind == "nft":
             place, number = (f" {line}", 0) if line.startswith("table") else (place, number + 1)
+        if _STRANGERS in line:
+            continue
         found.add(f"{kind}{place} {number}: {' '.join(line.split())}")
     return found

@@ -130,3 +130,45 @@ def test_who_reaches_nobody_is_passed_over_after_a_while_if_another_one_does() -
     evidence = heard(a1=claim("a1"), a2=claim("a1"))
     neither.conclude([A], evidence, 0.0)
     assert ("a1",) == active(neither.conclude([A], evidence, 9.0))
+
+
+def after(*steps: Evidence) -> frozenset[str]:
+    """Return who has fallen by the word of somebody far away, to whom a1 was the active one, after all of these."""
+    views = Views("b1")
+    for now, evidence in enumerate(steps):
+        view = views.conclude([A], evidence, float(now))
+        views.remember({"a": elect(A, view.incumbents["a"], view.health)}, "")
+    return view.fallen
+
+
+ACTIVE = Evidence(claims={"a1": claim("a1")})
+TAKEN_OVER = Evidence(unheard=frozenset({"a1"}), claims={"a2": claim("a2", dead=("a1",))})
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ([ACTIVE], set()),
+        ([ACTIVE, TAKEN_OVER], {"a1"}),
+        ([ACTIVE, TAKEN_OVER, TAKEN_OVER], {"a1"}),
+        ([ACTIVE, Evidence(claims={"a2": claim("a2", dead=("a1",))})], {"a1"}),
+        ([ACTIVE, TAKEN_OVER, Evidence(claims={"a2": claim("a2")})], {"a1"}),
+        ([ACTIVE, TAKEN_OVER, Evidence(claims={"a1": claim("a2"), "a2": claim("a2")})], set()),
+        ([ACTIVE, Evidence(claims={"a1": Claim(leaving=True), "a2": claim("a1")}), TAKEN_OVER], set()),
+        ([ACTIVE, Evidence(unheard=frozenset({"a2"}), claims={"a1": claim("a1", dead=("a2",))})], set()),
+    ],
+    ids=[
+        "who is active",
+        "who fell silent",
+        "for good",
+        "who is said to be dead",
+        "who has said nothing yet",
+        "who has said that another one is active",
+        "who left on purpose",
+        "who was not active",
+    ],
+)
+def test_who_fell_silent_while_active_is_remembered_until_it_says_something(
+    steps: list[Evidence], expected: set[str]
+) -> None:
+    assert expected == after(*steps)
