@@ -1,5 +1,5 @@
 # make demo    netlb at work, live, in network namespaces       (KEEP=1 leaves the lab up)
-# make test    every test, after installing what they need
+# make test    every test, after installing what they need     (JOBS=1 one after another)
 # make check   lint, types, import contracts and the tests that need no root
 # make bench   benchmarks; BENCH=arp runs one
 # make clean   remove what the above made
@@ -16,6 +16,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 BENCH ?= *
 KEEP ?=
+JOBS ?= 3
 
 # Plain `su` leaves these out, and `nft` and `dpkg` need them.
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -38,6 +39,8 @@ NEEDS_bench = /usr/bin/cc:gcc /usr/include/stdio.h:libc6-dev /usr/sbin/farpd:far
 
 # pytest keeps the temporary directories of three runs in /tmp; here they go when it ends.
 PYTEST = tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; PYTEST_DEBUG_TEMPROOT="$$tmp" $(BIN)/python -m pytest
+# Most tests wait, for packets and timers, most of the time. Files are not torn apart: their tests may share a world.
+SIDE_BY_SIDE = -n $(JOBS) --dist loadfile
 PIP = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
 
 $(PACKAGES): packages-%:
@@ -57,14 +60,14 @@ demo: $(VENV)/.stamp | packages-demo
 	@$(BIN)/python -m examples.demo $(if $(KEEP),--keep)
 
 test: packages-test check
-	@$(PYTEST) tests/contract tests/wiring tests/e2e
+	@$(PYTEST) $(SIDE_BY_SIDE) tests/contract tests/wiring tests/e2e
 
 check: $(VENV)/.stamp
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(PYTEST) tests/unit tests/cases tests/property tests/golden tests/fuzz
+	@$(PYTEST) $(SIDE_BY_SIDE) tests/unit tests/cases tests/property tests/golden tests/fuzz
 
 bench: $(VENV)/.stamp | packages-bench
 	@$(PYTEST) benchmarks/bench_$(BENCH).py --benchmark-only -s

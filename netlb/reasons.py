@@ -44,6 +44,8 @@ class ManifestProblem(StrEnum):
     """An advertisement names a pool that does not exist."""
     UNADVERTISED_POOL = "UnadvertisedPool"
     """No L2Advertisement or BGPAdvertisement selects the pool: its addresses are given and never announced."""
+    MIXED_ANNOUNCEMENT = "MixedAnnouncement"
+    """Two L2Advertisements select the same addresses and differ in `announce`: an interface has them (`address`)."""
     SOURCE_FAILED = "SourceFailed"
     """The system that keeps the pool's addresses cannot be asked; what is held stays held."""
     UNKNOWN_REFERENCE = "UnknownReference"
@@ -223,6 +225,8 @@ class Apart(StrEnum):
     """One of them has no active endpoint."""
     NO_KEY = "NoPublicKey"
     """The public key of one of the endpoints is not known, or another endpoint has the same."""
+    OTHER_PROTOCOL = "OtherTunnelProtocol"
+    """One of them has tunnels of WireGuard, and the other one of IPsec (`backend`)."""
     NO_HUB = "NoHub"
     """Neither endpoint can reach the other, as behind NATs, and there is no third site that both can reach."""
 

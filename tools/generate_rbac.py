@@ -10,11 +10,11 @@ from typing import Any
 import yaml
 
 from netlb.api.dialects import DEFAULT
-from netlb.source.kube_rights import controller_rights, role_rules, speaker_rights
+from netlb.source.kube_rights import controller_rights, gateway_rights, role_rules, speaker_rights
 
 FOLDER = Path(__file__).parent.parent / "deploy"
 NAMESPACE = "netlb-system"
-CONTROLLER, SPEAKER = "netlb-controller", "netlb-speaker"
+CONTROLLER, SPEAKER, GATEWAY = "netlb-controller", "netlb-speaker", "netlb-gateway"
 HEADER = "# Written by tools/generate_rbac.py from netlb.source.kube_rights: what the daemons do, and nothing else.\n"
 GROUP = "rbac.authorization.k8s.io"
 
@@ -25,8 +25,10 @@ def wanted() -> dict[str, str]:
     The roles of one namespace are apart where only some installations need them: Secrets are read for BGP's passwords.
     """
     controller, speaker = role_rules(controller_rights(NAMESPACE)), role_rules(speaker_rights(NAMESPACE))
+    gateway = role_rules(gateway_rights())
     metallb = DEFAULT.metallb_namespace
-    if controller.keys() != {"", NAMESPACE} or speaker.keys() != {"", NAMESPACE, metallb}:
+    found = [set(roles) for roles in (controller, speaker, gateway)]
+    if found != [{"", NAMESPACE}, {"", NAMESPACE, metallb}, {""}]:
         sys.exit("a daemon has rights in a namespace that no overlay is about")
     files = {
         "base/rbac.yaml": [
@@ -36,6 +38,7 @@ def wanted() -> dict[str, str]:
         ],
         "overlays/bgp/rbac.yaml": _granted(SPEAKER, NAMESPACE, speaker[NAMESPACE]),
         "overlays/compat-metallb/rbac.yaml": _granted(SPEAKER, metallb, speaker[metallb]),
+        "gateway/rbac.yaml": _granted(GATEWAY, "", gateway[""]),
     }
     return {path: HEADER + yaml.safe_dump_all(objects, sort_keys=False, width=120) for path, objects in files.items()}
 

@@ -14,6 +14,8 @@ from netlb.api.intake import Intake
 from netlb.api.snapshot import Snapshot
 from netlb.errors import SettingError
 from netlb.plan.raven import Seen, plan_raven
+from netlb.plan.sites import wanted_backend
+from netlb.raven import ipsec
 from netlb.raven.adapter.choice import choose
 from netlb.raven.adapter.inner import InnerAddress
 from netlb.raven.adapter.kernel import KernelOperations, cleanup
@@ -23,6 +25,7 @@ from netlb.raven.adapter.strongswan import VICI
 from netlb.raven.backend import DEVICE, Backend, Choice
 from netlb.raven.dataplane import Numbers
 from netlb.raven.keys import Keys
+from netlb.raven.mtu import WIREGUARD
 from netlb.raven.text import render
 from netlb.runtime.app import reporting, run
 from netlb.runtime.config import CommonSettings, common_options, option, parse_choice
@@ -31,7 +34,7 @@ from netlb.source.directory import DirectorySource
 from netlb.source.gateway_status import FOLDER
 from netlb.source.tree import chosen_directory
 from netlb_gateway.settings import KEY_FILE, NAME, SHARED_KEY_FILE, GatewaySettings, parse_numbers
-from netlb_gateway.wiring import build, real_doors
+from netlb_gateway.wiring import PATIENCE, build, real_doors
 
 __all__ = ["main"]
 
@@ -147,12 +150,13 @@ def clean_up(*, backend: str, vici: str, numbers: tuple[str, ...]) -> None:
 
 
 async def _tunnels(settings: GatewaySettings) -> tuple[Backend | None, Keys | None]:
-    """Return the backend and its keys; none where no tunnel can be held and nobody has asked for a certain backend.
+    """Return the backend and its keys; none where the one that the Gateway asks for, or any, cannot work here.
 
-    Raises SettingError.
+    Raises SettingError, also where that is so of the one that `--backend` asks for.
     """
+    wanted = settings.backend if settings.backend is not Choice.AUTO else await _wanted(settings)
     try:
-        backend = await choose(settings.backend, settings.numbers.tunnel_device, setting=_BACKEND, vici=settings.vici)
+        backend = await choose(wanted, settings.numbers.tunnel_device, setting=_BACKEND, vici=settings.vici)
     except SettingError as error:
         if settings.backend is not Choice.AUTO:
             raise
@@ -164,6 +168,16 @@ async def _tunnels(settings: GatewaySettings) -> tuple[Backend | None, Keys | No
     backend.use(keys)
     await backend.close()  # it is opened anew on the daemon's own loop
     return backend, keys
+
+
+async def _wanted(settings: GatewaySettings) -> Choice:
+    """Return the backend that the node's Gateway asks for."""
+    if settings.common.directory is not None:
+        return wanted_backend(_snapshot(settings), settings.node)
+    from netlb_gateway.cluster import heard_last  # noqa: PLC0415 - lightkube is for those who need it
+
+    heard = await heard_last(settings.common, settings.state_dir, name=NAME, patience=PATIENCE)
+    return wanted_backend(heard, settings.node) if heard is not None else Choice.AUTO
 
 
 async def _clean_up(choice: Choice, vici: Path, numbers: Numbers) -> dict[str, Exception | None]:
@@ -188,12 +202,16 @@ async def _clean_up(choice: Choice, vici: Path, numbers: Numbers) -> dict[str, E
 async def _plan(settings: GatewaySettings) -> str:
     """Return what this node would have, as far as it is known without hearing others."""
     snapshot = _snapshot(settings)
-    keys = {node: report.public_key for node, report in snapshot.gateway_nodes.items() if report.public_key}
-    plan = plan_raven(snapshot, Seen(keys=keys))
+    plan = plan_raven(snapshot, Seen.published(snapshot))
     site = next((site for site in plan.mesh.sites.values() if settings.node in site.nodes), None)
     async with KernelOperations(settings.numbers) as kernel:
         local = await kernel.local(site.nodes[settings.node].underlay if site else None)
-    return render(plan.node(settings.node, local, settings.numbers), settings.numbers.protocol)
+    endpoint = site.endpoint(settings.node) if site else None
+    wanted = settings.backend if settings.backend is not Choice.AUTO else wanted_backend(snapshot, settings.node)
+    overhead = ipsec.OVERHEAD if wanted is Choice.IPSEC else WIREGUARD
+    plane = plan.node(settings.node, replace(local, overhead=overhead), settings.numbers)
+    own = endpoint.key if endpoint and wanted is Choice.IPSEC else None
+    return render(plane, settings.numbers.protocol, ipsec_key=own)
 
 
 def _require_cluster(kubeconfig: Path | None) -> None:

@@ -5,12 +5,13 @@ others turn to its successor; then its routes lead there, and its tunnels end la
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import Any, Final, Protocol, Self
 
+from netlb.errors import NetlbError
 from netlb.net import Address
 from netlb.raven.backend import Backend, Part, parts
 from netlb.raven.dataplane import DataPlane, Numbers, Role
@@ -26,6 +27,8 @@ LINGER: Final = 0.2
 """Seconds for which an endpoint that is no longer active goes on: so long, at most, do others take to turn away."""
 _PATIENCE: Final = 2.0
 """Seconds for one half before the other one is begun all the same."""
+_AGAIN: Final = 1.0
+"""Seconds after which it is looked again whether there is room to begin."""
 _REFRESH: Final = 60.0
 """Seconds between two looks at what is there, in case that a change was not told."""
 
@@ -43,6 +46,10 @@ class Kernel(Operations[Key, Value], Protocol):
 
     async def local(self, underlay: Address | None) -> Local:
         """Return what only the node itself knows."""
+        ...
+
+    async def taken(self, keys: Iterable[Key]) -> NetlbError | None:
+        """Return why one of these devices or rules cannot be ours; None if all can."""
         ...
 
     def changes(self) -> AsyncIterator[frozenset[Change]]:
@@ -76,6 +83,11 @@ class InTurn:
         """See `Kernel`."""
         async with self._turn:
             return await self._kernel.local(underlay)
+
+    async def taken(self, keys: Iterable[Key]) -> NetlbError | None:
+        """See `Kernel`."""
+        async with self._turn:
+            return await self._kernel.taken(keys)
 
 
 Inner = Operations[str, IPv4Address]
@@ -115,6 +127,8 @@ class Carrier:
             backend.watch(self._tunnel_lost)
         self._wanted: DataPlane | None = None
         self._made: DataPlane | None = None
+        self.obstacle: NetlbError | None = None
+        """Why nothing is begun: another one, as Raven's agent, has the place of a rule or of the overlay."""
         self._news = asyncio.Event()
         self._idle = asyncio.Event()
 
@@ -144,19 +158,31 @@ class Carrier:
 
     def is_settled(self) -> bool:
         """Whether what is wanted last, and nothing else of ours, is there."""
-        return self._idle.is_set() and all(half.is_settled() for half in self.halves)
+        return self._idle.is_set() and self.obstacle is None and all(half.is_settled() for half in self.halves)
+
+    def problem(self) -> str | None:
+        """Return what keeps things from being as wanted: the first of all failures."""
+        if self.obstacle is not None:
+            return str(self.obstacle)
+        for half in self.halves:
+            for key, status in half.statuses().items():
+                if status.message:
+                    return f"{half.name} {key}: {status.message}".replace("  ", " ")
+        return None
 
     def rekeyed(self, keys: Keys) -> None:
         """Use other keys."""
         self._keys = keys
-        if self.tunnels is not None:
+        if self.backend is not None and self.tunnels is not None:
+            self.backend.use(keys)
             self.tunnels.refresh()
 
     def refresh(self) -> None:
         """Look at what is there: something has changed without us."""
-        halves = (self.kernel, self.inner, *((self.tunnels,) if self.tunnels else ()))
-        for half in halves:
+        for half in self.halves:
             half.refresh()
+        if self.obstacle is not None:
+            self._news.set()
 
     async def settled(self) -> None:
         """Wait until everything is there, or as long as it is worth to wait."""
@@ -188,6 +214,8 @@ class Carrier:
 
     async def _make(self, plane: DataPlane) -> None:
         before = self._made
+        if before is None and not await self._has_room(plane):
+            return
         if before is not None and before.role is Role.GATEWAY and plane.role is not Role.GATEWAY:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LINGER):
@@ -206,6 +234,22 @@ class Carrier:
         self._made = plane
         if before is None or before.role is not plane.role:
             self._on_made()
+
+    async def _has_room(self, plane: DataPlane) -> bool:
+        """Say whether to begin: not beside another one that has our rules or our overlay, whose routes ours would be
+        among. Where something of ours is there already, each object is seen to by itself."""
+        before = self.obstacle
+        try:
+            there = await self._in_turn.observe()
+            self.obstacle = None if there else await self._in_turn.taken(objects(plane, self._numbers))
+        except NetlbError as error:
+            self.obstacle = error
+        if self.obstacle is None:
+            return True
+        asyncio.get_running_loop().call_later(_AGAIN, self._news.set)
+        if before is None:
+            self._on_status()
+        return False
 
     async def _make_tunnels(self, plane: DataPlane) -> None:
         tunnel = plane.tunnel

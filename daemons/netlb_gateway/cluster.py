@@ -22,7 +22,7 @@ from netlb.source.kube_source import KubeSource
 from netlb.source.reflector import Pace
 from netlb_gateway.surroundings import Surroundings
 
-__all__ = ["on_cluster", "read_cluster"]
+__all__ = ["heard_last", "on_cluster", "read_cluster"]
 
 _LONGEST_MANAGER = 128
 
@@ -69,6 +69,25 @@ def on_cluster(
         metrics=metrics,
         why_blind=why_blind,
     )
+
+
+async def heard_last(common: CommonSettings, state_dir: Path | None, *, name: str, patience: float) -> Snapshot | None:
+    """Return what is in force, or what was kept of it where the API server does not answer; None: neither."""
+    client = KubeClient(common.kubeconfig, field_manager=name)
+    source = KubeSource(
+        client,
+        Intake(common.compatibility),
+        watched(common.compatibility, Reader.SITES),
+        keeper=Keeper(state_dir, name, str(common.source)) if state_dir is not None else None,
+        patience=patience,
+    )
+    try:
+        async with asyncio.timeout(2 * patience):
+            return await source.first()
+    except TimeoutError:
+        return None
+    finally:
+        await client.close()
 
 
 def read_cluster(common: CommonSettings) -> Snapshot:

@@ -1,6 +1,7 @@
 """What the gateway knows between two events, and the services that act on it."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -14,7 +15,6 @@ from netlb.findings import Finding
 from netlb.plan.raven import RavenPlan, Seen, plan_sites
 from netlb.plan.sites import read_sites
 from netlb.raven.adapter.hellos import HelloSocket
-from netlb.raven.backend import Choice
 from netlb.raven.dataplane import DataPlane, Numbers, Role
 from netlb.raven.events import Change
 from netlb.raven.hello import Claim, Weight
@@ -31,7 +31,7 @@ from netlb_gateway.carrier import Carrier, Kernel
 from netlb_gateway.hellos import Hellos, Sockets
 from netlb_gateway.liveness import GRACE, Liveness
 from netlb_gateway.metrics import Peers, gateway_metrics
-from netlb_gateway.report import node_status, peer_state, site_status, spokesman
+from netlb_gateway.report import elected, narrow, node_status, notes, site_status, spokesman, why_not_connected
 from netlb_gateway.settings import NAME
 from netlb_gateway.surroundings import GatewaySink
 
@@ -64,13 +64,12 @@ class Gateway:
         carrier: MakeCarrier,
         keys: Keys | None,
         numbers: Numbers,
-        backend: Choice,
         withdraws: bool,
         grace: float = GRACE,
         bfd: Callable[..., Bfd] = Bfd,
         sockets: Sockets = HelloSocket,
     ) -> None:
-        """`backend` is the one that was chosen; without `keys` the node can hold no tunnels."""
+        """Without `keys` the node can hold no tunnels."""
         self._log = get_logger(NAME).bind(node=node)
         self._node = node
         self._source = source
@@ -78,7 +77,6 @@ class Gateway:
         self._kernel = kernel
         self._keys = keys
         self._numbers = numbers
-        self._backend = backend
         self._withdraws = withdraws
         self._grace = grace
         self._bfd = bfd
@@ -106,6 +104,8 @@ class Gateway:
         self._news = asyncio.Event()
         self._heard = asyncio.Event()
         self._peers: Peers = {}
+        self.elections: Counter[str] = Counter()
+        """By site, how often others became active, as this node saw it."""
         self.plan: RavenPlan | None = None
         self.plane: DataPlane | None = None
 
@@ -119,10 +119,12 @@ class Gateway:
         await self._kernel_opened.wait()
         async for snapshot in self._source.snapshots():
             self._snapshot = snapshot
-            keys = {node: report.public_key for node, report in snapshot.gateway_nodes.items() if report.public_key}
-            if self._keys is not None:
-                keys[self._node] = self._keys.public
-            self._sites, self._findings = read_sites(snapshot, keys)
+            seen, own = Seen.published(snapshot), self._keys
+            self._sites, self._findings = read_sites(
+                snapshot,
+                {**seen.keys, self._node: own.public} if own else seen.keys,
+                {**seen.backends, self._node: self._backend},
+            )
             self._tell_findings((*snapshot.findings, *self._findings))
             await self._look()
 
@@ -207,8 +209,8 @@ class Gateway:
         if not self._settled:
             return "not known yet which endpoints are alive"
         if not self.carrier.is_settled():
-            return self._problem() or "not everything is there yet"
-        return self._why_not_connected(self.plane)
+            return self.carrier.problem() or "not everything is there yet"
+        return why_not_connected(self.plane, self.liveness.alive, self.liveness.dead)
 
     def metrics(self) -> Iterable[Metric]:
         """Show who is active, and how the tunnels are."""
@@ -216,27 +218,24 @@ class Gateway:
 
     def problems(self) -> list[str]:
         """Return what an operator should know."""
-        notes = [f"{node} is not watched: {problem}" for node, problem in self.liveness.problems.items()]
-        if problem := self._problem():
-            notes.append(problem)
-        if (why := self._why_not_connected(self.plane) if self.plane else None) is not None:
-            notes.append(why)
-        for node, mtu in self.narrow().items():
-            notes.append(
-                f"of packets of {self.hellos.ways[node].mtu.largest} octets to {node} none arrives, of {mtu} octets "
-                "they do; set spec.mtu of the Gateway to that"
-            )
-        return notes
+        found = [f"{node} is not watched: {problem}" for node, problem in self.liveness.problems.items()]
+        if problem := self.carrier.problem():
+            found.append(problem)
+        return [*found, *notes(self.plane, self.liveness.alive, self.liveness.dead, self.hellos.ways)]
 
-    def narrow(self) -> dict[str, int]:
-        """Return the peers through whose tunnels less passes than they should take, and how much."""
-        found = {node: way.mtu.found for node, way in self.hellos.ways.items()}
-        return {node: mtu for node, mtu in found.items() if mtu and mtu + 8 < self.hellos.ways[node].mtu.largest}
+    def is_lost(self, site: str) -> bool:
+        """Say whether none of a site's endpoints is alive, as far as this node can see."""
+        active = self.plan.mesh.elections[site].active if self.plan else ()
+        return not active or (self._view is not None and site in self._view.lost)
 
     @property
     def peers(self) -> Peers:
         """What was seen last of the tunnels, by public key."""
         return self._peers
+
+    @property
+    def _backend(self) -> str:
+        return str(self.carrier.backend.choice) if self.carrier.backend is not None else ""
 
     # What happens
 
@@ -364,55 +363,34 @@ class Gateway:
             plan,
             plane,
             key=self._keys.public if self._keys else "",
-            backend=str(self._backend),
+            backend=self._backend,
             alive=self.liveness.alive,
-            mtus=self.narrow(),
+            mtus=narrow(self.hellos.ways),
             notes=self.problems(),
         )
         documents: dict[str, Mapping[str, Any]] = {node_path(self._node): node_document(self._node, status)}
         site = plan.mesh.sites.get(plane.site)
-        if site is not None and self._settled and spokesman(plan, site.name) == self._node:
-            lost = self._view is not None and site.name in self._view.lost
-            documents[gateway_path(site.name)] = site_document(site.name, site_status(plan, site, lost=lost))
+        if site is not None and self._settled:
+            lost = self.is_lost(site.name)
+            if spokesman(plan, site, lost=lost) == self._node:
+                status = site_status(plan, site, lost=lost)
+                documents[gateway_path(site.name)] = site_document(site.name, status)
         return documents
 
     def _tell(self, before: RavenPlan | None, plan: RavenPlan) -> None:
-        """Log who became active where."""
-        for name, election in plan.mesh.elections.items():
-            known = before.mesh.elections.get(name) if before else None
-            if known is None or known.active != election.active:
-                level = self._log.info if election.active else self._log.warning
-                event = "active endpoint elected" if election.active else "active endpoint lost"
-                level(event, site=name, active=",".join(election.active))
+        """Log who became active where, and count it."""
+        for site, active in elected(before, plan):
+            self.elections[site] += 1
+            if active:
+                self._log.info("active endpoint elected", site=site, active=",".join(active))
+            else:
+                self._log.warning("active endpoint lost", site=site)
 
     def _tell_findings(self, found: Iterable[Finding]) -> None:
         for finding in found:
             if finding not in self._told:
                 self._log.warning("manifest problem", finding=str(finding))
         self._told = tuple(found)
-
-    def _problem(self) -> str | None:
-        """Return the first failure of what is to be there."""
-        for half in self.carrier.halves:
-            for key, status in half.statuses().items():
-                if status.message:
-                    return f"{half.name} {key}: {status.message}".replace("  ", " ")
-        return None
-
-    def _why_not_connected(self, plane: DataPlane) -> str | None:
-        """Return why other sites are not reached, or None."""
-        if plane.site and not plane.gateway and plane.ways:
-            return "the site has no active endpoint"
-        if plane.role is Role.GATEWAY and plane.tunnel is not None:
-            hubs = {way.link.hub for way in plane.ways if way.link.hub}
-            active = {way.endpoint for way in plane.ways}
-            expected = [peer for peer in plane.tunnel.peers if peer.node in active | hubs]
-            down = [peer.node for peer in expected if peer_state(peer, self.liveness.alive) == "down"]
-            if down and (len(down) == len(expected) or hubs & set(down)):
-                return f"no tunnel to {', '.join(down[:5])}" + (f" and {len(down) - 5} more" if len(down) > 5 else "")
-        elif plane.gateway and plane.gateway in self.liveness.dead:
-            return f"the gateway {plane.gateway} is not heard"
-        return None
 
     def _bug(self, reconciler: str, error: Exception) -> None:
         self._log.error("unexpected failure", reconciler=reconciler, exc_info=error)

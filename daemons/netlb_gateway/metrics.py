@@ -1,10 +1,11 @@
 """The gateway's metrics: who is active, and how each tunnel is."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from prometheus_client import Metric
 
+from netlb.plan.raven import RavenPlan
 from netlb.raven.backend import PeerState
 from netlb.runtime.metrics import Samples, counter, gauge, reconciler_metrics
 
@@ -30,11 +31,24 @@ def gateway_metrics(gateway: "Gateway") -> Iterable[Metric]:
         ("site", "role"),
         {(plane.site, str(plane.role)): 1.0},
     )
+    sites = _spoken_of(gateway, plan)
     yield gauge(
         "netlb_gateway_active_endpoint",
         "Always 1: the node is an active endpoint of the site, as this one sees it.",
         ("site", "endpoint"),
-        {(name, node): 1.0 for name, election in plan.mesh.elections.items() for node in election.active},
+        {(name, node): 1.0 for name in sites for node in plan.mesh.elections[name].active},
+    )
+    yield gauge(
+        "netlb_gateway_site_lost",
+        "1: no endpoint of the site is alive, as far as this node can see; 0: there is one.",
+        ("site",),
+        {(name,): float(gateway.is_lost(name)) for name in sites},
+    )
+    yield counter(
+        "netlb_gateway_elections_total",
+        "How often others became active at the site, as this node saw it.",
+        ("site",),
+        {(name,): float(gateway.elections[name]) for name in sites},
     )
     alive, dead = gateway.liveness.alive, gateway.liveness.dead
     yield gauge(
@@ -75,3 +89,15 @@ def gateway_metrics(gateway: "Gateway") -> Iterable[Metric]:
         labels,
         {label: float(way.mtu.found) for label, way in ways.items() if way.mtu.found is not None},
     )
+
+
+def _spoken_of(gateway: "Gateway", plan: RavenPlan) -> Sequence[str]:
+    """Return the sites of which this node tells: its own one; at the hub all, which may be cut off from whoever asks.
+
+    So what is told altogether grows with nodes and sites, and not with their product.
+    """
+    assert gateway.plane is not None
+    hubs = plan.mesh.hubs
+    if hubs and hubs[0].node == gateway.plane.node:
+        return sorted(plan.mesh.sites)
+    return [gateway.plane.site] if gateway.plane.site in plan.mesh.sites else []

@@ -1,17 +1,27 @@
 """What a node says of its tunnels, and the first of its site's endpoints of the site. Pure."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from netlb.api.keys import READY
 from netlb.plan.raven import RavenPlan
 from netlb.plan.render import findings_data
-from netlb.raven.dataplane import DataPlane
+from netlb.raven.dataplane import DataPlane, Role
 from netlb.raven.mesh import Peer
 from netlb.raven.model import Site
 from netlb.reasons import EventReason
+from netlb_gateway.hellos import Way
 
-__all__ = ["node_status", "peer_state", "site_status", "spokesman"]
+__all__ = [
+    "elected",
+    "narrow",
+    "node_status",
+    "notes",
+    "peer_state",
+    "site_status",
+    "spokesman",
+    "why_not_connected",
+]
 
 
 def peer_state(peer: Peer, alive: Collection[str]) -> str:
@@ -60,11 +70,14 @@ def node_status(
     }
 
 
-def spokesman(plan: RavenPlan, site: str) -> str:
-    """Return the node that says how a site is: its first active endpoint, else its first node."""
-    active = plan.mesh.elections[site].active if site in plan.mesh.elections else ()
-    nodes = plan.mesh.sites[site].nodes if site in plan.mesh.sites else {}
-    return next(iter((*active, *nodes)), "")
+def spokesman(plan: RavenPlan, site: Site, *, lost: bool) -> str:
+    """Return the node that says how a site is: its first active endpoint; where none is, or they are lost, the first of
+    its other nodes that is ready. Where there is none, nobody says it but the hub's metrics."""
+    active = plan.mesh.elections[site.name].active
+    endpoints = {endpoint.node for endpoint in site.endpoints}
+    others = [name for name, node in site.nodes.items() if node.ready and name not in endpoints]
+    first = (*others, *active) if lost else active
+    return next(iter((*first, *site.nodes)), "")
 
 
 def site_status(plan: RavenPlan, site: Site, *, lost: bool) -> dict[str, Any]:
@@ -73,7 +86,7 @@ def site_status(plan: RavenPlan, site: Site, *, lost: bool) -> dict[str, Any]:
     endpoints = [site.endpoint(node) for node in election.active]
     if lost or not election.active:
         reason = EventReason.ACTIVE_ENDPOINT_LOST
-        message = "no endpoint is alive" if lost else "no endpoint is active"
+        message = "no endpoint is alive" if election.active else "no endpoint is active"
         if election.idle:
             message += ": " + ", ".join(f"{node} {why}" for node, why in election.idle.items())
     else:
@@ -102,3 +115,46 @@ def site_status(plan: RavenPlan, site: Site, *, lost: bool) -> dict[str, Any]:
             }
         ],
     }
+
+
+def why_not_connected(plane: DataPlane, alive: Collection[str], dead: Collection[str]) -> str | None:
+    """Return why other sites are not reached, or None; one site of many that is away is no reason."""
+    if plane.site and not plane.gateway and plane.ways:
+        return "the site has no active endpoint"
+    if plane.role is Role.GATEWAY and plane.tunnel is not None:
+        hubs = {way.link.hub for way in plane.ways if way.link.hub}
+        active = {way.endpoint for way in plane.ways}
+        expected = [peer for peer in plane.tunnel.peers if peer.node in active | hubs]
+        down = [peer.node for peer in expected if peer_state(peer, alive) == "down"]
+        if down and (len(down) == len(expected) or hubs & set(down)):
+            return f"no tunnel to {', '.join(down[:5])}" + (f" and {len(down) - 5} more" if len(down) > 5 else "")
+    elif plane.gateway and plane.gateway in dead:
+        return f"the gateway {plane.gateway} is not heard"
+    return None
+
+
+def narrow(ways: Mapping[str, Way]) -> dict[str, int]:
+    """Return the peers through whose tunnels less passes than they should take, and how much."""
+    found = {node: way.mtu.found for node, way in ways.items()}
+    return {node: mtu for node, mtu in found.items() if mtu and mtu + 8 < ways[node].mtu.largest}
+
+
+def notes(
+    plane: DataPlane | None, alive: Collection[str], dead: Collection[str], ways: Mapping[str, Way]
+) -> Iterator[str]:
+    """Yield what is not as it should be with the ways to other sites."""
+    if plane is not None and (why := why_not_connected(plane, alive, dead)) is not None:
+        yield why
+    for node, mtu in narrow(ways).items():
+        yield (
+            f"of packets of {ways[node].mtu.largest} octets to {node} none arrives, of {mtu} octets they do; "
+            "set spec.mtu of the Gateway to that"
+        )
+
+
+def elected(before: RavenPlan | None, plan: RavenPlan) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the sites at which others are active than before, and who."""
+    for site, election in plan.mesh.elections.items():
+        known = before.mesh.elections.get(site) if before is not None else None
+        if known is None or known.active != election.active:
+            yield site, election.active

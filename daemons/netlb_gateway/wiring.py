@@ -11,12 +11,14 @@ from netlb.raven.backend import Backend
 from netlb.raven.dataplane import Numbers
 from netlb.raven.keys import Keys
 from netlb.runtime.app import App
+from netlb.runtime.log import get_logger
 from netlb.runtime.metrics import StateCollector, new_registry
 from netlb.source.reflector import DEFAULT_PACE, Pace
 from netlb_gateway.carrier import Carrier, Inner, Kernel
 from netlb_gateway.gateway import Gateway
 from netlb_gateway.hellos import Sockets
 from netlb_gateway.liveness import GRACE
+from netlb_gateway.secrets import LOOK_SECONDS, SharedSecret
 from netlb_gateway.settings import NAME, GatewaySettings
 from netlb_gateway.surroundings import Surroundings, on_directory
 
@@ -58,8 +60,9 @@ def build(
     grace: float = GRACE,
     pace: Pace = DEFAULT_PACE,
     patience: float = PATIENCE,
+    look: float = LOOK_SECONDS,
 ) -> App:
-    """Put the gateway together; nothing is read or opened before the App runs."""
+    """Put the gateway together; nothing is read or opened before the App runs. `look`: as of `SharedSecret`."""
     surroundings = _surroundings(settings, pace, patience)
     numbers = settings.numbers
     kernel = doors.kernel(numbers)
@@ -74,12 +77,16 @@ def build(
         ),
         keys=doors.keys,
         numbers=numbers,
-        backend=settings.backend,
         withdraws=settings.withdraws,
         grace=grace,
         bfd=doors.bfd,
         sockets=doors.sockets,
     )
+    services = dict(surroundings.services)
+    if settings.shared_key_file is not None and doors.keys is not None:
+        log = get_logger(NAME).bind(node=settings.node)
+        secret = SharedSecret(settings.shared_key_file, doors.keys, gateway.carrier, log, every=look)
+        services["shared secret"] = secret.follow
     registry = new_registry(NAME)
     registry.register(StateCollector(gateway.metrics))
     registry.register(StateCollector(surroundings.metrics))
@@ -87,7 +94,7 @@ def build(
         name=NAME,
         registry=registry,
         services={
-            **surroundings.services,
+            **services,
             "kernel": gateway.carry,
             "source": gateway.follow,
             "bfd": gateway.watch,

@@ -11,6 +11,7 @@ from netlb import __version__
 from netlb.api.intake import Intake
 from netlb.api.snapshot import Snapshot
 from netlb.bfd.adapter.keyfile import read_key
+from netlb.l2.adapter.kernel import LIFETIME
 from netlb.l2.announces import FastPath
 from netlb.plan import plan_node, render_node
 from netlb.plan.bgp import BgpPlan, plan_bgp
@@ -29,6 +30,7 @@ from netlb_speaker.wiring import (
     build,
     parse_gobgp,
     parse_key_file,
+    parse_lifetime,
 )
 
 __all__ = ["main"]
@@ -47,6 +49,12 @@ __all__ = ["main"]
     show_envvar=True,
     help="An interface to answer on; may be repeated. Without it: all Ethernet interfaces that are up, except those "
     "of containers and overlays.",
+)
+@option(
+    "--address-lifetime",
+    "With `announce: address`: seconds for which an address stays on an interface after the speaker has died.",
+    metavar="SECONDS",
+    default=str(LIFETIME),
 )
 @option(
     "--conflict-detection",
@@ -108,6 +116,7 @@ def main(
     status_dir: str | None,
     node_name: str | None,
     interfaces: tuple[str, ...],
+    address_lifetime: str,
     conflict_detection: str,
     l2_fastpath: str,
     liveness: str,
@@ -132,6 +141,7 @@ def main(
             status_dir=chosen_directory(shared.directory, status_dir),
             node=node,
             interfaces=interfaces,
+            address_lifetime=parse_lifetime(address_lifetime),
             conflict_detection=parse_choice("--conflict-detection", ConflictDetection, conflict_detection),
             fastpath=parse_choice("--l2-fastpath", FastPath, l2_fastpath),
             liveness=watching,

@@ -1,12 +1,13 @@
-"""What the speaker asks of an announcer, and of what makes one."""
+"""What the speaker announces with: made where the daemon is put together, so that tests bring their own."""
 
 from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Protocol
 
+from netlb.l2.adapter.operations import InKernel
 from netlb.l2.announces import Announces, Event
 
-__all__ = ["AnnouncerFactory", "OpenAnnouncer"]
+__all__ = ["AnnouncerFactory", "KernelFactory", "OpenAnnouncer", "OpenKernel"]
 
 
 class OpenAnnouncer(Announces, Protocol):
@@ -28,4 +29,26 @@ class AnnouncerFactory(Protocol):
 
     def __call__(self, *, interfaces: Collection[str], on_event: Callable[[Event], None]) -> OpenAnnouncer:
         """Return an announcer that is not started yet."""
+        ...
+
+
+class OpenKernel(InKernel, Protocol):
+    """Addresses on interfaces, which are there between entering and leaving it."""
+
+    async def __aenter__(self) -> object:
+        """See what is there."""
+        ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> bool | None:
+        """Remove them."""
+        ...
+
+
+class KernelFactory(Protocol):
+    """Makes that; `netlb.l2.adapter.kernel.KernelAddresses` is one."""
+
+    def __call__(self, *, interfaces: Collection[str], on_change: Callable[[], None]) -> OpenKernel:
+        """Return addresses on interfaces; nothing is read or opened yet."""
         ...

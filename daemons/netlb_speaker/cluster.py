@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import Metric
@@ -20,6 +21,7 @@ from netlb.source.kube_recorder import EventRecorder
 from netlb.source.kube_reports import NodeReports
 from netlb.source.kube_rights import secret_namespaces
 from netlb.source.kube_source import KubeSource
+from netlb.source.kube_tenancies import follow_api
 from netlb.source.reflector import Pace
 from netlb_speaker.surroundings import Surroundings
 
@@ -79,6 +81,7 @@ def on_cluster(
     return Surroundings(
         source=source,
         sink=NodeReports(client, source.find, recorder, node=node, kept_since=lambda: source.kept_since),
+        tenancies=partial(follow_api, client, pace),
         services={"client": connect, "events": recorder.run},
         metrics=metrics,
         on_rewound=on_rewound,

@@ -1,10 +1,11 @@
 """How it stands with each address that this node owns: what the status tree says of it. Pure."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from netlb.l2.probe import ProbeTimings
 from netlb.net import Address
-from netlb.plan import NodePlan
+from netlb.plan import AnnouncedAddress, NodePlan
 from netlb.reasons import Silence
 from netlb.reconcile import Status, StatusKind
 from netlb.source.status import Announcement
@@ -28,17 +29,17 @@ def announcements(
 
     def announcement(address: Address) -> Announcement:
         if address in withheld:
-            return _withheld(withheld[address], timings)
-        interfaces = tuple(sorted(held.get(address, ())))
+            return replace(_withheld(withheld[address], timings), announce=plan.l2[address].announce)
+        planned, interfaces = plan.l2[address], tuple(sorted(held.get(address, ())))
+        by = planned.announce
         status = statuses.get(address)
         if status is not None and status.kind is StatusKind.ERROR:
-            return Announcement(Silence.ANNOUNCE_FAILED, status.message, interfaces)
+            return Announcement(Silence.ANNOUNCE_FAILED, status.message, interfaces, by)
         if interfaces:
-            return Announcement(interfaces=interfaces)
+            return Announcement(interfaces=interfaces, announce=by)
         if address in held:
-            message = "none of the interfaces it may be announced on is up"
-            return Announcement(Silence.INTERFACE_MISSING, message)
-        return Announcement(Silence.PENDING, "it is about to be announced")
+            return Announcement(Silence.INTERFACE_MISSING, _why_nowhere(planned), announce=by)
+        return Announcement(Silence.PENDING, "it is about to be announced", announce=by)
 
     return {address: announcement(address) for address in plan.l2}
 
@@ -46,6 +47,15 @@ def announcements(
 def silence(withheld: Withheld) -> Silence:
     """Return the name of the reason why an address is withheld."""
     return Silence.PENDING if withheld.stranger is None else Silence.ADDRESS_CONFLICT
+
+
+def _why_nowhere(planned: AnnouncedAddress) -> str:
+    if planned.announce == "address" and planned.interfaces is None:
+        return (
+            "no interface that is up has a subnet that this address is in; name one in `interfaces` of the "
+            "L2Advertisement, or let it say `announce: reply`"
+        )
+    return "none of the interfaces it may be announced on is up"
 
 
 def _withheld(withheld: Withheld, timings: ProbeTimings) -> Announcement:

@@ -12,7 +12,7 @@ from netlb.api.snapshot import Snapshot
 from netlb.bfd.adapter.bfd import Bfd
 from netlb.errors import NetlbError, TransientError
 from netlb.findings import Finding, ObjectRef
-from netlb.l2.adapter.operations import L2Operations, Where
+from netlb.l2.adapter.operations import EitherWay, Way
 from netlb.l2.announces import (
     Conflict,
     Event,
@@ -37,9 +37,11 @@ from netlb.runtime.log import get_logger
 from netlb.runtime.metrics import counter, gauge, reconciler_metrics
 from netlb.source.protocol import Sink, Source
 from netlb.source.status import node_data, service_bgp_statuses, service_l2_statuses
-from netlb_speaker.announcing import AnnouncerFactory
+from netlb.source.tenancies import TenancySource
+from netlb_speaker.announcing import AnnouncerFactory, KernelFactory
 from netlb_speaker.disputes import Disputes
 from netlb_speaker.gobgp import GobgpSettings
+from netlb_speaker.incumbents import Incumbents
 from netlb_speaker.keyring import Keyring
 from netlb_speaker.liveness import Liveness
 from netlb_speaker.metrics import announced_metric, bfd_metrics, bgp_metrics, l2_metrics
@@ -69,7 +71,10 @@ class Speaker:
         interfaces: tuple[str, ...],
         source: Source,
         announcer: AnnouncerFactory,
+        kernel: KernelFactory,
         sink: Sink,
+        tenancies: TenancySource,
+        patience: float,
         detects_conflicts: bool,
         yields: bool,
         timings: ProbeTimings,
@@ -84,6 +89,8 @@ class Speaker:
         self._named = frozenset(interfaces)
         self._source = source
         self._announcer = announcer(interfaces=interfaces, on_event=self._happened)
+        self._kernel = kernel(interfaces=interfaces, on_change=self._drifted)
+        self._either_way = EitherWay(self._announcer, self._kernel)
         self._sink = sink
         self._detects_conflicts = detects_conflicts
         self._timings = timings
@@ -94,11 +101,13 @@ class Speaker:
         self._slow: dict[str | None, str] = {}
         self._stats: Stats | None = None
         self.plan: NodePlan | None = None
-        self.l2: Reconciler[Address, Where] = Reconciler(
-            "l2", L2Operations(self._announcer), on_bug=self._bug, on_status=self._settled
+        self.l2: Reconciler[Address, Way] = Reconciler(
+            "l2", self._either_way, on_bug=self._bug, on_status=self._settled
         )
         self._snapshot: Snapshot | None = None
         self._settled_once = not watches
+        self._informed = False
+        self.incumbents = Incumbents(node, tenancies, self._plan, patience)
         self._began = False
         self._returned = asyncio.Event()
         self.liveness = (
@@ -135,7 +144,8 @@ class Speaker:
         if self._snapshot is None or self._stopping:
             return
         dead = self.liveness.dead if self.liveness else frozenset[str]()
-        plan = self._planner.plan(self._snapshot, dead, touched)
+        holders = self.incumbents.holders(self._snapshot, dead)
+        plan = self._planner.plan(self._snapshot, dead, touched, holders=holders)
         self._tell(plan)
         self.plan = plan
         if self.liveness:
@@ -183,8 +193,10 @@ class Speaker:
 
     async def announce(self) -> None:
         """Answer on the segments for as long as the speaker runs."""
-        async with self._announcer:
+        async with self._announcer, self._kernel:
             self._answering = True
+            if not self._settled_once:  # what a process that died has left on interfaces may be another node's by now
+                self.l2.want({})
             for name in sorted(self._missing()):
                 self._log.warning("interface missing", interface=name, remedy="create it, or correct --interface")
             await self.l2.run()
@@ -194,9 +206,8 @@ class Speaker:
         while True:
             await self._returned.wait()
             self._returned.clear()
-            owned = self.plan.l2.keys() & self._announcer.held().keys() if self.plan else ()
             with suppress(NetlbError):  # the responder is being restarted, and then announces everything
-                await self._announcer.announce(owned)
+                await self._either_way.announce(self.plan.l2.keys() if self.plan else ())
 
     async def report(self) -> None:
         """Keep this node's file up to date; many changes at once make one report."""
@@ -204,7 +215,7 @@ class Speaker:
             await self._news.wait()
             await asyncio.sleep(_REPORT_SECONDS)
             self._news.clear()
-            if self.plan is not None and not self._stopping:
+            if self.plan is not None and self.incumbents.known and not self._stopping:
                 self.status.want(self._report(self.plan))
 
     async def count(self) -> None:
@@ -245,6 +256,8 @@ class Speaker:
             return "no interface to answer on"
         if self.liveness and not self._settled_once:
             return self.liveness.why_not_settled()
+        if not self._informed:
+            return "not known yet who holds what does not go back to a better node"
         if not self.l2.is_settled():
             return "not all addresses are answered for"
         return self.routers.why_not_ready() if self.routers else None
@@ -253,7 +266,7 @@ class Speaker:
         """Show what is announced, and what came in and went out."""
         yield from reconciler_metrics([self.l2, self.status])
         bgp, heard = self._routing_now()
-        yield announced_metric(self._node, self.plan, self._announcer.held(), bgp, standings(bgp, heard))
+        yield announced_metric(self._node, self.plan, self._either_way.held(), bgp, standings(bgp, heard))
         if self.liveness:
             yield from self.liveness.metrics()
         yield gauge(
@@ -301,6 +314,10 @@ class Speaker:
         self._say_if_ready()
         self._news.set()
 
+    def _drifted(self) -> None:
+        """Look again what interfaces have, and try again what failed: an address or a link is not as it was."""
+        self.l2.lost()
+
     def _settled(self, _: Mapping[Address, Status]) -> None:
         self._news.set()
         self._say_if_ready()
@@ -314,10 +331,16 @@ class Speaker:
     def _announce_what_may_be(self) -> None:
         """Want all that is planned but for what is withheld; nothing before it is known which nodes are alive."""
         self._settled_once = self._settled_once or (self.liveness is not None and self.liveness.settled)
-        if self.plan is not None and self._settled_once and not self._stopping:
+        self._informed = self._informed or (self._snapshot is not None and self.incumbents.known)
+        if self.plan is not None and self._settled_once and self._informed and not self._stopping:
+            self.incumbents.decided(self.plan)
             withheld = self.prober.withheld
             self.l2.want(
-                {address: each.interfaces for address, each in self.plan.l2.items() if address not in withheld}
+                {
+                    address: Way(each.interfaces, by_kernel=each.announce == "address")
+                    for address, each in self.plan.l2.items()
+                    if address not in withheld
+                }
             )
             self._say_if_ready()
             self._news.set()
@@ -326,7 +349,7 @@ class Speaker:
         """Return what is to be said of this node now."""
         standing = announcements(
             plan,
-            held=self._announcer.held(),
+            held=self._either_way.held(),
             statuses=self.l2.statuses(),
             withheld=self.prober.withheld,
             timings=self._timings,
@@ -340,6 +363,7 @@ class Speaker:
             whole=self._sink.keeps_whole,
             nodes=self.liveness.states() if self.liveness else {},
             bgp=bgp_report(bgp, heard, told),
+            holding=self.incumbents.report(),
             notes=[
                 *(f"no interface {name} that is up; create it, or correct --interface" for name in self._missing()),
                 *(f"no fast path, the responder answers alone: {problem}" for problem in self._slow.values()),

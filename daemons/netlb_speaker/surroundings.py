@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import Metric
@@ -12,6 +13,7 @@ from netlb.runtime.app import Callback
 from netlb.source.directory import DirectorySource
 from netlb.source.protocol import Sink, Source
 from netlb.source.status import is_speakers, node_path
+from netlb.source.tenancies import TenancySource, follow_tree
 from netlb.source.tree import StatusTree
 
 __all__ = ["Surroundings", "on_directory"]
@@ -23,6 +25,7 @@ class Surroundings:
 
     source: Source
     sink: Sink
+    tenancies: TenancySource
     services: Mapping[str, Callback] = field(default_factory=dict)
     """By name, what runs for as long as the speaker does."""
     metrics: Callable[[], Iterable[Metric]] = tuple
@@ -40,4 +43,5 @@ def on_directory(
     return Surroundings(
         source=DirectorySource(manifests, status_dir / "services", Intake(compatibility)),
         sink=StatusTree(status_dir, writer, lambda path: is_speakers(path, node)),
+        tenancies=partial(follow_tree, status_dir),
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from netlb.errors import SettingError
 from netlb.l2.adapter.announcer import Announcer
+from netlb.l2.adapter.kernel import LIFETIME, KernelAddresses
 from netlb.l2.announces import FastPath
 from netlb.l2.probe import RFC_TIMINGS, YIELD_TIMINGS, ProbeTimings
 from netlb.runtime.app import App
@@ -14,7 +15,7 @@ from netlb.runtime.config import CommonSettings
 from netlb.runtime.log import get_logger
 from netlb.runtime.metrics import StateCollector, new_registry
 from netlb.source.reflector import DEFAULT_PACE, Pace
-from netlb_speaker.announcing import AnnouncerFactory
+from netlb_speaker.announcing import AnnouncerFactory, KernelFactory
 from netlb_speaker.gobgp import GobgpSettings
 from netlb_speaker.keyring import KEY_OPTION, Keyring
 from netlb_speaker.liveness import GRACE
@@ -30,8 +31,11 @@ __all__ = [
     "build",
     "parse_gobgp",
     "parse_key_file",
+    "parse_lifetime",
 ]
 
+
+_SHORTEST, _LONGEST = 3, 3600  # seconds; a planner that stands still for one must not cost an address
 
 SPEAKER_PACE = replace(DEFAULT_PACE, settle=0.01)
 """A plan that follows from the one before takes milliseconds, and addresses are not to wait."""
@@ -80,6 +84,8 @@ class SpeakerSettings:
     node: str
     interfaces: tuple[str, ...] = ()
     """Names; none: every suitable interface."""
+    address_lifetime: int = LIFETIME
+    """Seconds for which an address stays on an interface when nobody renews it any more."""
     conflict_detection: ConflictDetection = ConflictDetection.OFF
     fastpath: FastPath = FastPath.AUTO
     liveness: LivenessMode = LivenessMode.BFD
@@ -105,6 +111,14 @@ def parse_key_file(path: str | None, unauthenticated: Unauthenticated, liveness:
     return None if path is None else Path(path)
 
 
+def parse_lifetime(text: str) -> int:
+    """Read the value of --address-lifetime. Raises `SettingError`."""
+    if not text.isdecimal() or not _SHORTEST <= int(text) <= _LONGEST:
+        problem = f"{text!r} is not a number of seconds from {_SHORTEST} to {_LONGEST}"
+        raise SettingError("--address-lifetime", problem, f"leave it out for {LIFETIME}, or correct it")
+    return int(text)
+
+
 def parse_gobgp(where: str, tenancy: str, directory: str) -> GobgpSettings | None:
     """Read the values of --gobgp, --gobgp-tenancy and --gobgp-dir. Raises `SettingError`."""
     if tenancy not in ("sole", "shared"):
@@ -125,12 +139,13 @@ def build(
     timings: ProbeTimings | None = None,
     grace: float = GRACE,
     *,
+    kernel: KernelFactory | None = None,
     pace: Pace = SPEAKER_PACE,
     patience: float = PATIENCE,
 ) -> App:
     """Put the speaker together; nothing is read or opened before the App runs.
 
-    Tests bring their own announcer, and their own timings in place of those of the mode.
+    Tests bring their own announcer and kernel, and their own timings in place of those of the mode.
     """
     surroundings = _surroundings(settings, pace, patience)
     keyring = None
@@ -142,7 +157,10 @@ def build(
         interfaces=settings.interfaces,
         source=surroundings.source,
         announcer=announcer or partial(Announcer, fastpath=settings.fastpath),
+        kernel=kernel or partial(KernelAddresses, lifetime=settings.address_lifetime),
         sink=surroundings.sink,
+        tenancies=surroundings.tenancies,
+        patience=patience,
         detects_conflicts=settings.conflict_detection is not ConflictDetection.OFF,
         yields=settings.conflict_detection is ConflictDetection.YIELD,
         timings=timings or TIMINGS.get(settings.conflict_detection, RFC_TIMINGS),
@@ -168,6 +186,7 @@ def build(
             "report": speaker.report,
             "status": speaker.status.run,
             "counters": speaker.count,
+            "incumbents": speaker.incumbents.run,
             "bfd": speaker.watch,
             **({"liveness": speaker.liveness.attend} if speaker.liveness else {}),
             "bgp": speaker.route,

@@ -7,6 +7,7 @@ import click
 from netlb.cli.files import read_files, read_source
 from netlb.findings import Severity
 from netlb.plan import plan_cluster
+from netlb.plan.explain_site import review_sites
 from netlb.runtime.app import reporting
 from netlb.runtime.config import compatibility_options, option, parse_compatibility
 
@@ -26,8 +27,10 @@ def check(files: tuple[str, ...], *, source: str | None, strict: bool, **compati
     """
     with reporting("netlb check"):
         understood = parse_compatibility(**compatibility)
-        snapshot = read_files(files, understood).snapshot({}) if files else read_source(source, None, understood)
-    findings = plan_cluster(snapshot).findings
+        snapshot = (
+            read_files(files, understood).snapshot({}) if files else read_source(source, None, understood, "EVERYTHING")
+        )
+    findings = (*plan_cluster(snapshot).findings, *review_sites(snapshot))
     for finding in findings:
         click.echo(str(finding), err=True)
     if strict or any(finding.severity is Severity.ERROR for finding in findings):

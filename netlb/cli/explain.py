@@ -9,6 +9,7 @@ from netlb.api.snapshot import Snapshot
 from netlb.cli.files import read_files, read_source
 from netlb.findings import ObjectRef
 from netlb.plan import explain_service
+from netlb.plan.explain_site import explain_gateway
 from netlb.runtime.app import reporting
 from netlb.runtime.config import compatibility_options, option, parse_compatibility
 
@@ -45,10 +46,38 @@ def service(
     sys.exit(0 if served else 1)
 
 
+@explain.command()
+@click.argument("gateway", metavar="NAME")
+@click.argument("files", nargs=-1, metavar="[FILE]...")
+@option("--source", "Where the manifests are: dir:PATH, kube or kube:KUBECONFIG.", metavar="SPEC")
+@option("--status-dir", "Where status is written; beside the manifests, as PATH.status, if not set.", metavar="PATH")
+@compatibility_options
+def gateway(
+    gateway: str, files: tuple[str, ...], *, source: str | None, status_dir: str | None, **compatibility: str
+) -> None:
+    """Say how the site of a Gateway reaches the others, or why not: its nodes, who is active, prefixes, and ways.
+
+    The cluster is that of --source, or a saved one: FILE is what `kubectl get nodes,gatewaynodestatuses,... -o yaml`
+    printed (a directory of such files, or - for standard input). What nodes hear of each other is not known here:
+    `netlb show gateways` says what they make of it.
+
+    Exit status: 0 if all other sites are reached, 1 otherwise.
+    """
+    with reporting("netlb explain"):
+        snapshot = _snapshot(files, source, status_dir, parse_compatibility(**compatibility), "SITES")
+    text, reached = explain_gateway(snapshot, gateway)
+    click.echo(text, nl=False)
+    sys.exit(0 if reached else 1)
+
+
 def _snapshot(
-    files: tuple[str, ...], source: str | None, status_dir: str | None, compatibility: Compatibility
+    files: tuple[str, ...],
+    source: str | None,
+    status_dir: str | None,
+    compatibility: Compatibility,
+    reader: str = "ANNOUNCEMENTS",
 ) -> Snapshot:
     if files:
         intake = read_files(files, compatibility)
         return intake.snapshot(intake.holdings())
-    return read_source(source, status_dir, compatibility)
+    return read_source(source, status_dir, compatibility, reader)

@@ -39,15 +39,21 @@ def read_files(files: Iterable[str], compatibility: Compatibility) -> Intake:
     return intake
 
 
-def read_source(source: str | None, status_dir: str | None, compatibility: Compatibility) -> Snapshot:
-    """Return what is declared where `--source` says, and who holds what. Raises SettingError."""
+def read_source(
+    source: str | None, status_dir: str | None, compatibility: Compatibility, reader: str = "ANNOUNCEMENTS"
+) -> Snapshot:
+    """Return what is declared where `--source` says, who holds what, and what gateways have published.
+
+    Of a cluster only what `reader` follows is asked for: the name of a `netlb.source.kube_kinds.Reader`. Raises
+    SettingError.
+    """
     chosen = parse_source(source)
     if isinstance(chosen, DirectorySpec):
         return read_once(chosen.path, status_directory(chosen.path, status_dir), Intake(compatibility))
     from netlb.source.kube_kinds import Reader, watched  # noqa: PLC0415 - as the next one
     from netlb.source.kube_once import read_cluster  # noqa: PLC0415 - lightkube is for those who need it
 
-    return read_cluster(chosen.kubeconfig, Intake(compatibility), watched(compatibility, Reader.ANNOUNCEMENTS))
+    return read_cluster(chosen.kubeconfig, Intake(compatibility), watched(compatibility, Reader[reader]))
 
 
 def _expand(file: str) -> list[str]:

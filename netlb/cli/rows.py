@@ -114,6 +114,7 @@ def _announcers(report: NodeReport, address: str, service: str) -> Iterator[Row]
             yield {
                 "node": report.node,
                 "protocol": "layer2",
+                "announce": one.announce,
                 "to": list(one.interfaces),
                 "announces": bool(one.interfaces),
                 "problem": one.problem,

@@ -134,6 +134,8 @@ def _announced_by(announcers: Iterable[Row]) -> str:
     alike: dict[str, list[str]] = {}
     for one in announcers:
         how = f"{'to' if one['protocol'] == 'bgp' else 'on'} {', '.join(one['to'])}"
+        if one.get("announce") == "address":
+            how += " (the kernel answers)"
         alike.setdefault(how, []).append(one["node"])
     return "; ".join(f"{', '.join(nodes)} {how}" for how, nodes in alike.items())
 

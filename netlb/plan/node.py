@@ -12,7 +12,7 @@ from netlb.api.core import Service
 from netlb.api.keys import GROUP
 from netlb.api.meta import LabelSelector, selects
 from netlb.api.snapshot import Snapshot
-from netlb.api.v1alpha1 import AddressPool, L2Advertisement
+from netlb.api.v1alpha1 import AddressPool, Announce, L2Advertisement
 from netlb.findings import Finding, ObjectRef
 from netlb.l2.election import owner, owns
 from netlb.net import Address
@@ -33,6 +33,10 @@ class AnnouncedAddress:
     services: tuple[ObjectRef, ...]
     interfaces: frozenset[str] | None
     """Names of the interfaces to answer on; None: every interface that the speaker uses."""
+    announce: Announce = "reply"
+    """By whom it is answered; `address` with no interfaces means the one whose subnet it is in."""
+    stays: bool = False
+    """Whether it stays on this node when a better one comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +109,17 @@ class NodePlanner:
         `touched` names the Services in which it differs from the snapshot before, where the caller knows.
         """
         last, self._last = self._last, snapshot
-        others = (dead - {self._node}, dict(holders))
-        if last is None or others != (self._dead, self._present) or not _same_ground(last, snapshot):
-            self._dead, self._present = others
+        others, before, self._present = dead - {self._node}, self._present, dict(holders)
+        moved: Iterable[Address] = ()
+        if last is None or others != self._dead or not _same_ground(last, snapshot):
+            self._dead = others
             self._begin(snapshot)
             touched = snapshot.holdings.keys()
-        elif touched is None:
-            touched = _differing(last, snapshot)
+        else:
+            touched = _differing(last, snapshot) if touched is None else touched
+            moved = [each for each in {*before, *holders} if before.get(each) != holders.get(each)]
         self._judge.follow(snapshot)
-        self._step(snapshot, touched)
+        self._step(snapshot, touched, moved)
         if self._regrouped:
             self._segment, self._regrouped = plan_segment(snapshot, self._node, self._rivals), False
         return NodePlan(self._node, dict(self._l2), Silences(dict(self._outcomes)), self._findings, *self._segment)
@@ -126,9 +132,9 @@ class NodePlanner:
         for known in (self._held, self._holders, self._l2, self._outcomes, self._rivals, self._counted, self._grouped):
             known.clear()
 
-    def _step(self, snapshot: Snapshot, touched: Iterable[ObjectRef]) -> None:
-        """Work out again what these Services hold, or held."""
-        concerned: dict[Address, None] = {}
+    def _step(self, snapshot: Snapshot, touched: Iterable[ObjectRef], moved: Iterable[Address]) -> None:
+        """Work out again what these Services hold, or held, and these addresses."""
+        concerned: dict[Address, None] = dict.fromkeys(each for each in moved if each in self._holders)
         for ref in sorted(touched):
             service = snapshot.services.get(ref)
             held: tuple[Address, ...] = ()
@@ -185,7 +191,8 @@ class NodePlanner:
         for ref in claims:
             self._note(ref, address, outcome)
         if outcome is None:
-            self._l2[address] = AnnouncedAddress(tuple(claims), self._judge.interfaces(claims.values()))
+            stays = not all(one.revertive for one in claims.values())
+            self._l2[address] = AnnouncedAddress(tuple(claims), *self._judge.how(claims.values()), stays)
         else:
             self._l2.pop(address, None)
 
@@ -266,12 +273,13 @@ class _Judge:
             self._willing[key] = willing if covered else _NOBODY
         return self._willing[key]
 
-    def interfaces(self, willing: Iterable[Willing]) -> frozenset[str] | None:
-        """Return the interfaces on which this node announces an address; None: all."""
+    def how(self, willing: Iterable[Willing]) -> tuple[frozenset[str] | None, Announce]:
+        """Return the interfaces on which this node announces an address, None: all; and by whom it is answered."""
         mine = [record for one in willing for record in one.advertisements if self._node in self._nodes(record)]
+        by: Announce = "address" if any(record.spec.announce == "address" for record in mine) else "reply"
         if any(not record.spec.interfaces for record in mine):
-            return None
-        return frozenset(name for record in mine for name in record.spec.interfaces)
+            return None, by
+        return frozenset(name for record in mine for name in record.spec.interfaces), by
 
     def _advertisements(self, service: Service, pool: AddressPool) -> tuple[L2Advertisement, ...]:
         name = pool.metadata.name

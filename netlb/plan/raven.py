@@ -1,5 +1,6 @@
 """Snapshot to mesh, and mesh to what one node has to have; with everything that is wrong with what was declared."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -35,6 +36,24 @@ class Seen:
     """The endpoints that fell silent while they were active, and may still be gateways of their own pods."""
     keys: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     """By node: the public key that it has published. It counts more than a declared one: it is what the node has."""
+    backends: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    """By node: what it has published that its tunnels are made of. It counts more than a declared one, too."""
+
+    @classmethod
+    def published(cls, snapshot: Snapshot) -> "Seen":
+        """Return what nodes have published, for whoever hears none of them."""
+        reports = snapshot.gateway_nodes.items()
+        incumbents: dict[str, tuple[str, ...]] = {}
+        for _, report in reports:
+            if report.active:
+                incumbents.setdefault(report.site, report.active)
+        hubs = Counter(report.hub for _, report in reports if report.hub)
+        return cls(
+            incumbents=incumbents,
+            hub=min(hubs, key=lambda hub: (-hubs[hub], hub), default=""),
+            keys={node: report.public_key for node, report in reports if report.public_key},
+            backends={node: report.backend for node, report in reports if report.backend},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +70,7 @@ class RavenPlan:
 
 def plan_raven(snapshot: Snapshot, seen: Seen) -> RavenPlan:
     """Plan all sites. Pure: the same snapshot and the same things seen give the same plan."""
-    sites, findings = read_sites(snapshot, seen.keys)
+    sites, findings = read_sites(snapshot, seen.keys, seen.backends)
     return plan_sites(sites, findings, seen)
 
 

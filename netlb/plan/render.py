@@ -76,6 +76,7 @@ def render_node(plan: NodePlan, bgp: BgpPlan) -> str:
                 "address": str(address),
                 "services": [service_name(ref) for ref in announced.services],
                 "interfaces": "all" if announced.interfaces is None else sorted(announced.interfaces),
+                **({"announce": announced.announce} if announced.announce != "reply" else {}),
             }
             for address, announced in in_order(plan.l2)
         ],

@@ -4,6 +4,7 @@ them."""
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network
+from types import MappingProxyType
 
 from netlb.api.core import Node as NodeRecord
 from netlb.api.keys import GATEWAY_LABEL
@@ -12,26 +13,39 @@ from netlb.api.v1alpha1 import Gateway, GatewayEndpoint
 from netlb.findings import Finding, ObjectRef, Severity
 from netlb.net import Address, Family, family_of, is_station, parse_address, parse_prefix, to_address
 from netlb.plan.segment import addresses_of
-from netlb.raven.model import Claim, ClaimKind, Endpoint, Hub, Nat, Node, Prefix, Site
+from netlb.raven.backend import Choice
+from netlb.raven.model import Claim, ClaimKind, Endpoint, Hub, Nat, Node, Prefix, Site, TunnelProtocol
 from netlb.reasons import ManifestProblem
 
-__all__ = ["read_sites"]
+__all__ = ["read_sites", "wanted_backend"]
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
-def read_sites(snapshot: Snapshot, keys: Mapping[str, str]) -> tuple[tuple[Site, ...], tuple[Finding, ...]]:
-    """Return all sites by name, and what is wrong with them; `keys` are those that nodes have published.
+def read_sites(
+    snapshot: Snapshot, keys: Mapping[str, str], backends: Mapping[str, str] = _NOTHING
+) -> tuple[tuple[Site, ...], tuple[Finding, ...]]:
+    """Return all sites by name, and what is wrong with them; `keys` and `backends` are what nodes have published.
 
     A mistake costs what it is about: a bad prefix that prefix, an endpoint that is no member that endpoint.
     """
-    return _Reader(snapshot, keys).read()
+    return _Reader(snapshot, keys, backends).read()
+
+
+def wanted_backend(snapshot: Snapshot, node: str) -> Choice:
+    """Return the backend that the Gateway of a node asks for; `auto` where it leaves that open, or there is none."""
+    record = snapshot.nodes.get(node)
+    site = _Reader(snapshot, {}, {}).gateway_of(record) if record else None
+    return Choice(snapshot.gateways[site].spec.backend) if site else Choice.AUTO
 
 
 class _Reader:
     """Reads one snapshot."""
 
-    def __init__(self, snapshot: Snapshot, keys: Mapping[str, str]) -> None:
+    def __init__(self, snapshot: Snapshot, keys: Mapping[str, str], backends: Mapping[str, str]) -> None:
         self._snapshot = snapshot
         self._keys = keys
+        self._backends = backends
         self._gateways = sorted(snapshot.gateways.values(), key=_seniority)
         self._findings: list[Finding] = []
         self._blocks: dict[str, list[tuple[ObjectRef, str]]] = {}
@@ -54,11 +68,12 @@ class _Reader:
         members: dict[str, list[NodeRecord]] = {gateway.metadata.name: [] for gateway in self._gateways}
         for name in sorted(self._snapshot.nodes):
             node = self._snapshot.nodes[name]
-            if (gateway := self._gateway_of(node)) is not None:
+            if (gateway := self.gateway_of(node)) is not None:
                 members[gateway].append(node)
         return members
 
-    def _gateway_of(self, node: NodeRecord) -> str | None:
+    def gateway_of(self, node: NodeRecord) -> str | None:
+        """Return the Gateway of a node."""
         label = node.metadata.labels.get(GATEWAY_LABEL)
         if label is not None:
             if label in self._snapshot.gateways:
@@ -186,6 +201,7 @@ class _Reader:
             port=declared.port,
             public_port=declared.public_port,
             priority=declared.priority,
+            protocol=self._protocol(gateway, name),
         )
 
     def _key(self, gateway: Gateway, field: str, declared: GatewayEndpoint) -> str:
@@ -199,6 +215,23 @@ class _Reader:
                 "remove the field",
             )
         return published or declared.public_key
+
+    def _protocol(self, gateway: Gateway, node: str) -> TunnelProtocol | None:
+        """Return what an endpoint's tunnels speak: by what it has published, else by what its Gateway asks for."""
+        wanted, published = Choice(gateway.spec.backend), self._backends.get(node, "")
+        try:
+            runs = Choice(published)
+        except ValueError:  # it has none, or is of another version
+            runs = wanted
+        if wanted not in (Choice.AUTO, runs):
+            self._warn(
+                gateway.ref,
+                "spec.backend",
+                ManifestProblem.NOT_HONOURED,
+                f"{node} runs {runs}, not {wanted}",
+                "restart netlb-gateway there, without --backend; or correct the field",
+            )
+        return None if runs is Choice.AUTO else runs.protocol
 
     def _with_keys_of_their_own(self, sites: list[Site]) -> Iterator[Site]:
         """Yield the sites with each key at one endpoint only: WireGuard knows peers by nothing else. The oldest keeps

@@ -18,6 +18,7 @@ def validate(snapshot: Snapshot) -> tuple[Finding, ...]:
         *snapshot.findings,
         *_advertisements_of_unknown_pools(snapshot),
         *_pools_nobody_announces(snapshot),
+        *_announced_two_ways(snapshot),
         *unusable_profiles(snapshot),
     )
 
@@ -56,6 +57,40 @@ def _pools_nobody_announces(snapshot: Snapshot) -> Iterator[Finding]:
                 remedy="declare one; without any field it selects every pool",
                 severity=Severity.WARNING,
             )
+
+
+def _announced_two_ways(snapshot: Snapshot) -> Iterator[Finding]:
+    """Find advertisements that have no say in how the addresses of a pool are announced, though they speak of it."""
+    records = snapshot.l2_advertisements.values()
+    putting = [record for record in records if record.spec.announce == "address"]
+    for record in records:
+        for pool in snapshot.pools.values() if record.spec.announce == "reply" else ():
+            other = next((each for each in putting if _overlap(record, each, pool, snapshot)), None)
+            if other is not None:
+                yield Finding(
+                    subject=record.ref,
+                    field="spec.announce",
+                    reason=ManifestProblem.MIXED_ANNOUNCEMENT,
+                    problem=f"{other.ref} says `announce: address` for pool {pool.metadata.name!r}, and that counts",
+                    remedy="let both say the same, or let them select different pools, Services or nodes",
+                    severity=Severity.WARNING,
+                )
+                break
+
+
+def _overlap(one: L2Advertisement, other: L2Advertisement, pool: AddressPool, snapshot: Snapshot) -> bool:
+    """Say whether two advertisements are for sure about the same addresses of a pool on some node."""
+    services = [record.spec.service_selectors for record in (one, other)]
+    return (
+        advertises(one, pool)
+        and advertises(other, pool)
+        and (services[0] == services[1] or () in services)
+        and any(
+            selects(one.spec.node_selectors, node.metadata.labels)
+            and selects(other.spec.node_selectors, node.metadata.labels)
+            for node in snapshot.nodes.values()
+        )
+    )
 
 
 def _advertisements(snapshot: Snapshot) -> Iterator[L2Advertisement | BGPAdvertisement]:

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from netlb.raven.dataplane import Tunnel
 from netlb.raven.keys import Keys, PrivateKey
-from netlb.raven.model import Prefix
+from netlb.raven.model import Prefix, TunnelProtocol
 from netlb.raven.nat import Destination
 
 __all__ = ["DEVICE", "Backend", "Choice", "Device", "Part", "PeerState", "Remote", "parts"]
@@ -32,6 +32,11 @@ class Choice(StrEnum):
     """WireGuard in a process of its own, wireguard-go."""
     IPSEC = "ipsec"
     """IPsec by a strongSwan that runs here."""
+
+    @property
+    def protocol(self) -> TunnelProtocol:
+        """What its tunnels speak."""
+        return TunnelProtocol.IPSEC if self is Choice.IPSEC else TunnelProtocol.WIREGUARD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +92,11 @@ class Backend(Protocol):
     @property
     def device(self) -> str:
         """The name of the interface, for routes; it is there when the part `DEVICE` has been applied."""
+        ...
+
+    @property
+    def choice(self) -> Choice:
+        """Which backend it is; never `auto`."""
         ...
 
     @property

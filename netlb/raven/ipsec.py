@@ -16,6 +16,7 @@ from netlb.raven.keys import key_octets, key_text
 from netlb.raven.nat import Destination
 
 __all__ = [
+    "IF_ID",
     "OVERHEAD",
     "ChildSa",
     "Sa",
@@ -34,6 +35,8 @@ __all__ = [
 
 OVERHEAD: Final = 88
 """Outer IPv6 header, UDP, ESP with AES-GCM (RFC 4106) and its padding; a multiple of four."""
+IF_ID: Final = 9028
+"""By which connections find our xfrm interface: the number of the table that leads there."""
 _ALIVE: Final = 10
 """Seconds between two questions whether the peer lives, where it says nothing itself."""
 _ESP: Final = ["aes128gcm16-curve25519", "aes256gcm16-curve25519"]

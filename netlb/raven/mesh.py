@@ -130,6 +130,8 @@ class Mesh:
         """Return what two endpoints of different sites make of each other."""
         if not one.key or not other.key:
             return Link(None, reason=Apart.NO_KEY)
+        if not _understand(one, other):
+            return Link(None, reason=Apart.OTHER_PROTOCOL)
         if self._direct(one, other):
             return Link(Way.DIRECT)
         if meet(one, other):
@@ -204,7 +206,7 @@ class Mesh:
         return without.get(endpoint.node, ())
 
     def _direct(self, one: Endpoint, other: Endpoint) -> bool:
-        return dial(one, other) is not None or dial(other, one) is not None
+        return _understand(one, other) and (dial(one, other) is not None or dial(other, one) is not None)
 
     @property
     def _kept_warm(self) -> tuple[Endpoint, ...]:
@@ -243,6 +245,11 @@ class Mesh:
                 for prefix in self.subnets.nodes.get(node, ())
             ]
             yield gateway, merged((*prefixes, *(self.subnets.extra.get(site.name, ()) if not place else ())))
+
+
+def _understand(one: Endpoint, other: Endpoint) -> bool:
+    """Say whether two endpoints speak the same, WireGuard or IPsec, as far as is known."""
+    return one.protocol is None or other.protocol is None or one.protocol is other.protocol
 
 
 def _score(node: str, gateway: str) -> tuple[bytes, str]:

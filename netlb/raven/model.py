@@ -10,7 +10,19 @@ from typing import Any
 from netlb.net import Address, Family, family_of
 from netlb.reasons import Idle
 
-__all__ = ["Claim", "ClaimKind", "Election", "Endpoint", "Hub", "Nat", "Node", "Prefix", "Site", "family_of_prefix"]
+__all__ = [
+    "Claim",
+    "ClaimKind",
+    "Election",
+    "Endpoint",
+    "Hub",
+    "Nat",
+    "Node",
+    "Prefix",
+    "Site",
+    "TunnelProtocol",
+    "family_of_prefix",
+]
 
 Prefix = IPv4Network | IPv6Network
 
@@ -30,6 +42,13 @@ class Nat(StrEnum):
     RESTRICTED_CONE = "restricted-cone"
     PORT_RESTRICTED_CONE = "port-restricted-cone"
     SYMMETRIC = "symmetric"
+
+
+class TunnelProtocol(StrEnum):
+    """What tunnels speak; both ends of one need the same."""
+
+    WIREGUARD = "wireguard"
+    IPSEC = "ipsec"
 
 
 class Hub(StrEnum):
@@ -98,6 +117,8 @@ class Endpoint:
     """Where others see that port; None: nobody said so."""
     priority: int = 0
     """The highest is preferred."""
+    protocol: TunnelProtocol | None = None
+    """What its tunnels speak; None: nobody has said so yet."""
 
     def address(self, family: Family) -> Address | None:
         """Return its outside address of a family."""

@@ -124,6 +124,10 @@ class Reconciler(Generic[K, D]):
         return {key: failures.get(key) for key in keys}
 
     def _report(self, error: Exception) -> None:
+        """Say what is a bug. Whoever is cancelled ends: a TaskGroup may raise what its tasks raised instead."""
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError from error
         if not isinstance(error, NetlbError):
             self._on_bug(self.name, error)
 

@@ -12,6 +12,7 @@ from netlb.api.snapshot import Holding, Snapshot
 from netlb.errors import ConfigError, SettingError
 from netlb.findings import ObjectRef
 from netlb.source.folder import Folder
+from netlb.source.gateway_status import FOLDER
 from netlb.source.status import read_holdings, read_service_status
 from netlb.source.watch import DirectoryWatch
 
@@ -22,11 +23,12 @@ _REPORT = "status/"
 
 
 def read_once(manifests: Path, status: Path, intake: Intake) -> Snapshot:
-    """Return what is in force now and who holds what, as a controller finds it at its start. Raises SettingError.
+    """Return what is in force now, who holds what, and what gateways have published. Raises SettingError.
 
     What the status tree says counts more than a status that somebody's manifest carries along.
     """
-    source = DirectorySource(manifests, None, intake)
+    reports = status / FOLDER
+    source = DirectorySource(manifests, None, intake, reports if reports.is_dir() else None)
     source.require()
     snapshot = source.read()
     try:

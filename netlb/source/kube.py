@@ -86,14 +86,16 @@ class KubeClient:
         self._retired: httpx2.AsyncClient | None = None
         """The one before: open watches may still use it."""
         self._refused = False
+        self._closed = False
         self._received: Counter[tuple[str, ...]] = Counter()
         self._open: dict[httpx2.Response, About] = {}
 
     async def close(self) -> None:
-        """Close every connection."""
-        for http in filter(None, (self._http, self._retired)):
+        """Close every connection; requests fail from now on."""
+        self._closed = True
+        every, self._http, self._retired = (self._http, self._retired), None, None
+        for http in filter(None, every):
             await http.aclose()
-        self._http = self._retired = None
 
     def check(self) -> None:
         """Raise SettingError if there is no configuration that could be used."""
@@ -248,6 +250,8 @@ class KubeClient:
         path: str = "",
     ) -> AsyncIterator[httpx2.Response]:
         """Send a request and give its answer, whose body is still to come. Whatever goes wrong is RequestError."""
+        if self._closed:
+            raise RequestError(f"{what}: not asked, as netlb is stopping")
         http = await self._connected()
         content = None if body is None else msgspec.json.encode(body)
         kind = {"Content-Type": _APPLY if method == "PATCH" else _JSON} if content else {}

@@ -85,7 +85,7 @@ class _Gathered:
 
 
 def reports_of(objects: Mapping[str, Sequence[Any]]) -> Reports:
-    """Return the reports that these objects are, as the API has them, by kind: those of `read_cluster_reports`. Pure."""
+    """Return the reports that these objects are, as the API has them, by kind. Pure."""
     problems: list[str] = []
     nodes: dict[str, _Gathered] = {}
     for body in objects.get(SPEAKER_STATUSES.kind, ()):

@@ -253,6 +253,8 @@ def speaker_status(node: Mapping[str, Any], kept_since: int | None) -> dict[str,
         "nodes": {name: state for name, state in node["nodes"].items() if state != "alive"},
         "notes": node["notes"],
     }
+    if holding := node.get("holding"):
+        status["holding"] = holding
     if kept_since is not None:
         status["keptSince"] = datetime.fromtimestamp(kept_since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if bgp:

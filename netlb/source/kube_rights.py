@@ -19,6 +19,7 @@ from netlb.source.kube_kinds import (
     REPORTS,
     SECRETS,
     SERVICES,
+    SPEAKER_STATUSES,
     Reader,
     Resource,
     Watched,
@@ -81,6 +82,7 @@ def speaker_rights(namespace: str, compatibility: Compatibility = DEFAULT) -> tu
         *(_right(SECRETS, *_FOLLOW, namespace=where) for where in secret_namespaces(namespace, compatibility)),
         # To apply what is not there yet takes both `patch` and `create`.
         *(_right(report, "list", "create", "patch", "delete") for report in REPORTS.values()),
+        _right(SPEAKER_STATUSES, "watch"),  # of each other, where addresses do not go back to better nodes
         _right(EVENTS, "create"),
     )
 

@@ -75,6 +75,8 @@ class ClusterStatuses:
         """Called when another controller gives addresses, too: what is known here is not all there is to know."""
         self._seen: dict[ObjectRef, ServiceSeen] = {}
         self._written: dict[ObjectRef, str] = {}
+        self._said: dict[ObjectRef, ServiceStatus | None] = {}
+        """What was last sent: the watch may bring it before the answer comes."""
         self._undone: dict[ObjectRef, _Undone] = {}
         self._objects: dict[str, tuple[ObjectStatus | None, Mapping[str, str]]] = {}
 
@@ -84,8 +86,8 @@ class ClusterStatuses:
         for ref, seen in services.items():
             before = self._seen.pop(ref, None)
             if seen is None:
-                self._written.pop(ref, None)
-                self._undone.pop(ref, None)
+                for known in (self._written, self._said, self._undone):
+                    known.pop(ref, None)
                 continue
             entry = self._find(SERVICES, ref.namespace, ref.name)
             written = self._written.get(ref)
@@ -95,7 +97,9 @@ class ClusterStatuses:
                 continue
             self._seen[ref] = seen
             self._written.pop(ref, None)
-            if before is not None and before.status is not None and before.status != seen.status:
+            if before is None or before.status is None:
+                continue
+            if seen.status not in (before.status, self._said.get(ref, before.status)):
                 drifted = True
                 self._count(ref)
         if drifted:
@@ -190,15 +194,20 @@ class ClusterStatuses:
         version = written if _is_lower(entry.resource_version, written) else entry.resource_version
         body = service_body(ref, status, seen, version, timestamp())
         force = status is not None and (seen.marked or bool(seen.ingress))
+        self._said[ref] = status
         try:
             answer = await self._client.apply(SERVICES, ref.namespace, body, subresource="status", force=force)
         except RequestError as error:
             if error.status == CONFLICT:
                 self._written.pop(ref, None)  # a restored server may not know of it
             raise
-        self._written[ref] = answer["metadata"]["resourceVersion"]
-        told = {one["type"]: one["lastTransitionTime"] for one in body.get("status", {}).get("conditions", ())}
-        self._seen[ref] = replace(seen, status=status, marked=bool(said), ingress=said, transitions=told)
+        version, now = answer["metadata"]["resourceVersion"], self._seen.get(ref)
+        there = self._find(SERVICES, ref.namespace, ref.name)
+        if now is seen or (now is not None and there is not None and _is_lower(there.resource_version, version)):
+            self._written[ref] = version
+            told = {one["type"]: one["lastTransitionTime"] for one in body.get("status", {}).get("conditions", ())}
+            self._seen[ref] = replace(now, status=status, marked=bool(said), ingress=said, transitions=told)
+        # Otherwise the watch has brought this, or what came after it, and `see` knows it; or it is gone.
         self._recorder.tell(ref, service_events(seen.status, status), api_version=SERVICES.api_version, uid=entry.uid)
 
     async def _write_object(self, key: str, status: ObjectStatus) -> None:

@@ -84,6 +84,7 @@ class AnsweredAddress(_Standing, frozen=True):
     """An address that is answered for on segments."""
 
     interfaces: tuple[str, ...] = ()
+    announce: str = "reply"
 
 
 class BgpReport(_Report, frozen=True):

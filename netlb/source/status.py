@@ -8,6 +8,7 @@ servicel2statuses/NODE/NAMESPACE.NAME.yaml
                                     how far a speaker has come with the addresses of one Service that it owns
 servicebgpstatuses/NODE/NAMESPACE.NAME.yaml
                                     and with those that it tells routers of
+speakerstatuses/NODE.yaml           what a speaker holds that does not go back to a better node; other speakers read it
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +22,7 @@ from netlb.api.documents import parse_value
 from netlb.api.holdings import read_holding
 from netlb.api.keys import ALLOCATED, ALLOCATED_FROM, ANNOUNCED
 from netlb.api.snapshot import Holding
-from netlb.api.v1alpha1 import API_VERSION
+from netlb.api.v1alpha1 import API_VERSION, Announce
 from netlb.errors import ConfigError, SettingError
 from netlb.findings import ObjectRef
 from netlb.ipam import PoolUsage, Result
@@ -32,6 +33,7 @@ from netlb.plan.render import Told, findings_data, in_order, route_data, routes_
 from netlb.reasons import Silence
 
 __all__ = [
+    "SPEAKERS",
     "Announcement",
     "Standing",
     "cluster_status",
@@ -51,12 +53,16 @@ __all__ = [
     "service_l2_statuses",
     "service_path",
     "service_status",
+    "tenancy_path",
+    "tenancy_status",
 ]
 
 _L2, _BGP = "servicel2statuses", "servicebgpstatuses"
 _CONTROLLERS = "# Written by netlb-controller; what is changed here by hand is put back.\n"
 _LONGEST = 150  # of the 255 bytes of a file's name
 _SPEAKERS = "# Written by netlb-speaker.\n"
+SPEAKERS = "speakerstatuses"
+"""Where speakers say what others read."""
 
 
 def is_controllers(path: str) -> bool:
@@ -67,12 +73,17 @@ def is_controllers(path: str) -> bool:
 def is_speakers(path: str, node: str) -> bool:
     """Say whether a file of the tree is for that node's speaker to write."""
     folders = tuple(f"{folder}/{_file_name(node)}/" for folder in (_L2, _BGP))
-    return path == node_path(node) or path.startswith(folders)
+    return path in (node_path(node), tenancy_path(node)) or path.startswith(folders)
 
 
 def node_path(node: str) -> str:
     """Return the file in which a node's speaker reports."""
     return f"nodes/{_file_name(node)}.yaml"
+
+
+def tenancy_path(node: str) -> str:
+    """Return the file in which a node's speaker says what it holds that does not go back to a better node."""
+    return f"{SPEAKERS}/{_file_name(node)}.yaml"
 
 
 def service_path(service: ObjectRef) -> str:
@@ -170,6 +181,8 @@ class Announcement(Standing):
 
     interfaces: tuple[str, ...] = ()
     """Names of the interfaces on which it is answered for now."""
+    announce: Announce = "reply"
+    """By whom."""
 
 
 def node_data(
@@ -179,14 +192,16 @@ def node_data(
     interfaces: Mapping[str, str],
     nodes: Mapping[str, str],
     bgp: Mapping[str, Any] | None = None,
+    holding: Sequence[Mapping[str, Any]] = (),
     notes: Iterable[str] = (),
     whole: bool = True,
 ) -> dict[str, Any]:
     """Return what a speaker says of its node; unless it is to be the `whole`, without what grows with the Services.
 
     `announcements` says of every address in `plan.l2` how it stands, `interfaces` gives the MAC address of each
-    interface in use, `nodes` how the other nodes are, as far as they are watched, `bgp` what routers are told, and
-    `notes` what the network told: conflicts with strangers, interfaces that are missing.
+    interface in use, `nodes` how the other nodes are, as far as they are watched, `bgp` what routers are told,
+    `holding` what does not go back to a better node (`netlb.plan.tenure`), and `notes` what the network told:
+    conflicts with strangers, interfaces that are missing.
     """
     services: list[dict[str, Any]] = []
     for address, announced in in_order(plan.l2) if whole else ():
@@ -196,6 +211,7 @@ def node_data(
                 "address": str(address),
                 "services": [service_name(ref) for ref in announced.services],
                 "interfaces": list(announcement.interfaces),
+                **_by_kernel(announcement),
                 **announcement.data(),
             }
         )
@@ -206,6 +222,7 @@ def node_data(
         "announcing": services,
         "silent": silent_data(plan) if whole else [],
         **({"bgp": bgp} if bgp else {}),
+        **({"holding": holding} if holding else {}),
         "notes": list(notes),
         "findings": findings_data(plan.findings),
     }
@@ -214,6 +231,14 @@ def node_data(
 def node_status(node: Mapping[str, Any]) -> str:
     """Return the file in which a speaker says that: `node` as of `node_data`."""
     return _SPEAKERS + to_yaml(node)
+
+
+def tenancy_status(node: Mapping[str, Any]) -> str:
+    """Return the file in which a speaker says what it holds: of `node`, as of `node_data`, what others read."""
+    status = {"node": node["node"], "holding": node["holding"]}
+    return _SPEAKERS + to_yaml(
+        {"apiVersion": API_VERSION, "kind": "SpeakerStatus", "metadata": {"name": node["node"]}, "status": status}
+    )
 
 
 def service_l2_statuses(plan: NodePlan, announcements: Mapping[Address, Announcement]) -> dict[str, str]:
@@ -231,8 +256,15 @@ def service_l2_statuses(plan: NodePlan, announcements: Mapping[Address, Announce
 @lru_cache(maxsize=1 << 14)  # writing YAML is what takes time, and of thousands of files a change concerns a few
 def _service_l2_status(node: str, ref: ObjectRef, addresses: tuple[tuple[Address, Announcement], ...]) -> str:
     """Return one Service's file."""
-    listed = [{"ip": str(address), "interfaces": list(announcement.interfaces)} for address, announcement in addresses]
+    listed = [
+        {"ip": str(address), "interfaces": list(announcement.interfaces), **_by_kernel(announcement)}
+        for address, announcement in addresses
+    ]
     return _service_node_status("ServiceL2Status", node, ref, {"addresses": listed}, addresses)
+
+
+def _by_kernel(announcement: Announcement) -> dict[str, str]:
+    return {"announce": announcement.announce} if announcement.announce != "reply" else {}
 
 
 def service_bgp_statuses(plan: BgpPlan, standings: Mapping[Address, Standing]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from netlb.errors import DataplaneError, SettingError
-from netlb.source.status import node_path, node_status
+from netlb.source.status import node_path, node_status, tenancy_path, tenancy_status
 
 __all__ = ["StatusTree", "chosen_directory", "status_directory"]
 
@@ -92,7 +92,9 @@ class StatusTree:
 
     def forms(self, node: Mapping[str, Any], services: Mapping[str, str]) -> Mapping[str, str]:
         """Return the texts of files."""
-        return {node_path(node["node"]): node_status(node), **services}
+        name = node["node"]
+        tenancy = {tenancy_path(name): tenancy_status(node)} if "holding" in node else {}
+        return {node_path(name): node_status(node), **tenancy, **services}
 
     async def observe(self) -> Mapping[str, str]:
         """Return the texts of all files that are this writer's."""

@@ -2,11 +2,11 @@
 
 import asyncio
 import errno
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from netlb.errors import DataplaneError, TransientError
+from netlb.errors import DataplaneError, NetlbError, TransientError
 from netlb.net import Address, Family
 from netlb.raven.adapter.errors import SOON, ForeignStateError, missing
 from netlb.raven.dataplane import Numbers, Route, RouteKind
@@ -102,6 +102,15 @@ class FakeKernel:
                 if isinstance(key, DeviceKey):
                     self.remove_device(key.name)
         return failures
+
+    async def taken(self, keys: Iterable[Key]) -> NetlbError | None:
+        """Return why one of these devices or rules cannot be ours; None if all can."""
+        for key in keys:
+            if isinstance(key, DeviceKey) and key.name in self.others.devices:
+                return ForeignStateError(Foreign.DEVICE, key, "a device has that name", "remove it")
+            if isinstance(key, RuleKey) and (key.family, key.priority) in self.others.rules:
+                return ForeignStateError(Foreign.RULE, key, "there is a rule at that priority", "remove it")
+        return None
 
     async def local(self, _: Address | None, watched: Collection[Address] = ()) -> Local:
         """Return what the node knows of itself: the MTU that was said, and others' addresses."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from netlb.errors import DataplaneError
 from netlb.raven.adapter.links import Link
 from netlb.raven.adapter.wireguard import WireGuard
+from netlb.raven.backend import Choice
 from netlb.raven.nat import Destination
 from netlb.raven.wireguard import NO_SHARED_KEY, DeviceDump, PeerDump, PeerWrite, Write
 
@@ -18,6 +19,7 @@ NOW = 1_700_000_000.0
 class FakeDevice:
     """A device as the kernel would have it: it outlives the backend. A `Socket`, with what a test does to it."""
 
+    choice = Choice.KERNEL
     kind = "fake"
 
     def __init__(self) -> None:

@@ -30,7 +30,7 @@ from tests.support.bgp_world import BgpWorld, bgp_world, counts, end, reached_by
 from tests.support.routers import ASN, Learned
 from tests.support.waiting import reaches
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.root
 
 FOUR, SIX = "203.0.113.10/32", "2001:db8:cafe::10/128"
 MARK = f"{NODES_ASN}:1279412048:1"

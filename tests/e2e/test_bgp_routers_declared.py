@@ -18,7 +18,7 @@ from tests.support.needs import needs
 from tests.support.routers import ASN, Learned
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.root
 
 NODES = ("node-1", "node-2")
 MARK = f"{NODES_ASN}:1279412048:1"

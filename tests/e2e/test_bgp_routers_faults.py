@@ -19,7 +19,7 @@ from tests.support.bgp_world import BgpWorld, bgp_world, counts, reached_by
 from tests.support.route_watch import RouteWatch, Sent
 from tests.support.waiting import becomes, reaches
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.root
 
 FOUR, LATE = "203.0.113.10/32", "203.0.113.11/32"
 

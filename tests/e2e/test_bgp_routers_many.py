@@ -13,7 +13,7 @@ from tests.support.bgp_world import BgpWorld, bgp_world, counts
 from tests.support.routers import kernel_routes
 from tests.support.waiting import reaches
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.root
 
 FOUR = [str(prefix) for prefix in IPv4Network("198.18.0.0/15").subnets(new_prefix=32)][:8_000]
 SIX = [str(prefix) for prefix in IPv6Network("2001:db8:cafe::/115").subnets(new_prefix=128)][:2_000]

@@ -16,7 +16,7 @@ from tests.support.bgp_world import BgpWorld, bgp_world, neighbor, reached_by
 from tests.support.routers import Router, counter
 from tests.support.waiting import becomes, reaches
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.root
 
 FOUR = "203.0.113.10/32"
 RIGHT, WRONG = "correct-horse", "wrong-battery"

@@ -17,7 +17,7 @@ from netlb.testing.sites import requirements
 from tests.support.bgp import without_gobgpd
 from tests.support.needs import needs, needs_command
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.root
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -18,7 +18,7 @@ from tests.support.gateways import Gateways
 from tests.support.needs import needs, needs_command
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.root
 
 opened = lab_fixture(nodes=4, clients=0, pods_per_node=1, name="gw", scope="function")
 

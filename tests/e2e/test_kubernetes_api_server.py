@@ -10,7 +10,7 @@ from tests.support.kube_world import World, at_work
 from tests.support.kubernetes import CONTROLLER, SPEAKER
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.root
 
 
 def is_restarted(world: World) -> None:

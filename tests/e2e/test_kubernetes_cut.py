@@ -6,7 +6,7 @@ from tests.support.kube_cluster import KubeCluster
 from tests.support.kube_world import at_work
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.root
 
 
 def test_without_the_network_to_it_speakers_start_and_take_over_and_give_back(kube: KubeCluster) -> None:

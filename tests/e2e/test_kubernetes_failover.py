@@ -6,7 +6,7 @@ from tests.support.kube_cluster import KubeCluster
 from tests.support.kube_world import at_work
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.root
 
 
 def test_a_speaker_dies_and_another_node_takes_over_until_it_is_back(kube: KubeCluster) -> None:

@@ -21,7 +21,7 @@ from tests.support.needs import needs
 from tests.support.routers import ASN, Neighbor, next_hops
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.root
 
 ADDRESS = "203.0.113.10"
 OURS, THEIRS = 100, 60

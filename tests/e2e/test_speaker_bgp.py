@@ -20,7 +20,7 @@ from tests.support.needs import needs
 from tests.support.status import load
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.root
 
 FOUR, SIX = "203.0.113.10", "2001:db8:cafe::10"
 PASSWORD = "correct-horse"

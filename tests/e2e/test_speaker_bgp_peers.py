@@ -16,7 +16,7 @@ from tests.support.needs import needs
 from tests.support.routers import ASN, Neighbor, next_hops
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.root
 
 ONE, TWO = "203.0.113.10", "203.0.113.11"
 NAMES = ("router-1", "router-2")

@@ -181,7 +181,6 @@ def statuses(api: Kubernetes) -> dict[str, Any]:
     }
 
 
-@pytest.mark.timeout(240)  # seven speakers are started, one after the other
 def test_addresses_go_from_metallb_to_netlb_and_back(kube: KubeCluster, api: Kubernetes) -> None:
     lab, client = kube.lab, kube.client
     others = [address for address in ADDRESSES.values() if owner(address, lab) != OLD]

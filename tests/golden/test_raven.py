@@ -7,9 +7,11 @@ import pytest
 import yaml
 
 from netlb.plan.raven import plan_raven, render_mesh
+from netlb.plan.sites import wanted_backend
+from netlb.raven.backend import Choice
 from netlb.raven.dataplane import Numbers
 from netlb.raven.text import render
-from tests.support.sites import documents, local, seen, snapshot
+from tests.support.sites import documents, key_of, local, seen, snapshot
 
 MESHES = sorted((Path(__file__).parent / "raven").glob("*.mesh"))
 _HEADING = re.compile(r"^=== (.+) ===$", re.MULTILINE)
@@ -30,7 +32,8 @@ def run(given: str) -> dict[str, str]:
     parts = {"mesh": render_mesh(plan)}
     for node in body.get("show", sorted(declared.nodes)):
         made = plan.node(node, local(body.get("local", {}).get(node)), numbers)
-        parts[f"node {node}"] = render(made, numbers.protocol)
+        by_ipsec = wanted_backend(declared, node) is Choice.IPSEC
+        parts[f"node {node}"] = render(made, numbers.protocol, ipsec_key=key_of(node) if by_ipsec else None)
     return parts
 
 

@@ -34,7 +34,7 @@ COME_UP = 15.0
 """Seconds in which two ends that hear each other are up: a few packets of 2.5 s."""
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(one_end, one_end, keys, lots, st.lists(st.floats(0.0, 0.001), min_size=1, max_size=9))
 def test_they_come_up_and_never_flap_where_nothing_is_lost(
     first: Settings, second: Settings, key: Key | None, drawn: Lots, ways: list[float]
@@ -55,7 +55,7 @@ def test_they_come_up_and_never_flap_where_nothing_is_lost(
         assert {} == session.dropped
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(one_end, one_end, keys, lots, st.booleans())
 def test_they_do_not_come_up_where_one_direction_is_cut(
     first: Settings, second: Settings, key: Key | None, drawn: Lots, cut: bool
@@ -66,7 +66,7 @@ def test_they_do_not_come_up_where_one_direction_is_cut(
     assert [] == link.events
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(one_end, one_end, keys, lots, st.integers(0, 1), st.booleans())
 def test_a_cut_is_found_in_the_detection_time_and_by_the_other_end_soon_after(  # noqa: PLR0917 - as many as there are dimensions
     first: Settings, second: Settings, key: Key | None, drawn: Lots, cut: int, wholly: bool
@@ -98,7 +98,7 @@ def test_a_cut_is_found_in_the_detection_time_and_by_the_other_end_soon_after(  
     assert [(2, 1), (2, 1)] == [(end.ups, end.downs) for end in link.ends]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     one_end,
     one_end,
@@ -130,7 +130,7 @@ def same(one: Sent, other: Sent) -> bool:
     return one.packet._replace(**plain) == other.packet._replace(**plain)  # type: ignore[arg-type]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(one_end, one_end, keys, lots, st.lists(st.sampled_from([None, 0.0, 0.001, 0.05, 0.4]), min_size=1, max_size=30))
 def test_nobody_sends_faster_than_negotiated_whatever_is_lost(
     first: Settings,
@@ -159,7 +159,7 @@ def test_nobody_sends_faster_than_negotiated_whatever_is_lost(
             said = sent
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(one_end, one_end, keys, lots, st.integers(0, 1), st.floats(0.0, 30.0))
 def test_leaving_on_purpose_is_never_a_failure(  # noqa: PLR0917 - as many as there are dimensions
     first: Settings, second: Settings, key: Key | None, drawn: Lots, end: int, when: float

@@ -179,7 +179,7 @@ def states() -> st.SearchStrategy[BgpState]:
 
 
 @pytest.mark.parametrize("dialect", [V3, V4])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(states(), states())
 def test_what_was_applied_is_observed_and_from_any_state_one_gets_to_any_other(
     dialect: Dialect, first: BgpState, second: BgpState

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from netlb.api.v1alpha1 import KINDS
@@ -89,7 +89,6 @@ def specs(draw: st.DrawFn, kind: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", [kind.kind() for kind in KINDS])
-@settings(deadline=None)
 @given(data=st.data())
 def test_decoder_and_schema_agree(kind: str, data: st.DataObject) -> None:
     spec = data.draw(specs(kind))

@@ -133,7 +133,6 @@ CLUSTER = "\n---\n".join(
 
 
 @pytest.mark.parametrize("system", sorted(SYSTEMS))
-@settings(deadline=None)
 @given(data=st.data())
 def test_the_plan_is_the_same(system: str, data: st.DataObject) -> None:
     foreign, users = data.draw(SYSTEMS[system]()), data.draw(services())
@@ -147,7 +146,7 @@ def test_the_plan_is_the_same(system: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind.kind() for kind in KINDS])
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_what_is_written_of_a_record_is_read_back(kind: str, data: st.DataObject) -> None:
     metadata = {"name": data.draw(st.sampled_from(NAMES)), "labels": data.draw(labels)}

@@ -41,7 +41,7 @@ def documents(origin: str, manifests: list[str]) -> tuple[Document, ...]:
     return tuple(document for text in manifests for document in parse_documents(text, origin))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(STEPS)
 def test_steps_give_what_reading_everything_gives(steps: list[tuple[str, str, list[str]]]) -> None:
     by_steps, anew = Intake(), Intake()
@@ -73,7 +73,7 @@ WAYS = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(WAYS)
 def test_what_is_adopted_is_what_would_be_declared(steps: list[tuple[str, bool, str]]) -> None:
     by_turns, declaring = Intake(), Intake()

@@ -102,7 +102,7 @@ def read(resource: Resource, kind: type[Service] | type[EndpointSlice], body: di
     return decode(Document("x", narrow)), narrow
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(SERVICE)
 def test_services(body: dict[str, Any]) -> None:
     if (lean := lean_of(Service, body)) is None:
@@ -124,7 +124,7 @@ def test_services(body: dict[str, Any]) -> None:
     assert ours.holding == see(from_disk, b"").holding
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(SLICE)
 def test_endpoint_slices(body: dict[str, Any]) -> None:
     if (lean := lean_of(EndpointSlice, body)) is None:

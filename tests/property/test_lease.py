@@ -132,7 +132,7 @@ rates = st.sampled_from([1 - RATE, 1.0, 1 + RATE]) | st.floats(1 - RATE, 1 + RAT
 clocks = st.tuples(st.floats(-1e6, 1e6), rates, st.integers(0, 2**50), st.floats(0, 20))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(clocks, min_size=2, max_size=4), st.data())
 def test_there_are_never_two_leaders_and_one_when_the_server_answers(
     machines: list[tuple[float, float, int, float]], data: st.DataObject
@@ -171,7 +171,7 @@ def test_there_are_never_two_leaders_and_one_when_the_server_answers(
     assert 1 == len(leaders), (leaders, world.server.lease)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(clocks, min_size=2, max_size=3), delays, st.randoms(use_true_random=False))
 def test_the_next_one_starts_when_a_leader_crashes_and_at_once_when_it_resigns(
     machines: list[tuple[float, float, int, float]], crash: float, random: object

@@ -80,7 +80,7 @@ class Segment:
 
 
 @given(st.integers(0, 2**32), st.integers(1, 60))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_in_the_end_everybody_sees_who_can_be_reached(seed: int, faults: int) -> None:
     random = Random(seed)
     segment = Segment(random)

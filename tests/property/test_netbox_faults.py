@@ -11,7 +11,7 @@ from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -191,6 +191,4 @@ class TroubledNetBox(RuleBasedStateMachine):
 
 
 TestTroubledNetBox = TroubledNetBox.TestCase
-TestTroubledNetBox.settings = settings(
-    max_examples=60, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+TestTroubledNetBox.settings = settings(max_examples=60, stateful_step_count=25)

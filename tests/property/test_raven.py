@@ -13,7 +13,7 @@ from netlb.net import Family, parse_address
 from netlb.raven.dataplane import DataPlane, Numbers, Role, RouteKind
 from netlb.raven.election import Health, HoldDown, elect
 from netlb.raven.mesh import Mesh, Peer, Way
-from netlb.raven.model import Claim, ClaimKind, Endpoint, Hub, Nat, Node, Prefix, Site
+from netlb.raven.model import Claim, ClaimKind, Endpoint, Hub, Nat, Node, Prefix, Site, TunnelProtocol
 from netlb.raven.nat import Destination, dial, meet
 from netlb.raven.node import Local, plan_node
 from netlb.raven.overlay import stations
@@ -52,6 +52,7 @@ def one_site(draw: st.DrawFn, number: int) -> Site:
                 families=draw(st.sampled_from([frozenset(Family), frozenset({Family.IPV4})])),
                 public_port=draw(st.none() | st.just(6000)),
                 priority=draw(st.integers(0, 2)),
+                protocol=draw(st.sampled_from([None, None, *TunnelProtocol])),
             )
         )
     return Site(
@@ -96,6 +97,15 @@ def test_every_pair_of_endpoints_has_one_way_or_a_reason_and_the_same_from_both_
                 assert link == mesh.link(second, first)
                 assert (link.way is None) != (link.reason is None)
                 assert bool(link.hub) == (link.way is Way.RELAY)
+
+
+@given(sites)
+def test_who_speaks_wireguard_and_who_speaks_ipsec_have_no_tunnel(some: list[Site]) -> None:
+    mesh = mesh_of(some)
+    endpoints = {endpoint.node: endpoint for site in some for endpoint in site.endpoints}
+    for endpoint in endpoints.values():
+        for peer in mesh.peers(endpoint.node):
+            assert {*TunnelProtocol} != {endpoint.protocol, endpoints[peer.node].protocol}
 
 
 @given(sites)

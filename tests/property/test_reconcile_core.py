@@ -121,4 +121,4 @@ class Reconciling(RuleBasedStateMachine):
 
 
 TestReconciling = Reconciling.TestCase
-TestReconciling.settings = settings(max_examples=300, stateful_step_count=30, deadline=None)
+TestReconciling.settings = settings(max_examples=300, stateful_step_count=30)

@@ -25,7 +25,7 @@ __all__ = ["PATIENCE", "SLOW", "Pair", "epoll_loop", "until", "workers"]
 SLOW = Settings(transmit_interval=50_000, receive_interval=50_000, detect_multiplier=200)
 """Ten seconds: nobody is taken for dead because the machine is busy."""
 _NUMBERS = count(1)
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds; only what never happens takes this long."""
 
 

@@ -32,7 +32,7 @@ from netlb.testing.lab.namespaces import inside
 from tests.support.bgp_router import Router, Told
 from tests.support.waiting import becomes
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds in which what is expected comes, however busy the machine."""
 
 SPEAKER = Global(asn=65001, router_id=IPv4Address("192.0.2.1"), listen_port=-1)
@@ -200,7 +200,7 @@ class Kept:
         """Wait with patience until what is wanted is there."""
         async with asyncio.timeout(PATIENCE):
             await self.reconciler.settled()
-        assert [] == self.bugs
+        assert [] == self.bugs, self.bugs
 
     def problems(self) -> set[str]:
         """What the reconciler says of everything that failed."""

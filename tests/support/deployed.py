@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,8 +17,10 @@ import msgspec
 import yaml
 from lightkube.core.resource_registry import resource_registry
 from msgspec import inspect
+from prometheus_client import CollectorRegistry
 
 from netlb_controller.__main__ import main as netlb_controller
+from netlb_gateway.__main__ import main as netlb_gateway
 from netlb_speaker.__main__ import main as netlb_speaker
 from tests.support.needs import needs, needs_command
 
@@ -26,9 +29,11 @@ __all__ = [
     "DAEMONS",
     "DEPLOY",
     "OVERLAYS",
+    "RUN",
     "Manifest",
     "chart",
     "containers",
+    "documented_metrics",
     "helm",
     "kustomized",
     "named",
@@ -36,15 +41,27 @@ __all__ = [
     "pods",
     "schema_complaints",
     "settings",
+    "shown_metrics",
 ]
 
 Manifest = Mapping[str, Any]
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-OVERLAYS = ("l2", "bgp", "compat-metallb", "takeover-metallb", "webhook", "prometheus")
-BUILT = (DEPLOY / "base", *(DEPLOY / "overlays" / name for name in OVERLAYS))
-"""Every kustomization."""
-DAEMONS: Mapping[str, click.Command] = {"controller": netlb_controller, "speaker": netlb_speaker}
+OVERLAYS = ("l2", "bgp", "compat-metallb", "takeover-metallb", "webhook", "prometheus", "raven", "raven-prometheus")
+BUILT = (DEPLOY / "base", DEPLOY / "gateway", *(DEPLOY / "overlays" / name for name in OVERLAYS))
+"""Every kustomization of objects that run."""
+DAEMONS: Mapping[str, click.Command] = {
+    "controller": netlb_controller,
+    "speaker": netlb_speaker,
+    "gateway": netlb_gateway,
+}
+RUN: Mapping[str, tuple[str, ...]] = {
+    folder.name: {"gateway": ("gateway",), "raven": ("gateway",), "raven-prometheus": tuple(DAEMONS)}.get(
+        folder.name, ("controller", "speaker")
+    )
+    for folder in BUILT
+}
+"""By kustomization, the daemons that it runs."""
 _OTHERS = {"monitoring.coreos.com/v1", "apiextensions.k8s.io/v1", "cert-manager.io/v1"}
 """Of these groups there are no models here; deploy/crds has tests of its own."""
 _HELM = """
@@ -143,6 +160,25 @@ def schema_complaints(objects: Iterable[Manifest]) -> list[str]:
         except msgspec.ValidationError as error:
             found.append(f"{where}: {error}")
     return found
+
+
+def documented_metrics() -> dict[str, frozenset[str]]:
+    """Return the labels of each metric by docs/daemons.md, of which another test says that it names them all."""
+    page = (DEPLOY.parent / "docs" / "daemons.md").read_text()
+    _, _, table = page.partition("| metric | labels | of |\n")
+    found: dict[str, frozenset[str]] = {}
+    for row in table.partition("\n\n")[0].splitlines()[1:]:
+        names, labels, _ = (cell.strip() for cell in row.strip("|").split("|"))
+        words = frozenset(filter(None, re.split(r"[, ]+", re.sub(r"\(.*?\)", "", labels))))
+        found |= dict.fromkeys(re.findall(r"`(\w+)`", names), words)
+    return found
+
+
+def shown_metrics(registry: CollectorRegistry) -> Iterator[tuple[str, frozenset[str]]]:
+    """Yield each metric that has a sample, and its labels."""
+    for family in registry.collect():
+        for sample in family.samples:
+            yield sample.name, frozenset(sample.labels)
 
 
 def _unknown(value: Any, kind: inspect.Type, path: str) -> Iterator[str]:

@@ -71,7 +71,7 @@ class Following:
 
     async def until(self, condition: Condition) -> Snapshot:
         """Wait for a snapshot of which this is true."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not condition(snapshot := await anext(self._snapshots)):
                 self.count += 1
         self.count += 1

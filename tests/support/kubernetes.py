@@ -15,10 +15,10 @@ from netlb.source.reflector import Pace
 from netlb.testing.apiserver import ApiServer
 from netlb_controller.settings import ControllerSettings
 from netlb_controller.wiring import build as build_controller
-from netlb_speaker.announcing import AnnouncerFactory
 from netlb_speaker.gobgp import GobgpSettings
 from netlb_speaker.wiring import LivenessMode, SpeakerSettings
 from netlb_speaker.wiring import build as build_speaker
+from tests.support.speaking import Net
 
 __all__ = [
     "CONTROLLER",
@@ -28,6 +28,7 @@ __all__ = [
     "PACE",
     "SPEAKER",
     "Kubernetes",
+    "advertisement",
     "endpoints",
     "kubernetes",
     "node",
@@ -127,7 +128,7 @@ class Kubernetes:
 
     def speaker(
         self,
-        net: AnnouncerFactory,
+        net: Net,
         name: str = "node-1",
         *,
         state_dir: Path | None = None,
@@ -143,7 +144,7 @@ class Kubernetes:
             state_dir=state_dir,
             gobgp=gobgp,
         )
-        return build_speaker(settings, net, pace=PACE, patience=patience)
+        return build_speaker(settings, net, kernel=net.addresses, pace=PACE, patience=patience)
 
     def give(self, name: str, address: str, **spec: Any) -> None:
         """Have a Service with an address, as a controller leaves it, and an endpoint of it on each node."""

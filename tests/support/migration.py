@@ -12,7 +12,7 @@ from netlb.plan import plan_cluster, plan_node, validate
 from netlb.plan.translation import Translation, render_translation
 from tests.support.status import load
 
-__all__ = ["INSTALLATIONS", "Installation", "declare_converted", "declare_texts", "import_texts", "outcome"]
+__all__ = ["INSTALLATIONS", "MIGRATE", "Installation", "declare_converted", "declare_texts", "import_texts", "outcome"]
 
 MIGRATE = Path("examples") / "migrate"
 

@@ -11,6 +11,7 @@ from netlb.api.snapshot import Snapshot
 from netlb.net import parse_address
 from netlb.plan.raven import Seen
 from netlb.raven.election import Health
+from netlb.raven.mtu import WIREGUARD
 from netlb.raven.node import Local
 
 __all__ = ["documents", "key_of", "local", "seen", "snapshot"]
@@ -89,25 +90,27 @@ def snapshot(declared: list[Document]) -> Snapshot:
 def seen(of: Snapshot, said: Mapping[str, Any] | None = None) -> Seen:
     """Return what nodes have found out: alive, dead, held, incumbents, fallen, hub, and keys by node (null: none published).
 
-    Unless told otherwise every node has published its key, and nothing else is known.
+    `backends` are by node. Unless told otherwise every node has published its key, and nothing else is known.
     """
     said = dict(said or {})
     keys = {node: key_of(node) for node in of.nodes} | said.get("keys", {})
-    assert said.keys() <= {"alive", "dead", "held", "incumbents", "fallen", "hub", "keys"}, said
+    assert said.keys() <= {"alive", "dead", "held", "incumbents", "fallen", "hub", "keys", "backends"}, said
     return Seen(
         health=Health(*(frozenset(said.get(name, ())) for name in ("alive", "dead", "held"))),
         incumbents=said.get("incumbents", {}),
         hub=said.get("hub", ""),
         fallen=said.get("fallen", ()),
         keys={node: key for node, key in keys.items() if key},
+        backends=said.get("backends", {}),
     )
 
 
 def local(said: Mapping[str, Any] | None) -> Local:
-    """Return what a node knows of itself: underlay_mtu, and addresses and watched as texts."""
+    """Return what a node knows of itself: underlay_mtu, overhead, and addresses and watched as texts."""
     said = said or {}
-    assert said.keys() <= {"addresses", "underlay_mtu", "watched"}, said
+    assert said.keys() <= {"addresses", "overhead", "underlay_mtu", "watched"}, said
     return Local(
+        overhead=said.get("overhead", WIREGUARD),
         underlay_mtu=said.get("underlay_mtu", 1500),
         addresses=tuple(map(parse_address, said.get("addresses", ()))),
         watched=tuple(map(parse_address, said.get("watched", ()))),

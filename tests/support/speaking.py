@@ -4,10 +4,12 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from netlb.errors import DataplaneError
+from netlb.l2.adapter.kernel import KernelAddresses
 from netlb.l2.announces import Event, Stranger
 from netlb.l2.probe import RFC_TIMINGS, ProbeTimings
 from netlb.net import Address
 from netlb.runtime.app import App
+from netlb.testing.kernel_addresses import FakeKernel
 from netlb.testing.l2 import FakeAnnouncer, FakeSegment
 from netlb_speaker.wiring import ConflictDetection, SpeakerSettings, build
 from tests.manifests import service, slice_of
@@ -27,6 +29,8 @@ class Net:
 
     def __init__(self) -> None:
         self.segments = {"eth0": FakeSegment(), "eth1": FakeSegment()}
+        self.kernel = FakeKernel(self.segments)
+        """Of the node, on the same segments."""
         self.refuses: dict[str, int] = {}
         """How often holding an address still fails."""
         self.refuses_probes: set[str] = set()
@@ -37,6 +41,10 @@ class Net:
     def __call__(self, *, interfaces: Collection[str], on_event: Callable[[Event], None]) -> FakeAnnouncer:
         self.announcer = _Announcer(self, interfaces, on_event)
         return self.announcer
+
+    def addresses(self, *, interfaces: Collection[str], on_change: Callable[[], None]) -> KernelAddresses:
+        """Make what keeps addresses on the kernel's interfaces."""
+        return KernelAddresses(interfaces=interfaces, on_change=on_change, kernel=self.kernel.opened)
 
     @property
     def worker(self) -> FakeAnnouncer:
@@ -110,4 +118,4 @@ def speaker(
         interfaces=interfaces,
         conflict_detection=ConflictDetection(detection),
     )
-    return build(settings, net, TIMINGS)
+    return build(settings, net, TIMINGS, kernel=net.addresses)

@@ -12,7 +12,7 @@ T = TypeVar("T")
 _PAUSE = 0.01
 
 
-def eventually(look: Callable[[], T | None], what: str, within: float = 20.0) -> T:
+def eventually(look: Callable[[], T | None], what: str, within: float = 60.0) -> T:
     """Return what `look` finds as soon as it is true.
 
     `within` bounds the wait of a test that fails and says nothing about how fast things ought to be.
@@ -26,7 +26,7 @@ def eventually(look: Callable[[], T | None], what: str, within: float = 20.0) ->
         time.sleep(_PAUSE)
 
 
-async def becomes(condition: Callable[[], bool | Awaitable[bool]], within: float = 30.0) -> None:
+async def becomes(condition: Callable[[], bool | Awaitable[bool]], within: float = 60.0) -> None:
     """Wait on the event loop until something is true; `within` as of `eventually`."""
     async with asyncio.timeout(within):
         while True:
@@ -36,7 +36,7 @@ async def becomes(condition: Callable[[], bool | Awaitable[bool]], within: float
             await asyncio.sleep(_PAUSE)
 
 
-async def reaches(expected: object, look: Callable[[], object], within: float = 30.0) -> None:
+async def reaches(expected: object, look: Callable[[], object], within: float = 60.0) -> None:
     """Wait on the event loop until `look` finds what is expected, or say what it found; `within` as of `eventually`."""
     deadline = time.monotonic() + within
     while (found := look()) != expected:

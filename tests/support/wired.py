@@ -15,7 +15,7 @@ from netlb.source.status import cluster_status
 __all__ = ["Wired", "allocate", "common", "wired", "write"]
 
 _PAUSE = 0.005
-_LIVENESS = 20.0  # seconds; only a hang takes this long
+_LIVENESS = 60.0  # seconds; only a hang takes this long
 
 
 class Wired:

@@ -122,10 +122,9 @@ def test_of_two_that_lead_the_later_is_refused(
     if not precondition:
         monkeypatch.setattr(kube_writer, "service_body", careless)
     cluster.server.put(pool("other", "198.51.100.1", autoAssign=False), pool("two", "192.0.2.1"))
-    faults = cluster.server.faults
 
     async def scenario() -> None:
-        faults.slow(3, verb="patch", resource="services", times=1)
+        cluster.server.faults.hold(verb="patch", resource="services")
         async with wired(cluster.controller(elects=False)) as slow:
             await slow.until(cluster.writes, "it has decided, and its request is under way")
             async with wired(cluster.controller(elects=False)) as quick:
@@ -134,6 +133,7 @@ def test_of_two_that_lead_the_later_is_refused(
                 await quick.until(lambda: cluster.ingress("web") == ["198.51.100.1"], "it has moved on")
                 cluster.server.put(service("next"))
                 await quick.until(lambda: cluster.ingress("next") == ["192.0.2.1"], "another one has the address")
+                cluster.server.release()
                 await slow.ready()
                 await quick.until(lambda: cluster.ingress("web") == ["198.51.100.1"], "it is as it should be")
 
@@ -162,16 +162,45 @@ def test_what_another_one_is_about_to_give_is_not_given_to_others(cluster: Kuber
 
 
 @pytest.mark.parametrize("journals", [True, False], ids=["as it is", "without the journal"])
-def test_two_that_lead_all_the_time_never_give_one_address_twice(
+def test_what_is_on_its_way_to_one_service_is_not_given_to_another(
     cluster: Kubernetes, monkeypatch: pytest.MonkeyPatch, journals: bool
 ) -> None:
-    """One hears of everything later than the other, and of several things at once."""
+    """One has decided, and its request takes long; the other one serves a Service that comes first by name."""
 
     async def silent(*_: Any) -> None:
         return
 
     if not journals:
         monkeypatch.setattr(kube_journal.Journal, "write", silent)
+    cluster.server.put(pool("two", "192.0.2.1"), service("a-holder"))
+
+    async def scenario() -> None:
+        async with wired(cluster.controller(elects=False)) as slow:
+            await slow.until(lambda: cluster.ingress("a-holder"), "it has an address")
+            await slow.until(lambda: cluster.allocated("web")[1] == "PoolExhausted", "none is left")
+            await slow.ready()
+            told = cluster.writes()
+            cluster.server.faults.hold(verb="patch", resource="services")
+            cluster.server.put(pool("two", "192.0.2.1-192.0.2.2"))
+            await slow.until(lambda: cluster.writes() > told, "it has decided, and its request is under way")
+            cluster.server.put(service("a-new"))
+            async with wired(cluster.controller(elects=False)) as quick:
+                await quick.until(lambda: cluster.allocated("a-new")[0], "the other one has decided")
+                cluster.server.release()
+                if not journals:
+                    await quick.until(lambda: doubled(cluster), "two have one address")
+                    return
+                await quick.until(lambda: cluster.ingress("web") == ["192.0.2.2"], "it has what it was to have")
+                await quick.ready()
+                await slow.ready()
+                assert "PoolExhausted" == cluster.allocated("a-new")[1]
+
+    asyncio.run(scenario())
+    assert journals is not doubled(cluster)
+
+
+def test_two_that_lead_all_the_time_never_give_one_address_twice(cluster: Kubernetes) -> None:
+    """One takes in everything later than the other, and several things at once."""
     cluster.server.put(pool("two", "192.0.2.1-192.0.2.4"))
 
     async def scenario() -> None:
@@ -184,16 +213,12 @@ def test_two_that_lead_all_the_time_never_give_one_address_twice(
             for name in ("z-1", "z-2", "z-3", "a-1", "a-2", "a-3"):  # who hears of all of them serves the last ones
                 cluster.server.put(service(name))
                 await quick.until(lambda name=name: cluster.allocated(name)[0], "one has decided")  # type: ignore[misc]
-            if not journals:
-                await quick.until(lambda: doubled(cluster), "two have one address")
-                return
             refusals = {"name": "netlb_allocator_refusals", "reason": "PoolExhausted"}
             for daemon in (quick, slow):
                 await daemon.until(lambda daemon=daemon: daemon.metric(**refusals) == 3.0, "it knows of all")  # type: ignore[misc]
                 await daemon.ready()
 
     asyncio.run(scenario())
-    assert journals is not doubled(cluster)
-    if journals:
-        served = {name.name for name in cluster.server.all("services") if cluster.ingress(name.name)}
-        assert {"web", "z-1", "z-2", "z-3"} == served
+    assert not doubled(cluster)
+    served = {name.name for name in cluster.server.all("services") if cluster.ingress(name.name)}
+    assert {"web", "z-1", "z-2", "z-3"} == served

@@ -17,7 +17,7 @@ from tests.support.sites import documents
 from tests.support.wired import Wired, wired
 
 SITES = {
-    "edge": {"nodes": ["e1", "e2"], "endpoints": [{"nodeName": n, "underNAT": True} for n in ("e1", "e2")]},
+    "edge": {"nodes": ["e1", "e2", "e3"], "endpoints": [{"nodeName": n, "underNAT": True} for n in ("e1", "e2")]},
     "cloud": {"nodes": ["c1"], "endpoints": [{"nodeName": "c1"}]},
 }
 NODES, GATEWAYS = "gatewaynodestatuses.netlb.io", "gateways.netlb.io"
@@ -96,6 +96,40 @@ def test_a_gateway_that_starts_while_the_api_is_away_goes_on_with_what_was_kept(
             assert 1.0 == again.metric("netlb_gateway_peer_up", site="cloud", peer="c1")
             await again.cancel()
             cluster.server.come_back()
+
+    with kubernetes(tmp_path) as cluster:
+        asyncio.run(scenario(cluster))
+
+
+def test_each_election_and_each_loss_is_told_once(tmp_path: Path) -> None:
+    async def scenario(cluster: Kubernetes) -> None:
+        declare(cluster)
+        air, devices = Air(), {name: FakeDevice() for name in ("e1", "e2", "e3", "c1")}
+        running = {name: Wired(gateway(cluster, air, name, device)) for name, device in devices.items()}
+        for daemon in running.values():
+            await daemon.ready()
+        cloud = running["c1"]
+
+        def state() -> tuple[str, str]:
+            return cluster.condition(cluster.server.get(GATEWAYS, "edge") or {}, "netlb.io/Ready")[:2]
+
+        def told() -> list[str]:
+            return [note for _, note in cluster.events("edge")]
+
+        by_first, by_second = (f"the active endpoint is hosted by node {name}" for name in ("e1", "e2"))
+        await cloud.until(lambda: told() == [by_first], "the first election is told")
+        await running.pop("e1").cancel()
+        await cloud.until(lambda: told() == [by_first, by_second], "the second one is told")
+        await running.pop("e2").cancel()
+        await cloud.until(lambda: state() == ("False", "ActiveEndpointLost"), "the loss is in the status")
+        lost = [by_first, by_second, "no endpoint is alive"]
+        await cloud.until(lambda: told() == lost, "the loss is told")
+        running["e2"] = Wired(gateway(cluster, air, "e2", devices["e2"]))
+        await running["e2"].ready()
+        await cloud.until(lambda: state() == ("True", "ActiveEndpointElected"), "it is back")
+        assert lost == told(), "the same endpoint is active as before"
+        for daemon in running.values():
+            await daemon.cancel()
 
     with kubernetes(tmp_path) as cluster:
         asyncio.run(scenario(cluster))

@@ -43,7 +43,7 @@ def test_who_announces_what_is_shown(cluster: Kubernetes, net: Net) -> None:
             "address": ADDRESS,
             "service": "default/web",
             "pool": "two",
-            "announcedBy": [{"node": "node-1", "protocol": "layer2", "to": ["eth0", "eth1"]}],
+            "announcedBy": [{"node": "node-1", "protocol": "layer2", "announce": "reply", "to": ["eth0", "eth1"]}],
             "problem": "",
         }
     ] == json.loads(shown.output)

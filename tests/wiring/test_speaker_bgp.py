@@ -56,7 +56,7 @@ async def speaking(root: Path, net: Net, gobgp: GobgpSettings) -> AsyncIterator[
         liveness=LivenessMode.STATIC,
         gobgp=gobgp,
     )
-    async with wired(build(settings, net)) as daemon:
+    async with wired(build(settings, net, kernel=net.addresses)) as daemon:
         await daemon.until(lambda: [ADDRESS] == [str(address) for address in net.worker.held()], "it is answered for")
         yield daemon
 

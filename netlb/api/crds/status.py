@@ -7,6 +7,8 @@ from netlb.api.crds.table import Column, Names
 
 __all__ = ["REPORTS", "ReportKind", "report_schema", "status_schema"]
 
+_NOTHING: Final[Mapping[str, Any]] = {}
+
 _CONDITION: dict[str, Any] = {
     "description": "One aspect of the object's state, in the form that all Kubernetes' kinds share.",
     "type": "object",
@@ -112,9 +114,9 @@ def _by_name(description: str) -> dict[str, Any]:
     return {"description": description, "type": "object", "additionalProperties": {"type": "string"}}
 
 
-def _addresses(description: str, more: Mapping[str, Any]) -> dict[str, Any]:
-    properties = {"ip": _text("The address."), **more}
-    items = {"type": "object", "properties": properties, "required": list(properties)}
+def _addresses(description: str, more: Mapping[str, Any], optional: Mapping[str, Any] = _NOTHING) -> dict[str, Any]:
+    always = {"ip": _text("The address."), **more}
+    items = {"type": "object", "properties": {**always, **optional}, "required": list(always)}
     return {"description": description, "type": "array", "items": items}
 
 
@@ -264,6 +266,11 @@ REPORTS: Final[Mapping[str, ReportKind]] = {
             "addresses": _addresses(
                 "The Service's addresses that this node owns.",
                 {"interfaces": _texts("Names of the interfaces on which it is answered for now.")},
+                {
+                    "announce": _text(
+                        "address: the interfaces have it, and the kernel answers; otherwise the speaker answers."
+                    )
+                },
             ),
         },
     ),
@@ -297,6 +304,21 @@ REPORTS: Final[Mapping[str, ReportKind]] = {
                         "type": "array",
                         "items": {"type": "object", "properties": _SESSION, "required": ["name", "router"]},
                     },
+                },
+            },
+            "holding": {
+                "description": "What it announces that does not go back to a better node; absent if it is nothing.",
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "term": {
+                            "description": "How often one of these addresses has been taken over; the highest counts.",
+                            "type": "integer",
+                        },
+                        "addresses": _texts("The addresses."),
+                    },
+                    "required": ["term", "addresses"],
                 },
             },
             "notes": _texts("What an operator should know."),

@@ -20,7 +20,7 @@ from netlb.api.v1alpha1.bgp import (
     SecretReference,
 )
 from netlb.api.v1alpha1.gateways import Gateway, GatewayEndpoint, GatewaySpec
-from netlb.api.v1alpha1.l2 import L2Advertisement, L2AdvertisementSpec
+from netlb.api.v1alpha1.l2 import Announce, L2Advertisement, L2AdvertisementSpec
 from netlb.api.v1alpha1.pools import AddressPool, AddressPoolSpec, NetBoxSource, PoolSource, ServiceAllocation
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "AddPaths",
     "AddressPool",
     "AddressPoolSpec",
+    "Announce",
     "BFDProfile",
     "BFDProfileSpec",
     "BGPAdvertisement",

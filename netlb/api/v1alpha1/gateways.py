@@ -61,8 +61,10 @@ class GatewaySpec(Spec, frozen=True, kw_only=True):
     hub: Literal["auto", "always", "never"] = "auto"
     """Whether the site carries traffic between two sites that cannot reach each other, as behind NATs. The sites that
     say always come first, then of the others the oldest one."""
-    backend: Literal["wireguard"] = "wireguard"
-    """What the tunnels are made of."""
+    backend: Literal["auto", "kernel", "userspace", "ipsec"] = "auto"
+    """What the tunnels are made of, where netlb-gateway is not told otherwise (`--backend`): WireGuard in the kernel,
+    WireGuard in a process of its own, or IPsec; auto: one of the first two. It is read when netlb-gateway starts. Sites
+    that reach each other need all WireGuard or all IPsec."""
     mtu: int | None = None
     """The largest packet, in octets, that fits into the site's tunnels; absent: worked out from the interface of each
     endpoint. Give it where a provider's network takes less and does not say so."""

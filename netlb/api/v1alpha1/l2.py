@@ -1,9 +1,14 @@
 """L2Advertisement: what is announced on the local segment, by which nodes."""
 
+from typing import Literal
+
 from netlb.api.meta import LabelSelector
 from netlb.api.v1alpha1.base import Native, Spec, check_distinct
 
-__all__ = ["L2Advertisement", "L2AdvertisementSpec"]
+__all__ = ["Announce", "L2Advertisement", "L2AdvertisementSpec"]
+
+Announce = Literal["reply", "address"]
+"""Whether the speaker answers for an address, or an interface has it and the kernel answers."""
 
 
 class L2AdvertisementSpec(Spec, frozen=True, kw_only=True):
@@ -25,6 +30,9 @@ class L2AdvertisementSpec(Spec, frozen=True, kw_only=True):
     """Services that are announced, by their labels; none: every Service."""
     interfaces: tuple[str, ...] = ()
     """Names of interfaces; none: every interface that the speaker uses."""
+    announce: Announce = "reply"
+    """reply: the speaker answers; address: an interface of the owner has the address, so that it can be pinged and used
+    by local sockets. It is put on the interfaces named, or else on the one whose subnet it is in."""
 
     def __post_init__(self) -> None:
         check_distinct("ipAddressPools", self.ip_address_pools)

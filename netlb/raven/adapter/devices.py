@@ -110,14 +110,7 @@ class Devices:
 
     async def apply_device(self, key: DeviceKey, wanted: Device) -> None:
         """Make the device, or change it; NetlinkError, or ForeignStateError if somebody has its name or its VNI."""
-        link = await self._link(ifname=key.name)
-        if link and (link.device is None or link.group != self._group):
-            what = (
-                f"a VXLAN with VNI {link.device.vni}" if link.device else f"a device of type {link.kind or 'physical'}"
-            )
-            raise ForeignStateError(
-                Foreign.DEVICE, key, f"{what} has that name", "remove it, or choose another overlay device"
-            )
+        link = await self.refuse_device(key)
         have = link.device if link else None
         if link and have and not _changeable(have, wanted):
             await self._route.link("del", index=link.index)
@@ -139,6 +132,18 @@ class Devices:
             have = link.device
         assert have is not None
         await self._change(link.index, have, wanted)
+
+    async def refuse_device(self, key: DeviceKey) -> "_Link | None":
+        """Return our device, or None if there is none; ForeignStateError if somebody else has its name."""
+        link = await self._link(ifname=key.name)
+        if link and (link.device is None or link.group != self._group):
+            what = (
+                f"a VXLAN with VNI {link.device.vni}" if link.device else f"a device of type {link.kind or 'physical'}"
+            )
+            raise ForeignStateError(
+                Foreign.DEVICE, key, f"{what} has that name", "remove it, or choose another overlay device"
+            )
+        return link
 
     async def _change(self, index: int, have: Device, wanted: Device) -> None:
         if (have.local, have.learns) != (wanted.local, wanted.learns):

@@ -157,6 +157,16 @@ class KernelOperations:
             if isinstance(key, DeviceKey):
                 await _try(failures, key, self._devices.prune_device())
 
+    async def taken(self, keys: Iterable[Key]) -> NetlbError | None:
+        """Return why one of these devices or rules cannot be ours, as long as another one has its place; else None."""
+        failures: dict[Key, Exception] = {}
+        for key in keys:
+            if isinstance(key, DeviceKey):
+                await _try(failures, key, self._devices.refuse_device(key))
+            elif isinstance(key, RuleKey):
+                await _try(failures, key, self._rules.refuse(key))
+        return next((error for error in failures.values() if isinstance(error, NetlbError)), None)
+
     async def local(self, underlay: Address | None, watched: Collection[Address] = ()) -> Local:
         """Return what only the node itself knows.
 
@@ -227,7 +237,7 @@ class _Errors(contextlib.AbstractAsyncContextManager[None]):
                 raise error
 
 
-async def _try(failures: dict[Key, Exception], key: Key, making: Awaitable[None]) -> None:
+async def _try(failures: dict[Key, Exception], key: Key, making: Awaitable[object]) -> None:
     """Await one object's making or removal; its fault does not stop the others."""
     try:
         await making

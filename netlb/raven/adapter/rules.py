@@ -67,14 +67,7 @@ class Rules:
 
     async def apply(self, key: RuleKey) -> None:
         """Make a rule; NetlinkError, or ForeignStateError if somebody else has one of its priority."""
-        for there in await self._there(key.family):
-            if there.key.priority == key.priority and not self._is_ours(there):
-                raise ForeignStateError(
-                    Foreign.RULE,
-                    key,
-                    f"there is a rule to table {there.key.table} with protocol {there.protocol} at that priority",
-                    "remove it, or choose other priorities",
-                )
+        for there in await self.refuse(key):
             if there.key == key and there.odd:
                 await self.prune(key)
         try:
@@ -82,6 +75,19 @@ class Rules:
         except NetlinkError as error:
             if error.code != _EEXIST:
                 raise
+
+    async def refuse(self, key: RuleKey) -> "list[_There]":
+        """Return the rules of its family; ForeignStateError if somebody else has one of its priority."""
+        found = await self._there(key.family)
+        for there in found:
+            if there.key.priority == key.priority and not self._is_ours(there):
+                raise ForeignStateError(
+                    Foreign.RULE,
+                    key,
+                    f"there is a rule to table {there.key.table} with protocol {there.protocol} at that priority",
+                    "remove it, or choose other priorities",
+                )
+        return found
 
     async def prune(self, key: RuleKey) -> None:
         """Remove all of a key.

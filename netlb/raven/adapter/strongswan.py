@@ -15,7 +15,7 @@ from vici.exception import CommandException, DeserializationException, SessionEx
 from netlb.errors import DataplaneError, NetlbError, TransientError
 from netlb.raven import ipsec
 from netlb.raven.adapter.links import NetLink
-from netlb.raven.backend import DEVICE, Device, Part, PeerState, Remote
+from netlb.raven.backend import DEVICE, Choice, Device, Part, PeerState, Remote
 from netlb.raven.ipsec import Sa
 from netlb.raven.keys import Keys, PrivateKey
 from netlb.raven.mtu import ANY
@@ -27,8 +27,6 @@ LIBIPSEC_DEVICE: Final = "ipsec0"
 """The device of kernel-libipsec, which has one for everything and gives it this name."""
 _LIBIPSEC_WIDEST: Final = 1400
 """It reads packets from its device into room for so many octets, and cuts off what is longer, whatever MTU it has."""
-_IF_ID: Final = 9028
-"""By which connections find our xfrm interface: the number of the table that leads there."""
 _ROUND: Final = 1.0
 """Seconds between two looks at the SAs."""
 _PATIENCE: Final = 10.0
@@ -105,6 +103,7 @@ class Strongswan:
     xfrm interface of ours; kernel-libipsec has its own. From the first `apply` on, SAs are looked after once a second.
     """
 
+    choice: Final = Choice.IPSEC
     overhead: Final = ipsec.OVERHEAD
 
     def __init__(self, device: str, vici: Vici, *, libipsec: bool) -> None:
@@ -210,7 +209,7 @@ class Strongswan:
             raise TransientError(f"{self.device}: strongSwan has not made it; give it its plugin kernel-libipsec")
         if link is None:
             try:
-                await self._link.add_link("xfrm", xfrm_if_id=_IF_ID)
+                await self._link.add_link("xfrm", xfrm_if_id=ipsec.IF_ID)
             except DataplaneError as error:
                 if error.errno != errno.EOPNOTSUPP:
                     raise
@@ -230,7 +229,7 @@ class Strongswan:
     async def _load(self, key: str, remote: Remote) -> None:
         keys = self._own
         assert keys.shared is not None
-        own, if_id = keys.public, 0 if self._libipsec else _IF_ID
+        own, if_id = keys.public, 0 if self._libipsec else ipsec.IF_ID
         await self._vici.ask("load-shared", ipsec.secret(self.device, own, key, keys.shared.octets))
         connection = ipsec.connection(self.device, own, key, remote, self._port, if_id)
         await self._vici.ask("load-conn", connection)

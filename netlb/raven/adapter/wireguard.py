@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from netlb.errors import DataplaneError, NetlbError, TransientError
 from netlb.raven.adapter.links import Link
-from netlb.raven.backend import DEVICE, Device, Part, PeerState, Remote
+from netlb.raven.backend import DEVICE, Choice, Device, Part, PeerState, Remote
 from netlb.raven.keys import Keys, PrivateKey
 from netlb.raven.mtu import ANY
 from netlb.raven.nat import Destination
@@ -21,6 +21,11 @@ _LOOKS, _PAUSE = 100, 0.01
 
 class Socket(Protocol):
     """Where a WireGuard device is spoken to."""
+
+    @property
+    def choice(self) -> Choice:
+        """See `Backend`."""
+        ...
 
     @property
     def kind(self) -> str:
@@ -72,6 +77,7 @@ class WireGuard:
     def __init__(self, device: str, socket: Socket, *, clock: Callable[[], float] | None = None) -> None:
         """Keep the device of this name; `clock` returns seconds since 1970."""
         self.device = device
+        self.choice: Final = socket.choice
         self._socket = socket
         self._clock = clock or _since_1970
         self._keys: Keys | None = None

@@ -10,13 +10,14 @@ from typing import Final
 
 from netlb.errors import DataplaneError, NetlbError, TransientError
 from netlb.raven.adapter.links import Link, NetLink
+from netlb.raven.backend import Choice
 from netlb.raven.uapi import END, GET, AnswerError, answer_to_get, answer_to_set, request_to_set
 from netlb.raven.wireguard import DeviceDump, Write
 
-__all__ = ["PROGRAM", "Userspace", "missing"]
+__all__ = ["PROGRAM", "SOCKETS", "Userspace", "missing"]
 
 PROGRAM: Final = "wireguard-go"
-_SOCKETS: Final = Path("/var/run/wireguard")
+SOCKETS: Final = Path("/var/run/wireguard")
 """Where every implementation of WireGuard beside the kernel has its socket; it cannot be told another place."""
 _TUN: Final = Path("/dev/net/tun")
 _PATIENCE: Final = 10.0
@@ -41,6 +42,7 @@ class Userspace(NetLink):
     process finds its device. It ends when its link is removed. While we are connected we hear at once that it ended.
     """
 
+    choice: Final = Choice.USERSPACE
     kind: Final = "tun"
 
     def __init__(self, device: str) -> None:
@@ -160,7 +162,7 @@ class Userspace(NetLink):
 
     async def _connect(self) -> "_Connection | None":
         if self._connection is None or self._connection.ended.is_set():
-            path = str(_SOCKETS / f"{self.device}.sock")
+            path = str(SOCKETS / f"{self.device}.sock")
             loop = asyncio.get_running_loop()
             try:
                 _, self._connection = await loop.create_unix_connection(lambda: _Connection(self._gone), path)

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from netlb.errors import DataplaneError, NetlbError
 from netlb.raven import wgnetlink
 from netlb.raven.adapter.links import Link, NetLink
+from netlb.raven.backend import Choice
 from netlb.raven.wireguard import DeviceDump, Write
 
 __all__ = ["GenericNetlink", "Kernel", "Messages", "missing"]
@@ -48,6 +49,7 @@ async def missing() -> str | None:
 class Kernel(NetLink):
     """A device in the kernel (a `Socket`). It ends with its link only, which nobody tells us: see `Socket.watch`."""
 
+    choice: Final = Choice.KERNEL
     kind: Final = "wireguard"
 
     def __init__(self, device: str, messages: Messages | None = None) -> None:

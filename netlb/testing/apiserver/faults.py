@@ -18,6 +18,8 @@ class Effect(Enum):
     """Nothing is ever answered, and the connection stays open."""
     SLOW = "slow"
     """The answer comes late."""
+    HOLD = "hold"
+    """It is carried out when `ApiServer.release` is called, even if nobody waits for the answer any more."""
     CUT = "cut"
     """The connection is reset in the middle of the answer."""
     GARBAGE = "garbage"
@@ -62,6 +64,10 @@ class Faults:
     def slow(self, seconds: float, *, verb: str = "", resource: str = "", times: int = 1) -> None:
         """Answer late."""
         self._add(Fault(effect=Effect.SLOW, seconds=seconds, verb=verb, resource=resource, times=times))
+
+    def hold(self, *, verb: str = "", resource: str = "", times: int = 1) -> None:
+        """Carry it out when `ApiServer.release` is called, and not before."""
+        self._add(Fault(effect=Effect.HOLD, verb=verb, resource=resource, times=times))
 
     def cut(self, *, verb: str = "", resource: str = "", times: int = 1) -> None:
         """Reset the connection in the middle of the answer."""

@@ -73,6 +73,7 @@ class ApiServer:
         self._seen: deque[Seen] = deque(maxlen=_LATEST)
         self._connections: dict[Connection, asyncio.Task[None]] = {}
         self._streams: set[Stream] = set()
+        self._held: list[asyncio.Future[None]] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="apiserver", daemon=True)
         self._listeners: list[asyncio.Server] = []
@@ -163,6 +164,10 @@ class ApiServer:
     def faults(self) -> Faults:
         """Switches for the next requests."""
         return self._faults
+
+    def release(self) -> None:
+        """Carry out the requests that `faults.hold` holds."""
+        self._call(self._release)
 
     def compact(self) -> None:
         """Forget the history: who watches from before that is told 410."""
@@ -259,6 +264,11 @@ class ApiServer:
         for stream in self._streams:
             what(stream)
 
+    def _release(self) -> None:
+        for held in self._held:
+            held.set_result(None)
+        self._held.clear()
+
     def _reset(self) -> None:
         for connection in self._connections:
             connection.reset()
@@ -349,6 +359,10 @@ class ApiServer:
                 return
             case Effect.SLOW:
                 await asyncio.sleep(fault.seconds)
+            case Effect.HOLD:
+                held = self._loop.create_future()
+                self._held.append(held)
+                await held
             case Effect.GARBAGE if request.verb != "watch":
                 await connection.answer(200, "<html>not an API server</html>")
                 return

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.support.apiserver import (
     service,
 )
 from tests.support.needs import needs_command
+from tests.support.waiting import eventually
 
 
 @double_only("kubectl speaks to it every day")
@@ -105,3 +107,31 @@ def test_who_has_rights_has_no_others(code: int, method: str, path: str) -> None
         answer = httpx2.request(method, url, headers=headers, content=content)
         assert code == answer.status_code, answer.text
         assert (code == 403) == bool(server.forbidden)
+
+
+# What goes wrong
+
+
+@double_only("faults are switched on in it")
+def test_what_is_held_is_carried_out_when_it_is_released() -> None:
+    with ApiServer() as server, httpx2.Client(base_url=server.url) as http, ThreadPoolExecutor() as pool:
+        server.put(service("web"))
+        server.faults.hold(verb="delete", resource="services")
+        held = pool.submit(http.delete, "/api/v1/namespaces/default/services/web")
+        eventually(lambda: server.seen("delete"), "it has come in")
+        assert server.get("services", "web", "default")
+        server.release()
+        assert 200 == held.result().status_code
+        assert server.get("services", "web", "default") is None
+
+
+@double_only("faults are switched on in it")
+def test_what_is_held_is_carried_out_even_if_nobody_waits_any_more() -> None:
+    with ApiServer() as server, httpx2.Client(base_url=server.url, timeout=0.05) as http:
+        server.put(service("web"))
+        server.faults.hold(verb="delete", resource="services")
+        with pytest.raises(httpx2.TimeoutException):
+            http.delete("/api/v1/namespaces/default/services/web")
+        eventually(lambda: server.seen("delete"), "it has come in")
+        server.release()
+        eventually(lambda: server.get("services", "web", "default") is None, "it is gone")

@@ -117,7 +117,6 @@ def test_a_watch_ends_when_it_was_told_to(api: Api) -> None:
     assert [] == list(api.watch(api.configmaps, start, timeoutSeconds="1", labelSelector="nothing=here"))
 
 
-@pytest.mark.timeout(240)
 def test_bookmarks_say_how_far_the_server_is(api: Api) -> None:
     start = version(api.ok("GET", api.configmaps))
     query = {"labelSelector": "nothing=here", "allowWatchBookmarks": "true", "timeoutSeconds": "75"}

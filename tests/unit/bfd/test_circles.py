@@ -16,7 +16,7 @@ def test_a_few_nodes_all_watch_each_other() -> None:
 
 
 @given(st.integers(MOST + 2, 200))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_many_nodes_watch_a_few_each_mutually(number: int) -> None:
     graph = neighbours(names(number))
     assert all(MOST // 2 < len(others) <= MOST for others in graph.values())
@@ -31,7 +31,7 @@ def test_who_comes_changes_little() -> None:
 
 
 @given(st.sets(st.integers(0, 99), min_size=1, max_size=60))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_whoever_is_left_is_joined(gone: set[int]) -> None:
     left = {f"node-{index}" for index in set(range(100)) - gone}
     graph = neighbours(names(100))

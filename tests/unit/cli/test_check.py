@@ -72,3 +72,16 @@ def test_warnings_fail_only_when_asked(tmp_path: Path) -> None:
     assert 0 == run(str(tmp_path))[0]
     assert "UnadvertisedPool" in run(str(tmp_path))[1]
     assert 1 == run("--strict", str(tmp_path))[0]
+
+
+def test_what_is_wrong_with_sites_is_said_too(tmp_path: Path) -> None:
+    text = """
+apiVersion: netlb.io/v1alpha1
+kind: Gateway
+metadata: {name: edge}
+spec: {endpoints: [{nodeName: ghost, underNAT: true}]}
+"""
+    (tmp_path / "gateway.yaml").write_text(text)
+    code, findings = run(str(tmp_path))
+    assert (0, True) == (code, "ghost is no node of the site, so it is not elected (UnknownReference)" in findings)
+    assert 1 == run("--strict", str(tmp_path))[0]

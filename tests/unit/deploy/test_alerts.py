@@ -3,17 +3,16 @@
 import asyncio
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import yaml
-from prometheus_client import CollectorRegistry
 
 from netlb.findings import Severity
 from netlb.reasons import Silence
 from tests.manifests import advertisement, node, pool
-from tests.support.deployed import DEPLOY
+from tests.support.deployed import DEPLOY, documented_metrics, shown_metrics
 from tests.support.kubernetes import kubernetes
 from tests.support.kubernetes import service as cluster_service
 from tests.support.promql import QueryError, result_labels
@@ -22,38 +21,22 @@ from tests.support.wired import common, wired, write
 
 FOLDER = DEPLOY / "overlays" / "prometheus"
 RULES = [
-    rule for group in yaml.safe_load((FOLDER / "rules.yaml").read_text())["spec"]["groups"] for rule in group["rules"]
+    rule
+    for folder in ("prometheus", "raven-prometheus")
+    for group in yaml.safe_load((FOLDER.parent / folder / "rules.yaml").read_text())["spec"]["groups"]
+    for rule in group["rules"]
 ]
 PANELS = [panel for panel in json.loads((FOLDER / "dashboard.json").read_text())["panels"] if panel["type"] != "row"]
 PROCESS = dict.fromkeys(("process_resident_memory_bytes", "process_cpu_seconds_total"), frozenset[str]())
 VALUES: Mapping[str, frozenset[str]] = {
-    "component": frozenset({"netlb-controller", "netlb-speaker"}),
+    "component": frozenset({"netlb-controller", "netlb-speaker", "netlb-gateway"}),
     "severity": frozenset(Severity),
     "reason": frozenset(Silence),
     "protocol": frozenset({"layer2", "bgp"}),
 }
 
 
-def documented() -> dict[str, frozenset[str]]:
-    """The labels of each metric by docs/daemons.md, of which another test says that it names them all."""
-    page = (DEPLOY.parent / "docs" / "daemons.md").read_text()
-    _, _, table = page.partition("| metric | labels | of |\n")
-    found: dict[str, frozenset[str]] = {}
-    for row in table.partition("\n\n")[0].splitlines()[1:]:
-        names, labels, _ = (cell.strip() for cell in row.strip("|").split("|"))
-        words = frozenset(filter(None, re.split(r"[, ]+", re.sub(r"\(.*?\)", "", labels))))
-        found |= dict.fromkeys(re.findall(r"`(\w+)`", names), words)
-    return found
-
-
-METRICS = documented() | PROCESS
-
-
-def shown(registry: CollectorRegistry) -> Iterator[tuple[str, frozenset[str]]]:
-    """Each metric that has a sample, and its labels."""
-    for family in registry.collect():
-        for sample in family.samples:
-            yield sample.name, frozenset(sample.labels)
+METRICS = documented_metrics() | PROCESS
 
 
 def test_the_documentation_has_the_labels_that_the_daemons_show(tmp_path: Path) -> None:
@@ -67,13 +50,13 @@ def test_the_documentation_has_the_labels_that_the_daemons_show(tmp_path: Path) 
         app = speaker(tmp_path, Net())
         async with wired(app) as daemon:
             await daemon.ready()
-            found.update(shown(app.registry))
+            found.update(shown_metrics(app.registry))
         with kubernetes(tmp_path) as cluster:
             cluster.server.put(*map(cluster_service, ("web", "web-2", "web-3")))  # of two addresses
             app = cluster.controller()
             async with wired(app) as daemon:
                 await daemon.until(lambda: cluster.allocated("web-3")[0] == "False", "a Service is refused")
-                found.update(shown(app.registry))
+                found.update(shown_metrics(app.registry))
 
     asyncio.run(scenario())
     ours = {name: labels for name, labels in found.items() if name.startswith("netlb_")}

@@ -32,6 +32,7 @@ OVERLAYS: Mapping[str, Mapping[str, Any]] = {
     },
     "webhook": {"bgp": True, "webhook": {"enabled": True}},
     "prometheus": {"bgp": True, "prometheus": {"enabled": True}},
+    "raven-prometheus": {"bgp": True, "prometheus": {"enabled": True}, "gateway": {"enabled": True}},
 }
 ONLY_KUSTOMIZE = ("Namespace", "CustomResourceDefinition")
 """Helm makes the one when asked to, and takes the others from crds/."""
@@ -69,6 +70,50 @@ def test_the_chart_and_kustomize_give_the_same(overlay: str) -> None:
         assert manifest == actual[name]
 
 
+def test_the_chart_gives_the_gateway_that_kustomize_gives() -> None:
+    expected = by_name(kustomized(DEPLOY / "overlays" / "raven"))
+    actual = by_name(chart({**REGISTRY, "gateway": {"enabled": True}}))
+    without = by_name(chart(REGISTRY))
+    assert expected == {name: manifest for name, manifest in actual.items() if name not in without}
+
+
+def test_the_gateways_settings_have_their_effect() -> None:
+    values: dict[str, Any] = {
+        **REGISTRY,
+        "gateway": {
+            "enabled": True,
+            "backend": "ipsec",
+            "sharedKeySecret": "secret-of-all",
+            "vici": "/run/netlb-vici/charon.vici",
+            "realtime": True,
+            "env": [{"name": "NETLB_NUMBER", "value": "vni=201"}],
+            "nodeSelector": {"c": "d"},
+            "tolerations": [],
+            "resources": {"requests": {"cpu": "2"}},
+        },
+    }
+    objects = chart(values)
+    assert [] == schema_complaints(objects)
+    (told,) = (values for daemon, _, values in settings(objects) if daemon == "gateway")
+    assert ("ipsec", ("vni=201",), "/run/netlb-vici/charon.vici", "/etc/netlb-shared/key") == (
+        told["backend"],
+        told["numbers"],
+        told["vici"],
+        told["shared_key_file"],
+    )
+    pod = pods(objects)["netlb-gateway"]["spec"]
+    container = containers(objects)["netlb-gateway/gateway"]
+    assert ["NET_ADMIN", "SYS_NICE"] == container["securityContext"]["capabilities"]["add"]
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    assert volumes.keys() == mounts.keys()
+    assert {"secretName": "secret-of-all", "defaultMode": 0o400} == volumes["shared-key"]["secret"]
+    assert ("/etc/netlb-shared", "/run/netlb-vici") == (mounts["shared-key"], mounts["vici"])
+    assert {"path": "/run/netlb-vici", "type": "Directory"} == volumes["vici"]["hostPath"]
+    assert ({"kubernetes.io/os": "linux", "c": "d"}, []) == (pod["nodeSelector"], pod["tolerations"])
+    assert {"requests": {"cpu": "2"}} == {"requests": {"cpu": container["resources"]["requests"]["cpu"]}}
+
+
 def test_the_chart_brings_the_definitions() -> None:
     assert (DEPLOY / "crds").resolve() == (DEPLOY / "chart" / "crds").resolve()
     assert "Kustomization" in (DEPLOY / "chart" / ".helmignore").read_text(), "Helm would take it for a definition"
@@ -91,6 +136,7 @@ def test_every_setting_has_its_effect() -> None:
             "env": [{"name": "NETLB_INTERFACE", "value": "eth0"}],
             "l2Fastpath": "auto",
             "realtime": True,
+            "kernelAddresses": True,
             "bfdKeySecret": "bfd",
             "nodeSelector": {"c": "d"},
             "tolerations": [{"key": "e", "operator": "Exists"}],
@@ -155,6 +201,8 @@ def test_nothing_is_installed_without_a_registry() -> None:
         ({"controller": {"replicas": 0}}, "at '/controller/replicas': minimum: got 0, want 1"),
         ({"speaker": {"env": [{"name": "PATH", "value": "/"}]}}, "at '/speaker/env/0/name'"),
         ({"logLevel": "loud"}, "at '/logLevel'"),
+        ({"gateway": {"backend": "libreswan"}}, "at '/gateway/backend'"),
+        ({"gateway": {"vici": "/var/run/charon.vici"}}, "at '/gateway/vici'"),  # all of /var/run would be mounted
     ],
 )
 def test_a_value_that_it_does_not_know_is_refused(values: Mapping[str, Any], problem: str) -> None:

@@ -207,7 +207,7 @@ def test_every_rule_has_examples() -> None:
         ("Gateway", gateway(publicKey="short"), "$.spec.endpoints[0].publicKey: 'short' does not match"),
         ("Gateway", {"endpoints": [{"nodeName": "n"}, {"nodeName": "n"}]}, "$.spec.endpoints: [1] stands twice"),
         ("Gateway", {"extraSourceCIDRs": ["192.0.2.1"]}, "$.spec.extraSourceCIDRs[0]: '192.0.2.1' is not a 'cidr'"),
-        ("Gateway", {"backend": "ipsec"}, "$.spec.backend: 'ipsec' is not one of"),
+        ("Gateway", {"backend": "wireguard"}, "$.spec.backend: 'wireguard' is not one of"),
         ("L2Advertisement", {"nodeSelectors": [{}, {}]}, "$.spec.nodeSelectors: [1] stands twice"),
     ],
 )

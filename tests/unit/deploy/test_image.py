@@ -53,16 +53,16 @@ def test_it_starts_commands_that_are_installed() -> None:
     setup.read(ROOT / "setup.cfg")
     scripts = setup["options.entry_points"]["console_scripts"]
     stages = instructions()
-    for daemon in ("controller", "speaker"):
+    for daemon in ("controller", "speaker", "gateway"):
         (entrypoint,) = (rest for verb, rest in stages[daemon] if verb == "ENTRYPOINT")
         assert f'["netlb-{daemon}"]' == entrypoint
         assert f"netlb-{daemon} =" in scripts
 
 
-def test_only_the_speaker_runs_as_root_and_has_gobgpd() -> None:
+def test_what_needs_capabilities_runs_as_root_and_has_the_programs_that_it_starts() -> None:
     stages = instructions()
     users = {name: [rest for verb, rest in stage if verb == "USER"] for name, stage in stages.items()}
-    assert {"build": [], "controller": ["65532:65532"], "speaker": ["0:0"]} == users
+    assert {"build": [], "controller": ["65532:65532"], "speaker": ["0:0"], "gateway": ["0:0"]} == users
     installed = {
         name: " ".join(
             re.findall(r"--no-install-recommends ([^&]+)", rest)[0] for verb, rest in stage if "apt-get" in rest
@@ -74,16 +74,18 @@ def test_only_the_speaker_runs_as_root_and_has_gobgpd() -> None:
         "build": "python3 python3-venv ",
         "controller": "python3 ca-certificates ",
         "speaker": "gobgpd ",
+        "gateway": "nftables wireguard-go ",
     } == installed
 
 
 def test_the_last_stages_begin_at_debian_and_the_build_is_left_behind() -> None:
     bases = {name: stage[0][1].partition(" AS ")[0] for name, stage in instructions().items()}
-    assert {"build": "debian:12-slim", "controller": "debian:12-slim", "speaker": "controller"} == bases
+    debian = "debian:12-slim"
+    assert {"build": debian, "controller": debian, "speaker": "controller", "gateway": "controller"} == bases
 
 
 def test_the_manifests_run_the_programs_of_the_image() -> None:
-    found = containers(kustomized(DEPLOY / "overlays" / "bgp"))
+    found = containers(kustomized(DEPLOY / "overlays" / "raven-prometheus"))
     asked = found["netlb-controller/controller"]["livenessProbe"]["exec"]["command"][0]
     assert any(
         rest.endswith(f"/usr/local/bin/{asked}") for verb, rest in instructions()["controller"] if verb == "COPY"

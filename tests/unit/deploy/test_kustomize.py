@@ -1,5 +1,6 @@
 """What `kubectl kustomize` makes of each overlay fits together."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from tests.support.deployed import (
     BUILT,
     DEPLOY,
     OVERLAYS,
+    RUN,
     Manifest,
     containers,
     kustomized,
@@ -53,11 +55,12 @@ def test_every_object_is_there_once_and_in_a_namespace_that_is(folder: Path) -> 
     objects = kustomized(folder)
     names = [(found["kind"], found["metadata"].get("namespace", ""), found["metadata"]["name"]) for found in objects]
     assert len(names) == len(set(names))
-    theirs = {"metallb-system"} if folder.name in ("compat-metallb", "takeover-metallb") else set()
+    theirs: set[str] = {"metallb-system"} if folder.name in ("compat-metallb", "takeover-metallb") else set()
     for kind, namespace, name in names:
         expected = {""} if kind in CLUSTER_WIDE else {"netlb-system"} | theirs
         assert namespace in expected, (kind, name)
-    assert ["netlb-system"] == [found["metadata"]["name"] for found in of_kind(objects, "Namespace")]
+    brings = [] if folder.name == "gateway" else ["netlb-system"]
+    assert brings == [found["metadata"]["name"] for found in of_kind(objects, "Namespace")]
 
 
 def test_an_overlay_brings_the_definitions_and_the_base_does_not() -> None:
@@ -65,7 +68,17 @@ def test_an_overlay_brings_the_definitions_and_the_base_does_not() -> None:
     for name in OVERLAYS:
         found = of_kind(kustomized(DEPLOY / "overlays" / name), "CustomResourceDefinition")
         assert expected == {definition["metadata"]["name"] for definition in found}
-    assert [] == of_kind(kustomized(DEPLOY / "base"), "CustomResourceDefinition")
+    for name in ("base", "gateway"):
+        assert [] == of_kind(kustomized(DEPLOY / name), "CustomResourceDefinition")
+
+
+def test_the_gateway_may_be_put_beside_every_overlay(tmp_path: Path) -> None:
+    shutil.copytree(DEPLOY, tmp_path / "deploy", ignore=shutil.ignore_patterns("chart"))
+    for name in set(OVERLAYS) - {"raven", "raven-prometheus"}:
+        (tmp_path / name).mkdir()
+        text = f"bases: [../deploy/overlays/{name}, ../deploy/gateway]\n"
+        (tmp_path / name / "kustomization.yaml").write_text(text)
+        assert {"netlb-controller", "netlb-speaker", "netlb-gateway"} == pods(kustomized(tmp_path / name)).keys()
 
 
 @built
@@ -166,14 +179,29 @@ def test_the_webhook_is_asked_about_what_operators_declare_and_nothing_else() ->
     assert [["CREATE", "UPDATE"]] * len(rules) == [rule["operations"] for rule in rules]
 
 
-def test_prometheus_is_led_to_both_daemons() -> None:
-    objects = kustomized(DEPLOY / "overlays" / "prometheus")
+@pytest.mark.parametrize("overlay", ["prometheus", "raven-prometheus"])
+def test_prometheus_is_led_to_all_daemons(overlay: str) -> None:
+    objects = kustomized(DEPLOY / "overlays" / overlay)
     (monitor,) = of_kind(objects, "ServiceMonitor")
     assert ["netlb-system"] == monitor["spec"]["namespaceSelector"]["matchNames"]
     chosen = [
         one for one in of_kind(objects, "Service") if selects(monitor["spec"]["selector"], one["metadata"]["labels"])
     ]
-    assert ["netlb-controller-metrics", "netlb-speaker-metrics"] == sorted(one["metadata"]["name"] for one in chosen)
+    assert sorted(f"netlb-{daemon}-metrics" for daemon in RUN[overlay]) == sorted(
+        one["metadata"]["name"] for one in chosen
+    )
+    (allowed,) = (
+        role["metadata"]["name"]
+        for role in of_kind(objects, "ClusterRole")
+        if any("tokenreviews" in rule.get("resources", ()) for rule in role["rules"])
+    )
+    bound = [
+        subject["name"]
+        for binding in of_kind(objects, "ClusterRoleBinding")
+        if binding["roleRef"]["name"] == allowed
+        for subject in binding["subjects"]
+    ]
+    assert sorted(f"netlb-{daemon}" for daemon in RUN[overlay]) == sorted(bound), "the proxies ask who is calling"
     (endpoint,) = monitor["spec"]["endpoints"]
     for service in chosen:
         assert [endpoint["port"]] == [port["name"] for port in service["spec"]["ports"]]

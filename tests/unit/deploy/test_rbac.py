@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.support.deployed import BUILT, DEPLOY, kustomized, named, of_kind
+from tests.support.deployed import BUILT, DEPLOY, RUN, kustomized, named, of_kind
 
 built = pytest.mark.parametrize("folder", BUILT, ids=lambda folder: folder.name)
 
@@ -50,6 +50,11 @@ def test_the_speaker_writes_no_service_and_nobody_reads_secrets_everywhere(folde
     objects = kustomized(folder)
     for role in of_kind(objects, "ClusterRole"):
         assert "secrets" not in {resource for rule in role["rules"] for resource in rule.get("resources", ())}
+    for role in of_kind(objects, "Role", "ClusterRole"):
+        if role["metadata"]["name"] == "netlb-gateway":
+            assert "secrets" not in {resource for rule in role["rules"] for resource in rule["resources"]}
+    if "speaker" not in RUN[folder.name]:
+        return
     speaker = named(objects, "ClusterRole", "netlb-speaker")
     verbs = {
         verb
@@ -72,10 +77,30 @@ def test_secrets_are_read_where_bgp_is_spoken() -> None:
     ours, theirs = ("netlb-speaker", "netlb-system"), ("netlb-speaker", "metallb-system")
     assert {
         "base": [],
+        "gateway": [],
+        "raven": [],
         "l2": [],
         "bgp": [ours],
         "compat-metallb": [theirs, ours],
         "takeover-metallb": [theirs, ours],
         "webhook": [ours],
         "prometheus": [ours],
+        "raven-prometheus": [ours],
     } == {name: sorted(found) for name, found in readers.items()}
+
+
+def test_a_gateway_writes_what_it_says_of_itself_and_of_its_site_and_no_spec() -> None:
+    """Raven's agents may write every Gateway, and do."""
+    role = named(kustomized(DEPLOY / "gateway"), "ClusterRole", "netlb-gateway")
+    written = {
+        (group, resource): set(rule["verbs"]) - {"get", "list", "watch"}
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        if set(rule["verbs"]) - {"get", "list", "watch"}
+    }
+    assert {
+        ("netlb.io", "gatewaynodestatuses"): {"create", "patch"},
+        ("netlb.io", "gateways/status"): {"patch"},
+        ("events.k8s.io", "events"): {"create"},
+    } == written

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from netlb.raven.adapter import wireguard_go
 from tests.support.deployed import DAEMONS, DEPLOY
 from tests.support.needs import needs_command
 
 FOLDER = DEPLOY / "systemd"
-EXPOSURE = {"controller": 1.5, "speaker": 2.0}
+EXPOSURE = {"controller": 1.5, "speaker": 2.0, "gateway": 2.0}
 """Of 10, as systemd counts; most programs without hardening have 9.6."""
 
 every = pytest.mark.parametrize("daemon", DAEMONS)
@@ -78,24 +79,38 @@ def test_settings_are_ones_that_the_daemon_knows(daemon: str) -> None:
 @every
 def test_it_may_write_where_it_is_told_to(daemon: str) -> None:
     service, told = unit(daemon), environment(daemon)
-    assert f"/var/lib/{service['StateDirectory']}" == told["NETLB_STATUS_DIR"]
-    assert told["NETLB_HTTP"].startswith(f"unix:/run/{service['RuntimeDirectory']}/")
+    kept = [f"/var/lib/{name}" for name in service["StateDirectory"].split()]
+    assert told["NETLB_STATUS_DIR"] == kept[0]
+    assert told["NETLB_HTTP"].startswith(f"unix:/run/{service['RuntimeDirectory'].split()[0]}/")
+    if daemon == "gateway":
+        assert [str(Path(told["NETLB_KEY_FILE"]).parents[1])] == kept[1:], "the key's own directory has mode 0700"
     if daemon == "speaker":
         assert "netlb" == service["RuntimeDirectory"], "the default of --gobgp-dir is below it"
 
 
-def test_both_share_a_user_that_sysusers_makes() -> None:
+def test_all_share_a_user_that_sysusers_makes() -> None:
     assert re.search(r"^u netlb ", (FOLDER / "netlb.conf").read_text(), re.MULTILINE)
     for daemon in DAEMONS:
         assert ("netlb", "netlb") == (unit(daemon)["User"], unit(daemon)["Group"])
 
 
-def test_only_the_speaker_has_capabilities() -> None:
+def test_each_has_the_capabilities_that_it_needs() -> None:
     assert "" == unit("controller")["CapabilityBoundingSet"]
     assert "AmbientCapabilities" not in unit("controller")
     needed = {"CAP_NET_RAW", "CAP_NET_BIND_SERVICE"}
     for setting in ("AmbientCapabilities", "CapabilityBoundingSet"):
         assert needed == set(unit("speaker")[setting].split())
+        assert {"CAP_NET_ADMIN"} == set(unit("gateway")[setting].split())
+
+
+def test_what_holds_the_tunnels_outlives_the_gateway() -> None:
+    """wireguard-go is not killed with it, finds /dev/net/tun, and keeps its sockets where the next start looks for them."""
+    service = unit("gateway")
+    assert ("process", "yes", "/dev/net/tun rw") == tuple(
+        service[name] for name in ("KillMode", "RuntimeDirectoryPreserve", "DeviceAllow")
+    )
+    assert f"/run/{service['RuntimeDirectory'].split()[1]}" == str(wireguard_go.SOCKETS).removeprefix("/var")
+    assert "PrivateDevices" not in service
 
 
 @every

@@ -144,6 +144,14 @@ def test_interfaces_are_united_over_the_advertisements_of_the_node() -> None:
     assert plans(*WEB, *NODES, eth0, advertisement())["n1"].l2[VIP].interfaces is None
 
 
+def test_an_advertisement_that_says_address_counts_more_than_one_that_says_reply() -> None:
+    address = advertisement("address", "{announce: address}")
+    assert "reply" == plans(*WEB, *NODES, advertisement())["n1"].l2[VIP].announce
+    assert "address" == plans(*WEB, *NODES, advertisement(), address)["n1"].l2[VIP].announce
+    elsewhere = advertisement("address", "{announce: address, nodeSelectors: [{matchLabels: {rack: b}}]}")
+    assert "reply" == plans(*WEB, *NODES, advertisement(), elsewhere)["n1"].l2[VIP].announce
+
+
 def test_the_pool_is_found_by_the_address_so_a_rename_interrupts_nobody() -> None:
     renamed = pool("renamed", "192.0.2.0/24")
     assert ["n1"] == announcers(plans(renamed, *WEB[1:], *NODES, advertisement()))

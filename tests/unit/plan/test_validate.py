@@ -5,7 +5,7 @@ import pytest
 from netlb.findings import Severity
 from netlb.plan import plan_cluster
 from netlb.reasons import ManifestProblem
-from tests.manifests import advertisement, pool, service, snapshot
+from tests.manifests import advertisement, node, pool, service, snapshot
 
 
 def bgp_advertisement(**spec: str) -> str:
@@ -33,6 +33,25 @@ def test_findings_between_objects(manifests: tuple[str, ...], reason: ManifestPr
     (finding,) = plan_cluster(snapshot(*manifests)).findings
     assert reason is finding.reason
     assert words in str(finding)
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        ("{announce: address}", True),
+        ("{announce: address, ipAddressPools: [one], serviceSelectors: [{matchLabels: {a: b}}]}", True),
+        ("{announce: address, ipAddressPools: [two]}", False),
+        ("{announce: address, nodeSelectors: [{matchLabels: {rack: b}}]}", False),
+        ("{announce: reply}", False),
+    ],
+)
+def test_advertisements_that_differ_in_how_the_same_is_announced(spec: str, told: bool) -> None:
+    declared = (pool("one", "192.0.2.1"), pool("two", "192.0.2.2"), node("n1", "{rack: a}"), node("n2", "{rack: b}"))
+    reply = advertisement("reply", "{ipAddressPools: [one], nodeSelectors: [{matchLabels: {rack: a}}]}")
+    catch_all = bgp_advertisement()
+    findings = plan_cluster(snapshot(*declared, reply, catch_all, advertisement("other", spec))).findings
+    expected = [("L2Advertisement reply", "spec.announce", ManifestProblem.MIXED_ANNOUNCEMENT)] if told else []
+    assert expected == [(str(each.subject), each.field, each.reason) for each in findings]
 
 
 def test_either_kind_of_advertisement_will_do() -> None:

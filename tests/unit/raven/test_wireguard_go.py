@@ -46,7 +46,7 @@ class Server:
 
 @pytest.fixture(autouse=True)
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(wireguard_go, "_SOCKETS", tmp_path)
+    monkeypatch.setattr(wireguard_go, "SOCKETS", tmp_path)
     return tmp_path
 
 

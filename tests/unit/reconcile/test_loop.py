@@ -206,3 +206,30 @@ def test_it_can_be_run_again_and_trusts_nothing_it_knew() -> None:
         return fixture.model.calls
 
     assert run(main()) == 2 * ["observe", "apply {'a': 1}"]
+
+
+def test_who_is_cancelled_ends_whatever_its_adapter_makes_of_that() -> None:
+    async def main() -> None:
+        fixture = Fixture({})
+
+        async def apply(changes: Mapping[str, int]) -> Mapping[str, Exception]:
+            async def work() -> None:
+                try:
+                    await asyncio.sleep(1000)
+                finally:
+                    raise RuntimeError("the connection is closed")
+
+            async with asyncio.TaskGroup() as group:
+                group.create_task(work())
+            return dict.fromkeys(changes, RuntimeError())
+
+        fixture.model.apply = apply  # type: ignore[method-assign]
+        fixture.reconciler.want({"a": 1})
+        task = asyncio.create_task(fixture.reconciler.run())
+        await asyncio.sleep(1.5)
+        task.cancel()
+        await asyncio.wait([task], timeout=10)
+        assert task.cancelled()
+        assert [] == fixture.bugs
+
+    run(main())
