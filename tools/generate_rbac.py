@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from netlb.api.dialects import DEFAULT
-from netlb.source.kube_rights import controller_rights, gateway_rights, role_rules, speaker_rights
+from netlb.source.kube_rights import controller_rights, gateway_rights, lease_rights, role_rules, speaker_rights
 
 FOLDER = Path(__file__).parent.parent / "deploy"
 NAMESPACE = "netlb-system"
@@ -25,6 +25,7 @@ def wanted() -> dict[str, str]:
     The roles of one namespace are apart where only some installations need them: Secrets are read for BGP's passwords.
     """
     controller, speaker = role_rules(controller_rights(NAMESPACE)), role_rules(speaker_rights(NAMESPACE))
+    leases = role_rules(lease_rights(NAMESPACE))
     gateway = role_rules(gateway_rights())
     metallb = DEFAULT.metallb_namespace
     found = [set(roles) for roles in (controller, speaker, gateway)]
@@ -37,6 +38,7 @@ def wanted() -> dict[str, str]:
             *_granted(SPEAKER, "", speaker[""]),
         ],
         "overlays/bgp/rbac.yaml": _granted(SPEAKER, NAMESPACE, speaker[NAMESPACE]),
+        "overlays/leases/rbac.yaml": _granted(SPEAKER, NAMESPACE, leases[NAMESPACE], role=f"{SPEAKER}-leases"),
         "overlays/compat-metallb/rbac.yaml": _granted(SPEAKER, metallb, speaker[metallb]),
         "gateway/rbac.yaml": _granted(GATEWAY, "", gateway[""]),
     }
@@ -50,18 +52,21 @@ def differing(texts: Mapping[str, str]) -> list[str]:
     )
 
 
-def _granted(daemon: str, namespace: str, rules: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return a role in a namespace, or everywhere, and what gives it to the daemon's account."""
+def _granted(daemon: str, namespace: str, rules: list[dict[str, Any]], *, role: str = "") -> list[dict[str, Any]]:
+    """Return a role in a namespace, or everywhere, and what gives it to the daemon's account.
+
+    It is named as the daemon is, unless it is one of several in a namespace.
+    """
     everywhere = "" if namespace else "Cluster"
     labels = {"app.kubernetes.io/name": "netlb", "app.kubernetes.io/component": daemon.removeprefix("netlb-")}
-    metadata = {"name": daemon, **({"namespace": namespace} if namespace else {}), "labels": labels}
+    metadata = {"name": role or daemon, **({"namespace": namespace} if namespace else {}), "labels": labels}
     return [
         {"apiVersion": f"{GROUP}/v1", "kind": f"{everywhere}Role", "metadata": metadata, "rules": rules},
         {
             "apiVersion": f"{GROUP}/v1",
             "kind": f"{everywhere}RoleBinding",
             "metadata": {**metadata, "labels": {**labels}},
-            "roleRef": {"apiGroup": GROUP, "kind": f"{everywhere}Role", "name": daemon},
+            "roleRef": {"apiGroup": GROUP, "kind": f"{everywhere}Role", "name": role or daemon},
             "subjects": [{"kind": "ServiceAccount", "name": daemon, "namespace": NAMESPACE}],
         },
     ]

@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 _PROGRAMS: Final = Path(__file__).parent
-_PATIENCE: Final = 120.0  # seconds
+_PATIENCE: Final = 600.0  # seconds: kr8s takes its time, on a busy machine more so
 _GAP: Final = (0.15, 0.25)  # seconds between two changes
 _IDLE: Final = 20.0  # seconds for which an idle speaker is watched
 _QUIET: Final = 0.02

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from netlb.findings import Finding, ObjectRef
 from netlb.ipam import Result
-from netlb.plan import ClusterPlan
+from netlb.plan import ClusterPlan, Selected
 from netlb.source.kube_status import Told, object_key, object_status, service_key, service_status
 
 __all__ = ["InApi"]
@@ -25,7 +25,7 @@ class InApi:
         return service_status(service, result)
 
     def others(self, plan: ClusterPlan) -> Mapping[str, Told]:
-        """Return what is said of each native object: whether it is honoured, and of a pool how full it is."""
+        """Return what is said of each native object: whether it is honoured, how full it is, and what it is for."""
         found: dict[ObjectRef, list[Finding]] = {ref: [] for ref in self._declared()}
         for finding in plan.findings:
             if finding.subject is not None and finding.subject in found:
@@ -33,5 +33,9 @@ class InApi:
         said: dict[str, Told] = {}
         for ref, findings in found.items():
             usage = plan.addresses.usage.get(ref.name, {}) if ref.kind == "AddressPool" else {}
-            said[object_key(ref)] = object_status(usage, findings)
+            said[object_key(ref)] = object_status(usage, findings, _counts(plan.selected.get(ref)))
         return said
+
+
+def _counts(selected: Selected | None) -> Mapping[str, int]:
+    return {name: count for name, count in selected._asdict().items() if count is not None} if selected else {}

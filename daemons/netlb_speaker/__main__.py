@@ -13,6 +13,7 @@ from netlb.api.snapshot import Snapshot
 from netlb.bfd.adapter.keyfile import read_key
 from netlb.l2.adapter.kernel import LIFETIME
 from netlb.l2.announces import FastPath
+from netlb.l2.defence import Conduct
 from netlb.plan import plan_node, render_node
 from netlb.plan.bgp import BgpPlan, plan_bgp
 from netlb.runtime.app import reporting, run
@@ -22,6 +23,7 @@ from netlb.source.directory import DirectorySource
 from netlb.source.tree import chosen_directory
 from netlb_speaker.keyring import KEY_OPTION
 from netlb_speaker.wiring import (
+    LEASE_DURATION,
     NAME,
     ConflictDetection,
     LivenessMode,
@@ -30,7 +32,10 @@ from netlb_speaker.wiring import (
     build,
     parse_gobgp,
     parse_key_file,
+    parse_lease_duration,
     parse_lifetime,
+    parse_on_conflict,
+    require_leases,
 )
 
 __all__ = ["main"]
@@ -64,6 +69,13 @@ __all__ = ["main"]
     default=ConflictDetection.OFF.value,
 )
 @option(
+    "--on-conflict",
+    "When another station claims an address that is announced: say so (report), and announce it once more (defend) or "
+    "give it up (yield).",
+    metavar="WORD",
+    default=Conduct.REPORT.value,
+)
+@option(
     "--l2-fastpath",
     "Whether a BPF program in the kernel answers plain questions: where the kernel permits it (auto), nowhere (off), "
     "or on every interface that is used (require).",
@@ -72,9 +84,17 @@ __all__ = ["main"]
 )
 @option(
     "--liveness",
-    "How it is found out which nodes are alive: by BFD between the speakers (bfd), or not at all (static).",
+    "How it is found out which nodes are alive: by BFD between the speakers (bfd), by Leases in the API (lease), or "
+    "not at all (static).",
     metavar="MODE",
     default=LivenessMode.BFD.value,
+)
+@option(
+    "--lease-duration",
+    "With --liveness lease: seconds for which a node that is not heard of counts as alive; it writes four times in "
+    "one.",
+    metavar="SECONDS",
+    default=str(LEASE_DURATION),
 )
 @option(
     "--bfd-key-file",
@@ -118,8 +138,10 @@ def main(
     interfaces: tuple[str, ...],
     address_lifetime: str,
     conflict_detection: str,
+    on_conflict: str,
     l2_fastpath: str,
     liveness: str,
+    lease_duration: str,
     bfd_key_file: str | None,
     bfd_unauthenticated: str,
     gobgp: str,
@@ -134,6 +156,8 @@ def main(
     with reporting(NAME):
         shared = CommonSettings.parse(**common)
         watching = parse_choice("--liveness", LivenessMode, liveness)
+        require_leases(shared.directory, watching)
+        detection = parse_choice("--conflict-detection", ConflictDetection, conflict_detection)
         unauthenticated = parse_choice("--bfd-unauthenticated", Unauthenticated, bfd_unauthenticated)
         node = node_name or os.environ.get("NODE_NAME") or socket.gethostname()
         settings = SpeakerSettings(
@@ -142,9 +166,11 @@ def main(
             node=node,
             interfaces=interfaces,
             address_lifetime=parse_lifetime(address_lifetime),
-            conflict_detection=parse_choice("--conflict-detection", ConflictDetection, conflict_detection),
+            conflict_detection=detection,
+            on_conflict=parse_on_conflict(on_conflict, detection),
             fastpath=parse_choice("--l2-fastpath", FastPath, l2_fastpath),
             liveness=watching,
+            lease_duration=parse_lease_duration(lease_duration),
             bfd_key_file=parse_key_file(bfd_key_file, unauthenticated, watching),
             bfd_unauthenticated=unauthenticated,
             gobgp=parse_gobgp(gobgp, gobgp_tenancy, gobgp_dir or f"/run/netlb/bgp-{node}"),

@@ -16,18 +16,22 @@ from netlb.runtime.metrics import counter, received_metric, source_metrics
 from netlb.source import kube_once
 from netlb.source.keeper import Keeper
 from netlb.source.kube import KubeClient
-from netlb.source.kube_kinds import Reader, watched
+from netlb.source.kube_kinds import NODES, Reader, watched
+from netlb.source.kube_leases import NodeLeases
 from netlb.source.kube_recorder import EventRecorder
 from netlb.source.kube_reports import NodeReports
 from netlb.source.kube_rights import secret_namespaces
 from netlb.source.kube_source import KubeSource
 from netlb.source.kube_tenancies import follow_api
 from netlb.source.reflector import Pace
+from netlb_speaker.leases import LeaseLiveness
 from netlb_speaker.surroundings import Surroundings
 
 __all__ = ["on_cluster", "read_cluster"]
 
 _LONGEST_MANAGER = 128
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+"""What is the same until the machine starts anew, and on no other one."""
 
 
 def on_cluster(
@@ -38,8 +42,14 @@ def on_cluster(
     node: str,
     pace: Pace,
     patience: float,
+    lease_duration: int | None = None,
+    grace: float = 0.0,
 ) -> Surroundings:
-    """Return the API server as source and sink; `name` is the daemon's, `patience` as of `KubeSource`."""
+    """Return the API server as source and sink; `name` is the daemon's, `patience` as of `KubeSource`.
+
+    With a `lease_duration`, in seconds, nodes know of each other by Leases. A speaker that starts without the API
+    server waits `grace` seconds longer than that.
+    """
     log = get_logger(name).bind(node=node)
     client = KubeClient(common.kubeconfig, field_manager=f"{name}-{node}"[:_LONGEST_MANAGER])
     compatibility = common.compatibility
@@ -54,6 +64,17 @@ def on_cluster(
         pace=pace,
         patience=patience,
     )
+    liveness = None
+    if lease_duration is not None:
+        leases = NodeLeases(
+            client,
+            node,
+            namespace=lambda: common.namespace or client.namespace,
+            uid=lambda: entry.uid if (entry := source.find(NODES, "", node)) else "",
+            identity=f"{node}_{_BOOT.read_text().strip()}",
+            duration=lease_duration,
+        )
+        liveness = partial(LeaseLiveness, leases=leases, patience=lease_duration + grace)
     recorder = EventRecorder(client, reporter="netlb.io/speaker", instance=node)
 
     async def connect() -> None:
@@ -86,6 +107,7 @@ def on_cluster(
         metrics=metrics,
         on_rewound=on_rewound,
         why_blind=why_blind,
+        liveness=liveness,
     )
 
 

@@ -1,11 +1,12 @@
 """Which addresses are not announced before it is known that no other station has them. Pure: time is an argument.
 
 Who yields asks about every address that it comes to own, at its start and at a failover, too, and gives up again what
-another station claims, until nobody has it any more.
+another station claims, until nobody has it any more. So does a node that is alone, for that time: others may have taken
+it for dead, and it cannot know. What it withholds for that it announces at once when it is not alone any more.
 
 Otherwise an address is *fresh* from when it comes into the holdings, where nobody held it before, until some node owns
-it. Its first owner probes it and announces it if nobody has it. That is decided from snapshots alone, so all speakers
-agree:
+it. Its first owner probes it, if that is wanted, and announces it if nobody has it. That is decided from snapshots
+alone, so all speakers agree:
 
 - what is there in the first snapshot after a start may have been announced before, and is announced at once;
 - so is what comes from another owner, since a failover must not be delayed by seconds;
@@ -45,6 +46,8 @@ class _Case:
     due: float
     """When to probe next; never while a probe runs."""
     withheld: Withheld = Withheld()
+    alone: bool = False
+    """Whether it is a case for want of knowing who lives."""
 
 
 class Guard:
@@ -53,8 +56,11 @@ class Guard:
     An address in conflict is probed again `rate_limit_interval` seconds after it was found to be.
     """
 
-    def __init__(self, rate_limit_interval: float, *, yields: bool = False) -> None:
+    def __init__(self, rate_limit_interval: float, *, probes: bool = True, yields: bool = False) -> None:
+        """With `probes` fresh addresses are probed; with `yields` all are, and given up when they are claimed."""
+        self._probes = probes
         self._yields = yields
+        self._alone = False
         self._owned: AbstractSet[Address] = frozenset()
         self._interval = rate_limit_interval
         self._retry = min(RETRY, rate_limit_interval)
@@ -67,16 +73,25 @@ class Guard:
         """What must not be announced now."""
         return {address: case.withheld for address, case in self._cases.items()}
 
-    def planned(self, held: AbstractSet[Address], plan: NodePlan) -> None:
-        """Take in a snapshot: the addresses that Services hold, and what this node makes of them."""
-        if self._yields:
-            self._fresh |= plan.l2.keys() - self._owned
-            self._owned = frozenset(plan.l2)
-        elif self._held is not None:
+    def planned(
+        self, held: AbstractSet[Address], plan: NodePlan, *, alone: bool = False, announcing: bool = True
+    ) -> None:
+        """Take in a snapshot: the addresses that Services hold, and what this node makes of them.
+
+        `alone`: it is not known whether others take this node for dead. `announcing`: what is owned is announced, but
+        for what is withheld.
+        """
+        if self._alone and not alone:
+            self._cases = {address: case for address, case in self._cases.items() if not case.alone}
+        self._alone = alone
+        if self._yields or alone:
+            self._fresh |= plan.l2.keys() - self._owned - self._cases.keys()
+        elif self._probes and self._held is not None:
             self._fresh |= held - self._held
+        self._owned = frozenset(plan.l2) if announcing or self._yields else frozenset()
         self._held = held
         gone = self._cases.keys() - plan.l2.keys()
-        self._fresh |= gone
+        self._fresh |= {address for address in gone if not self._cases[address].alone}
         for address in gone:
             del self._cases[address]
         elsewhere = {
@@ -87,10 +102,10 @@ class Guard:
         }
         for address in self._fresh & plan.l2.keys():
             if is_station(address):  # or announcing it fails, and says why
-                self._cases[address] = _Case(plan.l2[address].interfaces, -inf)
+                self._cases[address] = _Case(plan.l2[address].interfaces, -inf, alone=alone)
         for address, case in self._cases.items():
             if case.where != plan.l2[address].interfaces:
-                self._cases[address] = _Case(plan.l2[address].interfaces, -inf, case.withheld)
+                self._cases[address] = _Case(plan.l2[address].interfaces, -inf, case.withheld, case.alone)
         self._fresh = (self._fresh & held) - plan.l2.keys() - elsewhere
 
     def start(self, now: float) -> dict[Address, Where]:
@@ -125,9 +140,16 @@ class Guard:
 
     def claimed(self, address: Address, stranger: Stranger, where: Where, now: float) -> bool:
         """Take in that a station claims an address that is announced; say whether it is given up for that."""
-        if not self._yields or address not in self._owned or address in self._cases:
+        if not (self._yields or self._alone) or address not in self._owned or address in self._cases:
             return False
-        self._cases[address] = _Case(where, now + self._interval, Withheld(stranger))
+        self._cases[address] = _Case(where, now + self._interval, Withheld(stranger), self._alone)
+        return True
+
+    def give_up(self, address: Address, stranger: Stranger, where: Where, now: float) -> bool:
+        """Give up an address that a station claims, and ask for it at once; False if that is so, or it is not owned."""
+        if address not in self._owned or address in self._cases:
+            return False
+        self._cases[address] = _Case(where, now, Withheld(stranger))
         return True
 
     def failed(self, asked: Mapping[Address, Where], problem: str, now: float) -> None:

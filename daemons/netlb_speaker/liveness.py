@@ -6,6 +6,9 @@ dead, since it asks for that. So is a speaker that has come and cannot answer ye
 section 6.8.17), and whoever has its addresses keeps them until it can. Who has not our key is not believed, so it is
 dead too: two nodes that answer for an address are a lesser evil than none.
 
+A node that comes to one which answers for addresses is dead to it until it is heard: who has its addresses keeps them.
+And when our own process of BFD has ended, whoever heard us takes us for dead: until they hear us again we are mute.
+
 A machine that has none of its node's addresses is not that node: it watches nobody, and nothing is known to it.
 """
 
@@ -19,6 +22,7 @@ from prometheus_client import Metric
 
 from netlb.bfd.adapter.bfd import Bfd, Peer
 from netlb.bfd.events import AdminDown, Down, Event, ParametersChanged, Up
+from netlb.bfd.packet import Diagnostic
 from netlb.bfd.settings import Settings
 from netlb.errors import DataplaneError, NetlbError
 from netlb.net import Address
@@ -52,7 +56,7 @@ _NOT_OURS: Final = (
 
 
 class Liveness:
-    """Watches nodes.
+    """Watches nodes: what the speaker asks of it is in `netlb_speaker.watching.Watches`.
 
     `on_change` is called when the set of the dead changes, `on_return` when a dead node is alive after all, and
     `on_note` when `notes` change.
@@ -92,6 +96,9 @@ class Liveness:
         """Their sessions are up."""
         self._alive: set[str] = set()
         """And they are ready."""
+        self._missed: set[str] = set()
+        """They heard this node until its process of BFD ended, and not since."""
+        self.silences = 0
         self._strange = 0
         self._told: dict[str, tuple[int, float]] = {}
         """By node: packets that were not made with our key, and when that was logged."""
@@ -101,6 +108,20 @@ class Liveness:
     def dead(self) -> frozenset[str]:
         """The nodes that cannot answer: as this one hears, and in a large segment as all say."""
         return self._hearsay.dead(self._lost) if self._hearsay.needed else self._lost
+
+    gives_way: Final = False
+    """Whoever takes this node for dead does not hear it, nor do we hear them: we take them for dead, too."""
+    defends: Final = False
+
+    @property
+    def mute(self) -> bool:
+        """Whether this node must not answer: others take it for dead, and know better in a moment."""
+        return bool(self._missed)
+
+    def interrupted(self) -> None:
+        """Take in that the process of BFD has ended; another takes its place."""
+        self._missed |= self._heard_of
+        self._on_change()
 
     def begin(self, bfd: Bfd) -> None:
         """Begin to watch what is wanted, by a BFD that others may use too. SettingError where the key is none."""
@@ -129,17 +150,19 @@ class Liveness:
         nodes: Mapping[str, Watched],
         graph: Mapping[str, frozenset[str]] = NOBODY,
         own: Collection[Address] = (),
+        *,
+        holding: bool = False,
     ) -> None:
         """Watch these nodes, and no others.
 
         `graph` has who watches whom, where not all watch each other; `own` has the addresses that this node is declared
-        to have.
+        to have. `holding`: this node answers for addresses, which it keeps until who comes now is heard.
         """
         self._graph, self._own = graph, own
-        self._watch(nodes)
+        self._watch(nodes, holding=holding)
 
-    def _watch(self, nodes: Mapping[str, Watched]) -> None:
-        self._wanted = nodes
+    def _watch(self, nodes: Mapping[str, Watched], *, holding: bool = False) -> None:
+        before, self._wanted = self._wanted, nodes
         if self._identity.look(self._own):
             asyncio.get_running_loop().call_soon(self._on_change)
         if self._bfd is None or self._identity.why_not():
@@ -153,7 +176,7 @@ class Liveness:
         for node in self._refused.keys() - nodes.keys():
             self._pardon(node)
             gone.add(node)
-        self._lose(self._lost - gone, soon=True)
+        self._lose(self._lost - gone | (nodes.keys() - before.keys() if holding else frozenset()), soon=True)
         for node, watched in nodes.items():
             if node not in self._sessions:
                 self._begin(node, Peer(watched.address), watched.timers)
@@ -204,6 +227,12 @@ class Liveness:
             "1: this speaker hears the node's by BFD; 0: it does not.",
             ("node",),
             {(node,): float(state == "alive") for node, state in self.states().items()},
+        )
+        yield gauge(
+            "netlb_speaker_is_node",
+            "1: this machine has an address of the node that it is named after; 0: it has none, and announces nothing.",
+            (),
+            {(): float(not self._identity.why_not())},
         )
         yield from self._hearsay.metrics()
 
@@ -270,6 +299,7 @@ class Liveness:
         self._assure(node)
         self._alive.discard(node)
         self._heard_of.discard(node)
+        self._missed.discard(node)
         self._told.pop(node, None)
         if self._bfd is not None:
             removal = asyncio.ensure_future(self._bfd.remove(peer))
@@ -278,6 +308,7 @@ class Liveness:
     def _give_up(self, node: str) -> None:
         del self._doubts[node]
         what = "node not ready" if node in self._heard_of else "node never heard"
+        self.silences += node not in self._heard_of
         self._log.warning(what, node=node, address=str(self._wanted[node].address))
         self._lose(self._lost | {node}, always=True)
 
@@ -290,6 +321,7 @@ class Liveness:
                 if isinstance(event, Up):
                     self._hearsay.greet(node)
                 self._heard_of.add(node)
+                self._missed.discard(node)
                 within = f"{detection_time / 1000:g} ms"
                 self._log.info("node heard", node=node, ready=usable, death_noticed_within=within)
                 if usable:
@@ -301,8 +333,11 @@ class Liveness:
                     self._on_change()
             case Down() | AdminDown():
                 left = isinstance(event, AdminDown)
+                if isinstance(event, Down) and event.diagnostic is Diagnostic.CONTROL_DETECTION_TIME_EXPIRED:
+                    self.silences += 1
                 self._alive.discard(node)
                 self._heard_of.discard(node)
+                self._missed.discard(node)
                 self._assure(node)
                 self._log.warning("node left" if left else "node dead", node=node)
                 self._lose(self._lost | {node})

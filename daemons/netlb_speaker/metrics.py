@@ -16,13 +16,15 @@ from netlb.plan.render import routes_told, service_name
 from netlb.reasons import BfdVerdict
 from netlb.runtime.metrics import Samples, counter, gauge
 from netlb.source.status import Standing
+from netlb_speaker.guard import Withheld
+from netlb_speaker.report import silence
 from netlb_speaker.report_bgp import Heard, sessions_of
 
 if TYPE_CHECKING:
     from netlb.bgp.peers import Session
     from netlb.bgp.sessions import Watched
 
-__all__ = ["bfd_metrics", "bgp_metrics", "l2_metrics"]
+__all__ = ["announced_metric", "bfd_metrics", "bgp_metrics", "conflict_metrics", "l2_metrics"]
 
 
 def announced_metric(
@@ -71,6 +73,32 @@ def l2_metrics(stats: Stats) -> Iterable[Metric]:
             for source, counts in stats.frames.items()
             for verdict, number in counts.items()
         },
+    )
+
+
+def conflict_metrics(
+    withheld: Mapping[Address, Withheld],
+    claims: Mapping[tuple[str, ...], float],
+    defences: Mapping[tuple[str, ...], float],
+) -> Iterable[Metric]:
+    """Show what is not announced because of other stations, what they claim, and what was defended."""
+    yield gauge(
+        "netlb_speaker_withheld",
+        "Always 1: this node owns the address and does not announce it yet.",
+        ("ip", "reason"),
+        {(str(address), str(silence(each))): 1.0 for address, each in withheld.items()},
+    )
+    yield counter(
+        "netlb_layer2_conflicts_total",
+        "Times that another station claimed an address held here.",
+        ("ip", "interface"),
+        claims,
+    )
+    yield counter(
+        "netlb_layer2_defences_total",
+        "Times that the address was announced once more because another station claimed it.",
+        ("ip",),
+        defences,
     )
 
 

@@ -28,9 +28,11 @@ class Prober:
         log: FilteringBoundLogger,
         on_change: Callable[[], None],
         *,
+        probes: bool = True,
         yields: bool = False,
     ) -> None:
-        self._guard = Guard(timings.rate_limit_interval, yields=yields)
+        """`probes` and `yields` as of `Guard`."""
+        self._guard = Guard(timings.rate_limit_interval, probes=probes, yields=yields)
         self._announcer = announcer
         self._timings = timings
         self._log = log
@@ -42,14 +44,28 @@ class Prober:
         """What must not be announced now."""
         return self._guard.withheld
 
-    def planned(self, held: AbstractSet[Address], plan: NodePlan) -> None:
-        """Take in a snapshot; `withheld` is right at once."""
-        self._guard.planned(held, plan)
+    def planned(
+        self, held: AbstractSet[Address], plan: NodePlan, *, alone: bool = False, announcing: bool = True
+    ) -> None:
+        """Take in a snapshot, as of `Guard.planned`; `withheld` is right at once."""
+        self._guard.planned(held, plan, alone=alone, announcing=announcing)
         self._planned.set()
 
-    def claimed(self, address: Address, stranger: Stranger, where: Where) -> None:
-        """Give up an address that another station claims, if that is how it is done; it is asked for again."""
-        if self._guard.claimed(address, stranger, where, _now()):
+    def claimed(self, address: Address, stranger: Stranger, where: Where) -> bool:
+        """Give up an address that another station claims, if that is how it is done; it is asked for again.
+
+        Return whether it was given up.
+        """
+        if not self._guard.claimed(address, stranger, where, _now()):
+            return False
+        self._tell_conflict(address, stranger)
+        self._planned.set()
+        self._on_change()
+        return True
+
+    def give_up(self, address: Address, stranger: Stranger, where: Where) -> None:
+        """Give up an address that another station claims, until nobody else has it."""
+        if self._guard.give_up(address, stranger, where, _now()):
             self._tell_conflict(address, stranger)
             self._planned.set()
             self._on_change()

@@ -10,8 +10,8 @@ from prometheus_client import Metric
 
 from netlb.api.snapshot import Snapshot
 from netlb.bfd.adapter.bfd import Bfd
-from netlb.errors import NetlbError, TransientError
-from netlb.findings import Finding, ObjectRef
+from netlb.errors import TransientError
+from netlb.findings import ObjectRef
 from netlb.l2.adapter.operations import EitherWay, Way
 from netlb.l2.announces import (
     Conflict,
@@ -21,33 +21,35 @@ from netlb.l2.announces import (
     InterfaceRefused,
     InterfaceVanished,
     Stats,
-    Stranger,
     WorkerDied,
     WorkerRestarted,
 )
+from netlb.l2.defence import Conduct
 from netlb.l2.ethernet import format_mac
 from netlb.l2.probe import ProbeTimings
 from netlb.net import Address
 from netlb.plan import NodePlan, NodePlanner
 from netlb.plan.bgp import BgpPlan, plan_bgp
-from netlb.plan.render import service_name
 from netlb.plan.segment import addresses_of
 from netlb.reconcile import Reconciler, Status
 from netlb.runtime.log import get_logger
-from netlb.runtime.metrics import counter, gauge, reconciler_metrics
+from netlb.runtime.metrics import reconciler_metrics
 from netlb.source.protocol import Sink, Source
 from netlb.source.status import node_data, service_bgp_statuses, service_l2_statuses
 from netlb.source.tenancies import TenancySource
 from netlb_speaker.announcing import AnnouncerFactory, KernelFactory
-from netlb_speaker.disputes import Disputes
+from netlb_speaker.conflicts import Conflicts
+from netlb_speaker.doubles import Doubles, addresses_held
 from netlb_speaker.gobgp import GobgpSettings
+from netlb_speaker.hearing import Hearing
 from netlb_speaker.incumbents import Incumbents
-from netlb_speaker.keyring import Keyring
-from netlb_speaker.liveness import Liveness
 from netlb_speaker.metrics import announced_metric, bfd_metrics, bgp_metrics, l2_metrics
 from netlb_speaker.prober import Prober
-from netlb_speaker.report import announcements, silence
+from netlb_speaker.reminder import Reminder
+from netlb_speaker.report import announcements
 from netlb_speaker.report_bgp import Heard, bgp_report, standings
+from netlb_speaker.telling import tell_findings, tell_plan
+from netlb_speaker.watching import WatchesFactory
 
 if TYPE_CHECKING:
     from netlb_speaker.routers import Routers
@@ -75,12 +77,13 @@ class Speaker:
         sink: Sink,
         tenancies: TenancySource,
         patience: float,
-        detects_conflicts: bool,
+        guards: bool,
+        probes: bool,
         yields: bool,
+        conduct: Conduct,
+        settled: float,
         timings: ProbeTimings,
-        watches: bool,
-        keyring: Keyring | None,
-        grace: float,
+        liveness: WatchesFactory | None,
         gobgp: GobgpSettings | None,
         ready_only: bool,
     ) -> None:
@@ -92,12 +95,11 @@ class Speaker:
         self._kernel = kernel(interfaces=interfaces, on_change=self._drifted)
         self._either_way = EitherWay(self._announcer, self._kernel)
         self._sink = sink
-        self._detects_conflicts = detects_conflicts
+        self._guards = guards
         self._timings = timings
         self._news = asyncio.Event()
         self._answering = False
         self._stopping = False
-        self._disputes = Disputes()
         self._slow: dict[str | None, str] = {}
         self._stats: Stats | None = None
         self.plan: NodePlan | None = None
@@ -105,15 +107,16 @@ class Speaker:
             "l2", self._either_way, on_bug=self._bug, on_status=self._settled
         )
         self._snapshot: Snapshot | None = None
-        self._settled_once = not watches
+        self._settled_once = liveness is None
         self._informed = False
         self.incumbents = Incumbents(node, tenancies, self._plan, patience)
         self._began = False
-        self._returned = asyncio.Event()
+        self._has_some = False
+        self.reminder = Reminder(self._either_way.announce, lambda: self.plan.l2.keys() if self.plan else ())
         self.liveness = (
-            Liveness(node, self._log, self._plan, self._returned.set, self._news.set, keyring=keyring, grace=grace)
-            if watches
-            else None
+            None
+            if liveness is None
+            else liveness(node, self._log, self._plan, self.reminder.everything, self._news.set)
         )
         self._gobgp = gobgp
         self._ready_only = ready_only
@@ -122,7 +125,20 @@ class Speaker:
         self._bfd: Bfd | None = None
         self.routers: Routers | None = None
         self.bgp: BgpPlan | None = None
-        self.prober = Prober(self._announcer, timings, self._log, self._announce_what_may_be, yields=yields)
+        self.prober = Prober(
+            self._announcer, timings, self._log, self._announce_what_may_be, probes=probes, yields=yields
+        )
+        self.conflicts = Conflicts(
+            conduct,
+            self._announcer,
+            self.prober,
+            self._log,
+            lambda: self.plan,
+            contested=self._contested,
+            settled=settled,
+        )
+        self.hearing = Hearing(self._announcer, self._announce_what_may_be)
+        self.doubles = Doubles(self._log, self._announcer, self._theirs, self._news.set)
         self.status: Reconciler[str, Any] = Reconciler("status", sink, on_bug=self._bug)
 
     # Services
@@ -144,22 +160,27 @@ class Speaker:
         if self._snapshot is None or self._stopping:
             return
         dead = self.liveness.dead if self.liveness else frozenset[str]()
+        if self.liveness:
+            others = self.plan is not None and not self.plan.peers.keys() <= dead
+            self.hearing.look(self.liveness.silences, self._snapshot, others=others)
         holders = self.incumbents.holders(self._snapshot, dead)
         plan = self._planner.plan(self._snapshot, dead, touched, holders=holders)
-        self._tell(plan)
+        tell_plan(self._log, plan, self.plan)
         self.plan = plan
         if self.liveness:
             own = addresses_of(self._snapshot.nodes.get(self._node))
-            self.liveness.watch(plan.peers, plan.watchers, own.values())
-        if self._detects_conflicts:
-            held = {address for holding in self._snapshot.holdings.values() for address in holding.addresses}
-            self.prober.planned(held, plan)
+            self.liveness.watch(plan.peers, plan.watchers, own.values(), holding=self._has_some)
+        self._settle()
+        if self._guards:
+            alone = self.liveness is not None and self.liveness.gives_way
+            held = addresses_held(self._snapshot)
+            self.prober.planned(held, plan, alone=alone, announcing=self._settled_once)
         self._announce_what_may_be()
 
     def _plan_bgp(self, snapshot: Snapshot, gobgp: GobgpSettings) -> None:
         """Plan what routers are told, and begin to tell them when there is something for the first time."""
         before, self.bgp = self.bgp, plan_bgp(snapshot, self._node, ready_only=self._ready_only)
-        self._tell_findings(self.bgp.findings, before.findings if before else ())
+        tell_findings(self._log, self.bgp.findings, before.findings if before else ())
         if self.routers is None and self.bgp.state is not None:
             from netlb_speaker.routers import Routers  # noqa: PLC0415 - gRPC takes 20 MiB: for those who need it
 
@@ -172,7 +193,7 @@ class Speaker:
 
     async def watch(self) -> None:
         """Have BFD: of its ports there is one user on a node, and its sockets are opened when a session needs them."""
-        async with Bfd(on_problem=lambda problem: self._log.error("BFD process ended", problem=problem)) as bfd:
+        async with Bfd(on_problem=self._bfd_ended) as bfd:
             self._bfd = bfd
             if self.liveness:
                 self.liveness.begin(bfd)
@@ -200,14 +221,6 @@ class Speaker:
             for name in sorted(self._missing()):
                 self._log.warning("interface missing", interface=name, remedy="create it, or correct --interface")
             await self.l2.run()
-
-    async def remind(self) -> None:
-        """Announce once more what is owned when a node returns: it may have lived, and answered others meanwhile."""
-        while True:
-            await self._returned.wait()
-            self._returned.clear()
-            with suppress(NetlbError):  # the responder is being restarted, and then announces everything
-                await self._either_way.announce(self.plan.l2.keys() if self.plan else ())
 
     async def report(self) -> None:
         """Keep this node's file up to date; many changes at once make one report."""
@@ -269,18 +282,8 @@ class Speaker:
         yield announced_metric(self._node, self.plan, self._either_way.held(), bgp, standings(bgp, heard))
         if self.liveness:
             yield from self.liveness.metrics()
-        yield gauge(
-            "netlb_speaker_withheld",
-            "Always 1: this node owns the address and does not announce it yet.",
-            ("ip", "reason"),
-            {(str(address), str(silence(withheld))): 1.0 for address, withheld in self.prober.withheld.items()},
-        )
-        yield counter(
-            "netlb_layer2_conflicts_total",
-            "Times that another station claimed an address held here.",
-            ("ip", "interface"),
-            self._disputes.counts(),
-        )
+        yield from self.conflicts.metrics()
+        yield from self.doubles.metrics()
         if self._stats is not None:
             yield from l2_metrics(self._stats)
         if self._bfd is not None:
@@ -291,11 +294,8 @@ class Speaker:
 
     def _happened(self, event: Event) -> None:
         match event:
-            case Conflict(address, mac, interface):
-                if self._disputes.add(event, asyncio.get_running_loop().time()):
-                    self._log.warning("address conflict", address=str(address), mac=mac, interface=interface)
-                if self.plan is not None and (announced := self.plan.l2.get(address)):
-                    self.prober.claimed(address, Stranger(mac, interface), announced.interfaces)
+            case Conflict():
+                self.conflicts.seen(event)
             case InterfaceAppeared(interface):
                 self._log.info("interface in use", interface=interface.name, mac=format_mac(interface.mac))
             case InterfaceVanished(interface):
@@ -314,6 +314,15 @@ class Speaker:
         self._say_if_ready()
         self._news.set()
 
+    def _contested(self, address: Address) -> None:
+        if self.liveness and self.liveness.defends:
+            self.reminder.contested(address)
+
+    def _bfd_ended(self, problem: str) -> None:
+        self._log.error("BFD process ended", problem=problem)
+        if self.liveness:
+            self.liveness.interrupted()
+
     def _drifted(self) -> None:
         """Look again what interfaces have, and try again what failed: an address or a link is not as it was."""
         self.l2.lost()
@@ -328,22 +337,32 @@ class Speaker:
             self._began = self._began or (self._settled_once and self.l2.counts().pending == 0)
             self.liveness.be_ready(self._began and bool(self._announcer.interfaces()))
 
+    def _settle(self) -> None:
+        """Who has nothing yet, as a node that was drained, is new to the others, and begins as one that starts."""
+        if self.liveness:
+            self._settled_once = self.liveness.settled or (self._settled_once and self._has_some)
+            self._began = self._began and self._settled_once
+
     def _announce_what_may_be(self) -> None:
         """Want all that is planned but for what is withheld; nothing before it is known which nodes are alive."""
-        self._settled_once = self._settled_once or (self.liveness is not None and self.liveness.settled)
+        self._settle()
         self._informed = self._informed or (self._snapshot is not None and self.incumbents.known)
         if self.plan is not None and self._settled_once and self._informed and not self._stopping:
-            self.incumbents.decided(self.plan)
-            withheld = self.prober.withheld
-            self.l2.want(
-                {
-                    address: Way(each.interfaces, by_kernel=each.announce == "address")
-                    for address, each in self.plan.l2.items()
-                    if address not in withheld
-                }
-            )
-            self._say_if_ready()
-            self._news.set()
+            self._has_some = bool(self.plan.l2)
+            self.l2.want(self._may_be(self.plan))
+        self._say_if_ready()
+        self._news.set()
+
+    def _may_be(self, plan: NodePlan) -> Mapping[Address, Way]:
+        if self.liveness and self.liveness.mute:
+            return {}
+        self.incumbents.decided(plan)
+        withheld, held = self.prober.withheld, self._either_way.held()
+        return {
+            address: Way(each.interfaces, by_kernel=each.announce == "address")
+            for address, each in plan.l2.items()
+            if address not in withheld and (address in held or not self.hearing.doubtful)
+        }
 
     def _report(self, plan: NodePlan) -> Mapping[str, Any]:
         """Return what is to be said of this node now."""
@@ -368,7 +387,8 @@ class Speaker:
                 *(f"no interface {name} that is up; create it, or correct --interface" for name in self._missing()),
                 *(f"no fast path, the responder answers alone: {problem}" for problem in self._slow.values()),
                 *(self.liveness.notes() if self.liveness else ()),
-                *self._disputes.notes(plan.l2),
+                *self.conflicts.notes(),
+                *self.doubles.notes(),
             ],
         )
         return self._sink.forms(node, {**service_l2_statuses(plan, standing), **service_bgp_statuses(bgp, told)})
@@ -376,20 +396,8 @@ class Speaker:
     def _routing_now(self) -> tuple[BgpPlan, Heard]:
         return self.bgp or BgpPlan(self._node), self.routers.heard() if self.routers else Heard()
 
-    def _tell(self, plan: NodePlan) -> None:
-        """Log what this plan changes."""
-        self._tell_findings(plan.findings, self.plan.findings if self.plan else ())
-        before = self.plan.l2 if self.plan else {}
-        for address in plan.l2.keys() - before.keys():
-            services = ",".join(map(service_name, plan.l2[address].services))
-            self._log.info("address taken over", address=str(address), services=services)
-        for address in before.keys() - plan.l2.keys():
-            self._log.info("address given up", address=str(address))
-
-    def _tell_findings(self, found: Iterable[Finding], before: Collection[Finding]) -> None:
-        for finding in found:
-            if finding not in before:
-                self._log.warning("manifest problem", finding=str(finding))
+    def _theirs(self) -> set[Address]:
+        return addresses_held(self._snapshot) - (self.plan.l2.keys() if self.plan else set())
 
     def _missing(self) -> frozenset[str]:
         return self._named - {interface.name for interface in self._announcer.interfaces()}

@@ -15,6 +15,7 @@ from netlb.source.protocol import Sink, Source
 from netlb.source.status import is_speakers, node_path
 from netlb.source.tenancies import TenancySource, follow_tree
 from netlb.source.tree import StatusTree
+from netlb_speaker.watching import WatchesFactory
 
 __all__ = ["Surroundings", "on_directory"]
 
@@ -33,6 +34,8 @@ class Surroundings:
     """Takes what is to be called when what the sink has written may not be there any more."""
     why_blind: Callable[[], str | None] = lambda: None
     """Why what is declared now is not known; None if it is."""
+    liveness: WatchesFactory | None = None
+    """What tells by these surroundings who is alive, if they do."""
 
 
 def on_directory(

@@ -8,6 +8,7 @@ what was read: keys are in it.
 
 import json
 from collections.abc import Callable
+from math import isfinite
 from typing import Any, Final, NamedTuple
 
 from netlb.bfd.events import AdminDown, Down, Event, ParametersChanged, Up
@@ -141,12 +142,26 @@ def _path(value: list[Any]) -> SessionPath:
 
 
 def _key(value: list[Any] | None) -> Key | None:
-    return None if value is None else Key(int(value[0]), bytes.fromhex(value[1]), meticulous=bool(value[2]))
+    if value is None:
+        return None
+    identifier, secret, meticulous = value
+    return Key(int(identifier), bytes.fromhex(secret), meticulous=bool(meticulous))
 
 
 def _settings(value: list[Any]) -> Settings:
     transmit, receive, multiplier, passive, ttl, key, former, path_down = value
-    return Settings(transmit, receive, multiplier, passive, ttl, _key(key), tuple(map(_key, former)), path_down)
+    numbers = int(transmit), int(receive), int(multiplier)
+    return Settings(*numbers, bool(passive), int(ttl), _key(key), tuple(map(_key, former)), bool(path_down))
+
+
+def _fields(value: dict[str, float]) -> dict[str, float]:
+    if not all(isinstance(each, float | int) and isfinite(each) for each in value.values()):
+        raise ValueError("fields that are no numbers")
+    return dict(value)
+
+
+def _counts(value: dict[str, int]) -> dict[str, int]:
+    return {str(name): int(number) for name, number in value.items()}
 
 
 def _event(value: list[Any]) -> Event:
@@ -169,8 +184,8 @@ _READERS: Final[dict[type[Message], tuple[Callable[[Any], Any], ...]]] = {
     Beat: (),
     Ready: (),
     Ack: (int, int, str),
-    Status: (int, dict, dict),
-    Counts: (int, dict),
+    Status: (int, _fields, _counts),
+    Counts: (int, _counts),
     Happened: (int, _event),
     Over: (int,),
     Ending: (str,),
@@ -205,5 +220,5 @@ def decode(data: bytes) -> Message:
         name, *values = json.loads(data)
         kind = _KINDS[name]
         return kind(*(read(value) for read, value in zip(_READERS[kind], values, strict=True)))
-    except (TypeError, KeyError, ValueError, AttributeError, RecursionError, SettingError):
+    except (TypeError, KeyError, ValueError, AttributeError, RecursionError, OverflowError, SettingError):
         raise ValueError(f"{len(data)} octets that are not a message") from None

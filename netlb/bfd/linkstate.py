@@ -7,9 +7,12 @@ each other; and a neighbour that alone does not hear a node changes nothing.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 __all__ = ["LinkState", "Reaction", "Statement"]
+
+_LAST: Final = 2**63
+"""No clock shows as many microseconds; behind it there is room for all statements that count more."""
 
 
 class Statement(NamedTuple):
@@ -60,7 +63,7 @@ class LinkState:
         all are told one of ours that counts more.
         """
         known = self._known.get(said.origin, Statement(said.origin, 0, frozenset()))
-        if said.origin not in self._graph or known.version == said.version:
+        if said.origin not in self._graph or known.version == said.version or said.version > _LAST:
             return None
         if known.version > said.version:
             return Reaction(known, everybody=False)

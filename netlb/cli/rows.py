@@ -80,6 +80,7 @@ def gateway_rows(reports: Reports) -> list[Row]:
             "node": report.node,
             "role": report.role,
             "gateway": report.gateway,
+            "backend": report.backend,
             "tunnels": _tunnels(report),
             "ways": {f"{way.site}:": way.link for way in report.ways},
             "hub": report.hub,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from netlb.l2.burst import ROUNDS
 from netlb.l2.holdings import Wanted
 from netlb.l2.interfaces import Interface
 from netlb.l2.probe import RFC_TIMINGS, ProbeTimings
@@ -181,8 +182,8 @@ class Announces(Protocol):
     async def release_many(self, addresses: Iterable[str | Address]) -> None:
         """Release several addresses."""
 
-    async def announce(self, addresses: Iterable[str | Address]) -> None:
-        """Announce addresses anew where they are held."""
+    async def announce(self, addresses: Iterable[str | Address], *, rounds: int = ROUNDS) -> None:
+        """Announce addresses anew where they are held, so many times (`netlb.l2.burst`)."""
 
     async def probe(
         self, addresses: Mapping[str | Address, Collection[str] | None], timings: ProbeTimings = RFC_TIMINGS

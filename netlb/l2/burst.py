@@ -30,11 +30,11 @@ class _Job:
 
     __slots__ = ("address", "due", "interface", "rounds")
 
-    def __init__(self, interface: int, address: bytes, due: float) -> None:
+    def __init__(self, interface: int, address: bytes, due: float, rounds: int) -> None:
         self.interface = interface
         self.address = address
         self.due = due
-        self.rounds = ROUNDS
+        self.rounds = rounds
 
 
 class GratuitousBurst:
@@ -57,14 +57,14 @@ class GratuitousBurst:
         self._macs.pop(index, None)
         self._jobs = {key: job for key, job in self._jobs.items() if key[0] != index}
 
-    def start(self, interface: int, addresses: Iterable[bytes], now: float) -> None:
+    def start(self, interface: int, addresses: Iterable[bytes], now: float, rounds: int = ROUNDS) -> None:
         """Announce the addresses on a known interface; what is being announced already gets its rounds anew."""
         for address in addresses:
             running = self._jobs.get((interface, address))
             if running is not None:
-                running.rounds = ROUNDS
+                running.rounds = max(running.rounds, rounds)
             else:
-                job = self._jobs[interface, address] = _Job(interface, address, now)
+                job = self._jobs[interface, address] = _Job(interface, address, now, rounds)
                 self._first.append(job)
 
     def stop(self, interface: int, address: bytes) -> None:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple
 from itertools import islice
+from math import isfinite
 from typing import Any, NamedTuple, TypeVar
 
 from netlb.l2.probe import ProbeTimings
@@ -91,11 +92,12 @@ class Release(NamedTuple):
 
 
 class Announce(NamedTuple):
-    """Announce those of the addresses that are held on the interface once more."""
+    """Announce those of the addresses that are held on the interface once more, so many times."""
 
     seq: int
     interface: int
     addresses: tuple[bytes, ...]
+    rounds: int
 
 
 class Probe(NamedTuple):
@@ -198,22 +200,39 @@ Event = Ready | ClaimSeen | Probed | Crashed
 Message = Request | Reply | Event
 
 
+def _octets(value: str, *lengths: int) -> bytes:
+    octets = bytes.fromhex(value)
+    if len(octets) not in lengths:
+        raise ValueError(f"{len(octets)} octets in place of {lengths}")
+    return octets
+
+
+def _address(value: str) -> bytes:
+    return _octets(value, 4, 16)
+
+
+def _mac(value: str) -> bytes:
+    return _octets(value, 6)
+
+
 def _addresses(value: Sequence[str]) -> tuple[bytes, ...]:
     if len(value) > MOST_ADDRESSES:
         raise ValueError(f"{len(value)} addresses in one message")
-    return tuple(map(bytes.fromhex, value))
+    return tuple(map(_address, value))
 
 
 def _timings(value: list[Any]) -> ProbeTimings:
+    if not all(isinstance(each, float | int) and isfinite(each) for each in value):
+        raise ValueError("timings that are no numbers")
     return ProbeTimings(*value)
 
 
 def _found(value: list[tuple[str, str]]) -> tuple[tuple[bytes, bytes], ...]:
-    return tuple((bytes.fromhex(address), bytes.fromhex(mac)) for address, mac in value)
+    return tuple((_address(address), _octets(mac, 0, 6)) for address, mac in value)
 
 
 def _refused(value: list[tuple[str, int]]) -> tuple[tuple[bytes, int], ...]:
-    return tuple((bytes.fromhex(address), int(errno)) for address, errno in value)
+    return tuple((_address(address), int(errno)) for address, errno in value)
 
 
 def _verdicts(value: dict[str, dict[str, int]]) -> dict[int, dict[str, int]]:
@@ -225,16 +244,16 @@ def _fast(value: dict[str, tuple[str, int]]) -> dict[int, tuple[str, int]]:
 
 
 def _rows(value: list[tuple[str, int, int, int]]) -> tuple[tuple[bytes, int, int, int], ...]:
-    return tuple((bytes.fromhex(address), int(a), int(b), int(c)) for address, a, b, c in value)
+    return tuple((_address(address), int(a), int(b), int(c)) for address, a, b, c in value)
 
 
 _READERS: dict[type[Message], tuple[Callable[[Any], Any], ...]] = {
-    SetInterface: (int, int, bytes.fromhex),
+    SetInterface: (int, int, _mac),
     Accelerate: (int, int),
     RemoveInterface: (int, int),
     Hold: (int, int, _addresses, bool),
     Release: (int, int, _addresses, bool),
-    Announce: (int, int, _addresses),
+    Announce: (int, int, _addresses, int),
     Probe: (int, int, _addresses, _timings),
     AskStats: (int,),
     AskCounters: (int, int, int),
@@ -244,7 +263,7 @@ _READERS: dict[type[Message], tuple[Callable[[Any], Any], ...]] = {
     Accelerated: (int, int, str),
     Stats: (int, _verdicts, _fast, int, int),
     Counters: (int, _rows),
-    ClaimSeen: (int, bytes.fromhex, bytes.fromhex),
+    ClaimSeen: (int, _address, _mac),
     Probed: (int, _found),
     Crashed: (str,),
 }
@@ -269,7 +288,7 @@ def decode(data: bytes) -> Message:
         name, *values = json.loads(data)
         kind = _KINDS[name]
         return kind(*(read(value) for read, value in zip(_READERS[kind], values, strict=True)))
-    except (TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
         raise ValueError(f"not a message: {data[:80]!r}") from error
 
 

@@ -1,7 +1,7 @@
 """Snapshot to ClusterPlan: which Service holds which addresses."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import is_
 
 from netlb.api.core import Service
@@ -20,6 +20,7 @@ from netlb.ipam import (
     explain,
     read_request,
 )
+from netlb.plan.selected import Selected, same_selected, selected
 from netlb.plan.validate import unreadable_request, validate
 from netlb.reasons import ManifestProblem, Refusal
 from netlb.topology import node_pool
@@ -35,6 +36,8 @@ class ClusterPlan:
     findings: tuple[Finding, ...]
     changed: frozenset[ObjectRef] | None = None
     """The Services whose outcome may differ from the plan before; None: any."""
+    selected: Mapping[ObjectRef, Selected] = field(default_factory=dict)
+    """How many nodes and pools objects are for."""
 
     @property
     def holdings(self) -> Mapping[ObjectRef, Holding]:
@@ -63,6 +66,7 @@ class ClusterPlanner:
         self._last = Snapshot()
         self._leases: Mapping[str, Leases] = NO_LEASES
         self._findings: tuple[Finding, ...] = ()
+        self._selected: Mapping[ObjectRef, Selected] | None = None
         self._unreadable: dict[ObjectRef, Finding] = {}
 
     def plan(
@@ -87,7 +91,10 @@ class ClusterPlanner:
             changed = served = self._step(allocator, snapshot, touched)
         if changed is None or not _same_findings(last, snapshot):
             self._findings = (*validate(snapshot), *_source_problems(snapshot, leases))
-        return ClusterPlan(allocator.result(served), (*self._findings, *self._unreadable.values()), changed)
+        if self._selected is None or not same_selected(last, snapshot):
+            self._selected = selected(snapshot)
+        findings = (*self._findings, *self._unreadable.values())
+        return ClusterPlan(allocator.result(served), findings, changed, self._selected)
 
     def explain(self, ref: ObjectRef) -> tuple[Verdict, ...]:
         """Return what each pool says to a Service's request, by the last plan."""
@@ -162,7 +169,12 @@ def _source_problems(snapshot: Snapshot, leases: Mapping[str, Leases]) -> Iterat
 
 def _same_findings(one: Snapshot, other: Snapshot) -> bool:
     """Say whether the checks between objects find the same in both, given that the pools are the same."""
-    return one.l2_advertisements == other.l2_advertisements and one.findings == other.findings
+    return (
+        one.l2_advertisements == other.l2_advertisements
+        and one.bgp_advertisements == other.bgp_advertisements
+        and one.bfd_profiles == other.bfd_profiles
+        and one.findings == other.findings
+    )
 
 
 def _unreachable(snapshot: Snapshot) -> frozenset[str]:

@@ -14,7 +14,7 @@ from netlb.source.kube_errors import CONFLICT, NOT_FOUND, RequestError
 from netlb.source.kube_kinds import LEASES
 from netlb.source.lease import Create, Elector, Lease, LeaseRecord, Read, Replace, Wait
 
-__all__ = ["Election"]
+__all__ = ["Election", "micros", "steady"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -39,13 +39,18 @@ class Election:
         namespace: str,
         name: str,
         changed: Callable[[bool], None],
+        metadata: Callable[[], Mapping[str, Any]] = dict,
+        sending: Callable[[LeaseRecord], None] = lambda _: None,
         clock: Callable[[], float] = steady,
     ) -> None:
+        """`metadata` returns what else each write says; `sending` is told of each before it goes out."""
         self._client = client
         self._elector = elector
         self._namespace = namespace
         self._name = name
         self._changed = changed
+        self._metadata = metadata
+        self._sending = sending
         self._clock = clock
         self._body: Mapping[str, Any] = {"metadata": {"namespace": namespace, "name": name}}
         self._led = False
@@ -97,6 +102,11 @@ class Election:
         self._wake.set()
         await self._finished.wait()
 
+    def hurry(self) -> None:
+        """Write at once what `metadata` returns now, if this process leads."""
+        self._elector.hurry(self._clock())
+        self._wake.set()
+
     def _tell(self) -> None:
         if (leads := self.leads()) is not self._led:
             self._led = leads
@@ -125,7 +135,8 @@ class Election:
                     return None
                 raise
         else:
-            whole = _with(self._body, action)
+            self._sending(action.record)
+            whole = _with(self._body, action, self._metadata())
             if isinstance(action, Create):
                 body = await self._client.create(LEASES, self._namespace, whole)
             else:
@@ -134,13 +145,15 @@ class Election:
         return _lease(body)
 
 
-def _with(body: Mapping[str, Any], action: Create | Replace) -> Mapping[str, Any]:
-    """Return the Lease with another record; what others wrote into it stays."""
+def _with(body: Mapping[str, Any], action: Create | Replace, said: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the Lease with another record, and this metadata; what others wrote into it stays."""
     metadata = dict(body["metadata"])
     if isinstance(action, Replace):
         metadata["resourceVersion"] = action.resource_version
     else:
         metadata = {"namespace": metadata["namespace"], "name": metadata["name"]}
+    for name, value in said.items():
+        metadata[name] = {**metadata.get(name, {}), **value} if isinstance(value, Mapping) else value
     record = action.record
     written = {
         "holderIdentity": record.holder or None,
@@ -163,8 +176,8 @@ def _lease(body: Mapping[str, Any]) -> Lease:
     record = LeaseRecord(
         holder=spec.get("holderIdentity") or "",
         duration=spec.get("leaseDurationSeconds"),
-        acquired=_micros(spec.get("acquireTime")),
-        renewed=_micros(spec.get("renewTime")),
+        acquired=micros(spec.get("acquireTime")),
+        renewed=micros(spec.get("renewTime")),
         transitions=spec.get("leaseTransitions") or 0,
     )
     return Lease(record, body["metadata"]["resourceVersion"])
@@ -181,7 +194,8 @@ def _text(micros: int | None) -> str | None:
     return when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _micros(text: Any) -> int | None:
+def micros(text: Any) -> int | None:
+    """Read a `metav1.MicroTime`, in microseconds since 1970; None for what is none."""
     try:
         return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)
     except (TypeError, ValueError):

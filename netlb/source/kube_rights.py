@@ -32,6 +32,7 @@ __all__ = [
     "Right",
     "controller_rights",
     "gateway_rights",
+    "lease_rights",
     "role_rules",
     "secret_namespaces",
     "speaker_rights",
@@ -75,8 +76,13 @@ def controller_rights(namespace: str, compatibility: Compatibility = DEFAULT) ->
     )
 
 
-def speaker_rights(namespace: str, compatibility: Compatibility = DEFAULT) -> tuple[Right, ...]:
-    """Return what netlb-speaker does; Secrets are read by name, here and where MetalLB's are."""
+def speaker_rights(
+    namespace: str, compatibility: Compatibility = DEFAULT, *, leases: bool = False
+) -> tuple[Right, ...]:
+    """Return what netlb-speaker does; Secrets are read by name, here and where MetalLB's are.
+
+    `leases`: by these the nodes know of each other (`--liveness lease`).
+    """
     return (
         *_following(watched(compatibility, Reader.ANNOUNCEMENTS)),
         *(_right(SECRETS, *_FOLLOW, namespace=where) for where in secret_namespaces(namespace, compatibility)),
@@ -84,7 +90,13 @@ def speaker_rights(namespace: str, compatibility: Compatibility = DEFAULT) -> tu
         *(_right(report, "list", "create", "patch", "delete") for report in REPORTS.values()),
         _right(SPEAKER_STATUSES, "watch"),  # of each other, where addresses do not go back to better nodes
         _right(EVENTS, "create"),
+        *(lease_rights(namespace) if leases else ()),
     )
+
+
+def lease_rights(namespace: str) -> tuple[Right, ...]:
+    """Return what it takes to be known of by a Lease; in a large cluster a node writes into those of the dead, too."""
+    return (_right(LEASES, "get", "list", "watch", "create", "update", namespace=namespace),)
 
 
 def secret_namespaces(namespace: str, compatibility: Compatibility = DEFAULT) -> tuple[str, ...]:

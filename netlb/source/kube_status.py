@@ -5,6 +5,7 @@ A status is compared without its times; what goes out has them.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from netlb.api import keys
@@ -39,6 +40,7 @@ ACCEPTED = "netlb.io/Accepted"
 
 _MARK = keys.ALLOCATED_FROM[0]
 _LONGEST_MESSAGE = 32768  # of a metav1.Condition
+_SELECTED = ("nodes", "pools")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,8 @@ class ObjectStatus:
     condition: Condition | None
     counts: tuple[tuple[str, str, str, str], ...] = ()
     """Of a pool, by family: its name in lower case, total, used and free."""
+    selected: tuple[tuple[str, int], ...] = ()
+    """How many nodes and pools the object is for, by name."""
 
 
 Told = ServiceStatus | ObjectStatus
@@ -165,8 +169,10 @@ def object_key(ref: ObjectRef) -> str:
     return f"{ADDRESSING[ref.kind].plural}/{ref.name}"
 
 
-def object_status(usage: Mapping[Family, PoolUsage], findings: Iterable[Finding]) -> ObjectStatus:
-    """Return what is to be said of a native object: whether it is honoured, and of a pool how full it is."""
+def object_status(
+    usage: Mapping[Family, PoolUsage], findings: Iterable[Finding], selected: Mapping[str, int] = MappingProxyType({})
+) -> ObjectStatus:
+    """Return what is to be said of a native object: whether it is honoured, how full it is, and how many it selects."""
     found = sorted(findings, key=lambda finding: finding.severity is not Severity.ERROR)
     refused = bool(found) and found[0].severity is Severity.ERROR
     message = "; ".join(
@@ -182,7 +188,7 @@ def object_status(usage: Mapping[Family, PoolUsage], findings: Iterable[Finding]
         for family, count in usage.items()
         if count.size
     )
-    return ObjectStatus(condition, tuple(sorted(counts)))
+    return ObjectStatus(condition, tuple(sorted(counts)), tuple(sorted(selected.items())))
 
 
 def read_object_status(body: Mapping[str, Any]) -> tuple[ObjectStatus | None, Mapping[str, str]]:
@@ -194,7 +200,9 @@ def read_object_status(body: Mapping[str, Any]) -> tuple[ObjectStatus | None, Ma
         for family in ("ipv4", "ipv6")
         if isinstance(numbers := status.get(family), Mapping)
     )
-    return (ObjectStatus(condition, counts) if counts or condition else None), transitions
+    selected = tuple((name, number) for name in _SELECTED if isinstance(number := status.get(name), int))
+    said = ObjectStatus(condition, counts, selected) if counts or condition or selected else None
+    return said, transitions
 
 
 def object_body(
@@ -203,7 +211,7 @@ def object_body(
     """Return what to apply to a native object's status."""
     said: dict[str, Any] = {
         family: {"total": total, "used": used, "free": free} for family, total, used, free in status.counts
-    }
+    } | dict(status.selected)
     if status.condition is not None:
         said["conditions"] = [condition_body(status.condition, before.condition if before else None, transitions, now)]
     return {"metadata": {"name": name}, "status": said}

@@ -126,6 +126,7 @@ class Elector:
         self._leads_until = float("-inf")
         self._refused = False
         self._resigned = False
+        self._hurried = False
 
     # What there is
 
@@ -159,6 +160,11 @@ class Elector:
         self._resigned = True
         self._not_before = now
 
+    def hurry(self, now: float) -> None:
+        """Write the record anew without waiting, after what is under way: there is something to say with it."""
+        self._hurried = self._out is not None
+        self._not_before = min(self._not_before, now)
+
     def next_action(self, now: float, wall: int) -> Action:
         """Return what to begin now. A request whose time is up is given up here; its driver closes it."""
         if self._out is not None and now >= self._sent_at + self._pace.answer_timeout:
@@ -186,7 +192,9 @@ class Elector:
             self._refused = False
             if not self._resigned:
                 self._leads_until = self._sent_at + self._pace.renew_deadline
-                self._pause(self._sent_at)
+                if not self._hurried:
+                    self._pause(self._sent_at)
+                self._hurried = False
 
     def refused(self, action: Action, now: float) -> None:
         """Note that the Lease is not as it was seen: a conflict, or it is gone or there already. It is read anew."""

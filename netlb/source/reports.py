@@ -127,6 +127,7 @@ class GatewayReport(_Report, frozen=True):
     site: str = ""
     role: str = ""
     gateway: str = ""
+    backend: str = ""
     hub: str = ""
     active: tuple[str, ...] = ()
     peers: tuple[TunnelReport, ...] = ()

@@ -32,7 +32,7 @@ from netlb.l2.announces import (
     parse_station,
     parse_wanted,
 )
-from netlb.l2.burst import GratuitousBurst
+from netlb.l2.burst import ROUNDS, GratuitousBurst
 from netlb.l2.conflicts import ConflictReports
 from netlb.l2.ethernet import format_mac
 from netlb.l2.holdings import Holdings
@@ -177,13 +177,13 @@ class FakeAnnouncer:
         self._holdings.unwant(packed)
         self._settle(packed, self._ports)
 
-    async def announce(self, addresses: Iterable[str | Address]) -> None:
+    async def announce(self, addresses: Iterable[str | Address], *, rounds: int = ROUNDS) -> None:
         """See Announces."""
         packed = [parse_station(address).packed for address in addresses]
         self._require_worker()
         for index, port in self._ports.items():
             held = [address for address in packed if port.responder.counters(address) is not None]
-            self._burst.start(index, held, port.segment.now)
+            self._burst.start(index, held, port.segment.now, rounds)
             self.transmit(port.segment.now)
 
     async def probe(

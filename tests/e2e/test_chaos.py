@@ -1,6 +1,9 @@
 """Whatever befalls the nodes, one at a time and in any order: exactly one of them answers for each address.
 
-NETLB_TEST_FAULTS says how many faults there are, and NETLB_TEST_SEED in which order.
+What a client sees meanwhile is waited for and told: seconds are the machine's to give. Only where in more than a tenth of
+all changes the disorder outlasts a second, and what this test itself was kept waiting, something is wrong.
+
+NETLB_TEST_FAULTS says how many faults there are, one of each kind if it is not set, and NETLB_TEST_SEED in which order.
 """
 
 import os
@@ -32,6 +35,8 @@ ROUNDS = int(os.environ.get("NETLB_TEST_FAULTS", len(FAULTS)))
 SEED = int(os.environ.get("NETLB_TEST_SEED", "7"))
 VERBOSE = "NETLB_TEST_FAULTS" in os.environ
 PATIENCE = 40.0
+BOUND = 1.0
+"""Seconds within which there is one answer for each address again, but for what the machine is late by."""
 POOL = ("192.168.122.100-192.168.122.124", "fd00:122::100-fd00:122::118")
 
 
@@ -113,6 +118,8 @@ class Times:
     """Seconds, of all faults of a kind."""
 
     disorder: list[float] = field(default_factory=list)
+    late: list[float] = field(default_factory=list)
+    """By how much the disorder was longer than a second, and what the machine itself was late by."""
     right: list[float] = field(default_factory=list)
     client: list[float] = field(default_factory=list)
 
@@ -127,6 +134,7 @@ def test_exactly_one_answers_whatever_happens(world: World, capsys: pytest.Captu
         settled = calls.settles(begun, expected, f"{what}, {phase}", PATIENCE)
         taken = times[fault, phase]
         taken.disorder.append(settled.disorder)
+        taken.late.append(max(0.0, settled.disorder - settled.delay - BOUND))
         taken.right.append(settled.right)
         taken.client.append(reach(world, used))
 
@@ -156,6 +164,8 @@ def test_exactly_one_answers_whatever_happens(world: World, capsys: pytest.Captu
     eventually(lambda: before == reports(world), "the state is that of a fresh start", PATIENCE)
     with capsys.disabled():
         show(times)
+    late = sorted((each, *of) for of, taken in times.items() for each in taken.late)
+    assert late[len(late) * 9 // 10][0] == 0, f"of {len(late)} changes more than a tenth took longer: {late}"
 
 
 def heard(world: World) -> bool:
@@ -170,8 +180,9 @@ def show(times: Mapping[tuple[str, str], Times]) -> None:
         cells = [f"{median(each):8.2f}{max(each):8.2f}" for each in (taken.disorder, taken.right, taken.client)]
         print(f"{fault:20}{phase:7}{len(taken.right):3}  " + "  ".join(cells))
     all_of_them = sorted(seconds for taken in times.values() for seconds in taken.disorder)
-    late = sum(seconds > 1.0 for seconds in all_of_them)
+    late = sum(seconds > BOUND for seconds in all_of_them)
     print(
-        f"not exactly one answered: median {median(all_of_them):.2f} s, at most {all_of_them[-1]:.2f} s, "
-        f"more than 1 s {late} of {len(all_of_them)} times"
+        f"not exactly one answered: median {median(all_of_them):.2f} s, 99 of 100 within "
+        f"{all_of_them[len(all_of_them) * 99 // 100]:.2f} s, at most {all_of_them[-1]:.2f} s, "
+        f"more than {BOUND:g} s {late} of {len(all_of_them)} times"
     )

@@ -68,6 +68,9 @@ def test_a_way_to_detect_conflicts_that_there_is_not(tmp_path: Path) -> None:
         (["--bfd-key-file", "KEY"], ("--bfd-key-file: KEY: others may read or change it (mode 0644)", "chmod 600")),
         (["--bfd-key-file", "KEY", "--liveness", "static"], ("--bfd-key-file: with --liveness static", "leave one")),
         (["--bfd-unauthenticated", "accept"], ("--bfd-unauthenticated: without --bfd-key-file", "name a key")),
+        (["--liveness", "lease"], ("--liveness: Leases are objects in the API", "choose bfd or static")),
+        (["--lease-duration", "1"], ("--lease-duration: '1'", "from 2 to 3600")),
+        (["--lease-duration", "soon"], ("--lease-duration: 'soon'", "leave it out for 4")),
         (["--bfd-unauthenticated", "perhaps"], ("--bfd-unauthenticated", "'perhaps' is not a choice")),
     ],
 )

@@ -173,11 +173,13 @@ def without_gobgpd() -> list[str]:
 class Kept:
     """A speaker under a reconciler, as a daemon has it."""
 
-    def __init__(self, target: Target, *, tenancy: Tenancy = Tenancy.SOLE, instance: int = 1) -> None:
+    def __init__(
+        self, target: Target, *, tenancy: Tenancy = Tenancy.SOLE, instance: int = 1, patience: float = 1.0
+    ) -> None:
         self.events: list[Event] = []
         self.bugs: list[Exception] = []
         self.speaker = GobgpSpeaker(
-            target, on_event=self._hear, tenancy=tenancy, instance=instance, interval=0.1, patience=1.0
+            target, on_event=self._hear, tenancy=tenancy, instance=instance, interval=0.1, patience=patience
         )
         self.reconciler: Reconciler[Key, Record] = Reconciler(
             "bgp", self.speaker.operations, on_bug=lambda _, error: self.bugs.append(error)
@@ -212,9 +214,11 @@ class Kept:
 
 
 @asynccontextmanager
-async def kept(target: Target, *, tenancy: Tenancy = Tenancy.SOLE, instance: int = 1) -> AsyncIterator[Kept]:
-    """Run a speaker and its reconciler."""
-    one = Kept(target, tenancy=tenancy, instance=instance)
+async def kept(
+    target: Target, *, tenancy: Tenancy = Tenancy.SOLE, instance: int = 1, patience: float = 1.0
+) -> AsyncIterator[Kept]:
+    """Run a speaker and its reconciler; a daemon that does not answer for `patience` seconds is lost."""
+    one = Kept(target, tenancy=tenancy, instance=instance, patience=patience)
     tasks = [asyncio.create_task(one.speaker.run()), asyncio.create_task(one.reconciler.run())]
     try:
         yield one

@@ -18,6 +18,7 @@ from tests.support.waiting import eventually
 __all__ = ["Cluster", "endpoint_addresses"]
 
 QUICK_SPEAKER = Path(__file__).with_name("quick_speaker.py")
+WRONG_CLOCK = Path(__file__).with_name("wrong_clock.py")
 EDGEAPP = Path(__file__).parents[2] / "examples" / "edgeapp"
 SERVICE_NAME = "kubernetes.io/service-name"
 
@@ -61,12 +62,24 @@ class Cluster(Site):
         }
         self.write(f"endpoints-{service}-{version}.yaml", yaml.safe_dump(document))
 
-    def speaker(self, name: str, *arguments: str, interfaces: Iterable[str] = ("eth0",), quick: bool = False) -> Daemon:
-        """Start the speaker of a node inside the node; a quick one waits for probes in hundredths of seconds."""
+    def speaker(
+        self,
+        name: str,
+        *arguments: str,
+        interfaces: Iterable[str] = ("eth0",),
+        quick: bool = False,
+        clock: Path | None = None,
+    ) -> Daemon:
+        """Start the speaker of a node inside the node; a quick one waits for probes in hundredths of seconds.
+
+        `clock` is a file that says for how many seconds its wall clock is wrong.
+        """
         chosen = [part for interface in interfaces for part in ("--interface", interface)]
         command = self.command("speaker", "--node-name", name, *chosen, *arguments, http=name)
         if quick:
             command[:1] = [sys.executable, str(QUICK_SPEAKER)]
+        if clock is not None:
+            command[:1] = [sys.executable, str(WRONG_CLOCK), str(clock)]
         with self.log(name) as log:
             process = self.lab.nodes[name].popen(
                 command,

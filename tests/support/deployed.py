@@ -47,7 +47,17 @@ __all__ = [
 Manifest = Mapping[str, Any]
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-OVERLAYS = ("l2", "bgp", "compat-metallb", "takeover-metallb", "webhook", "prometheus", "raven", "raven-prometheus")
+OVERLAYS = (
+    "l2",
+    "leases",
+    "bgp",
+    "compat-metallb",
+    "takeover-metallb",
+    "webhook",
+    "prometheus",
+    "raven",
+    "raven-prometheus",
+)
 BUILT = (DEPLOY / "base", DEPLOY / "gateway", *(DEPLOY / "overlays" / name for name in OVERLAYS))
 """Every kustomization of objects that run."""
 DAEMONS: Mapping[str, click.Command] = {

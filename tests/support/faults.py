@@ -17,6 +17,7 @@ from tests.support.waiting import eventually
 
 __all__ = ["FAULTS", "Fault", "World"]
 
+_YEAR: Final = 365 * 86_400
 _EXCLUDED: Final = "{node.kubernetes.io/exclude-from-external-load-balancers: ''}"
 
 
@@ -28,10 +29,23 @@ class World:
         self.stranger = stranger
         self.chance = chance
         self.speakers: dict[str, Daemon] = {}
+        self._clocks = cluster.root.parent / "clocks"
+        self._clocks.mkdir()
 
     def start(self, name: str) -> None:
-        """Start a node's speaker."""
-        self.speakers[name] = self.cluster.speaker(name)
+        """Start a node's speaker, with a wall clock that can be set."""
+        if not self._clock(name).exists():
+            self.set_clock(name, 0)
+        self.speakers[name] = self.cluster.speaker(name, clock=self._clock(name))
+
+    def set_clock(self, name: str, seconds: int) -> None:
+        """Let a node's wall clock jump to so many seconds from the right time."""
+        temporary = self._clocks / f".{name}"
+        temporary.write_text(str(seconds))
+        temporary.rename(self._clock(name))
+
+    def _clock(self, name: str) -> Path:
+        return self._clocks / name
 
     def host(self, name: str) -> Host:
         """Return a node."""
@@ -195,6 +209,32 @@ def drained(world: World, name: str) -> Iterator[bool]:
 
 
 @contextmanager
+def declared_too_early(world: World, name: str) -> Iterator[bool]:
+    """It leaves the cluster and is declared again before its speaker runs: others keep what they have until it does."""
+    status = world.speakers[name].stop()
+    assert 0 == status, f"it ended with {status}"
+    world.cluster.remove(f"node-{name}.yaml")
+    others = world.speakers.keys() - {name}
+    eventually(lambda: all(name not in (world.cluster.status.node(each)["nodes"] or {}) for each in others), "it left")
+    world.declare(name)
+    eventually(lambda: all(name in world.cluster.status.node(each)["nodes"] for each in others), "it is expected")
+    try:
+        yield True
+    finally:
+        world.start(name)
+
+
+@contextmanager
+def clock_jumping(world: World, name: str) -> Iterator[bool]:
+    """Its wall clock is put forward by a year, and then back by two."""
+    world.set_clock(name, _YEAR)
+    try:
+        yield False
+    finally:
+        world.set_clock(name, -_YEAR)
+
+
+@contextmanager
 def impersonated(world: World, name: str) -> Iterator[bool]:
     """Another machine believes that it is this node."""
     root = world.cluster.root / "impostor"
@@ -245,6 +285,8 @@ FAULTS: Final[dict[str, Fault]] = {
     "BFD killed": _befalls("bfd", signal.SIGKILL),
     "speaker restarted": stopped,
     "node drained": drained,
+    "node declared early": declared_too_early,
+    "clock jumping": clock_jumping,
     "two of one name": impersonated,
     "source silent": silent_source,
 }

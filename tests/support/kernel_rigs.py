@@ -4,12 +4,13 @@ import asyncio
 import json
 import os
 import subprocess
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import replace
 from itertools import count
 from typing import Any, Protocol
 
+from netlb.errors import NetlbError
 from netlb.net import Address, Family, parse_address
 from netlb.raven.adapter import Change, KernelOperations
 from netlb.raven.dataplane import Numbers
@@ -35,6 +36,7 @@ class Kernel(Protocol):
     async def observe(self) -> Mapping[Key, Value]: ...
     async def apply(self, changes: Mapping[Key, Value]) -> Mapping[Key, Exception]: ...
     async def prune(self, keys: Collection[Key]) -> Mapping[Key, Exception]: ...
+    async def taken(self, keys: Iterable[Key]) -> NetlbError | None: ...
     async def local(self, underlay: Address | None, watched: Collection[Address] = ()) -> Local: ...
     def changes(self) -> AsyncIterator[frozenset[Change]]: ...
 

@@ -16,7 +16,7 @@ from netlb.testing.apiserver import ApiServer
 from netlb_controller.settings import ControllerSettings
 from netlb_controller.wiring import build as build_controller
 from netlb_speaker.gobgp import GobgpSettings
-from netlb_speaker.wiring import LivenessMode, SpeakerSettings
+from netlb_speaker.wiring import SHORTEST_LEASE, LivenessMode, SpeakerSettings
 from netlb_speaker.wiring import build as build_speaker
 from tests.support.speaking import Net
 
@@ -25,6 +25,7 @@ __all__ = [
     "GATEWAY",
     "LEASES",
     "NAMESPACE",
+    "OPERATOR",
     "PACE",
     "SPEAKER",
     "Kubernetes",
@@ -38,6 +39,8 @@ __all__ = [
 
 NAMESPACE = "netlb-system"
 CONTROLLER, GATEWAY, SPEAKER = "controller-token", "gateway-token", "speaker-token"
+OPERATOR = "operator-token"
+"""Of one who may read all that is declared."""
 LEASES = "leases.coordination.k8s.io"
 CRDS = Path(__file__).parents[2] / "deploy" / "crds"
 PACE = Pace(
@@ -85,9 +88,10 @@ def endpoints(name: str, *nodes: str) -> dict[str, Any]:
     }
 
 
-def node(name: str) -> dict[str, Any]:
-    """A Node."""
-    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}
+def node(name: str, *addresses: str) -> dict[str, Any]:
+    """A Node, known by these addresses."""
+    listed = [{"type": "InternalIP", "address": address} for address in addresses]
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "status": {"addresses": listed}}
 
 
 class Kubernetes:
@@ -134,17 +138,20 @@ class Kubernetes:
         state_dir: Path | None = None,
         patience: float = 0.3,
         gobgp: GobgpSettings | None = None,
+        liveness: LivenessMode = LivenessMode.STATIC,
+        grace: float = 0.0,
     ) -> App:
         """Return the speaker of a node on segments in memory, with the rights that a speaker has."""
         settings = SpeakerSettings(
             common=self.common(SPEAKER),
             status_dir=None,
             node=name,
-            liveness=LivenessMode.STATIC,
+            liveness=liveness,
+            lease_duration=SHORTEST_LEASE,
             state_dir=state_dir,
             gobgp=gobgp,
         )
-        return build_speaker(settings, net, kernel=net.addresses, pace=PACE, patience=patience)
+        return build_speaker(settings, net, grace=grace, kernel=net.addresses, pace=PACE, patience=patience)
 
     def give(self, name: str, address: str, **spec: Any) -> None:
         """Have a Service with an address, as a controller leaves it, and an endpoint of it on each node."""
@@ -204,12 +211,16 @@ class Kubernetes:
 
 
 @contextmanager
-def kubernetes(root: Path) -> Iterator[Kubernetes]:
-    """Run a cluster with netlb's definitions, two nodes and a pool; AssertionError if a daemon lacked a right."""
+def kubernetes(root: Path, *, leases: bool = False) -> Iterator[Kubernetes]:
+    """Run a cluster with netlb's definitions, two nodes and a pool; AssertionError if a daemon lacked a right.
+
+    With `leases` speakers have the rights that it takes to be known of by them.
+    """
     rights = {
         CONTROLLER: role_rules(controller_rights(NAMESPACE)),
         GATEWAY: role_rules(gateway_rights()),
-        SPEAKER: role_rules(speaker_rights(NAMESPACE)),
+        SPEAKER: role_rules(speaker_rights(NAMESPACE, leases=leases)),
+        OPERATOR: role_rules((*speaker_rights(NAMESPACE), *gateway_rights())),
     }
     with ApiServer(bookmark_interval=0.2, rights=rights) as server:
         server.put_files(CRDS)

@@ -43,6 +43,8 @@ class Settled(NamedTuple):
     """For how long there was an address for which nobody, or more than one, answered."""
     right: float
     """Until those answered who are expected to, for good."""
+    delay: float
+    """How much later than due the latest of the looks was: the machine had no time for the asker, nor for others."""
 
 
 class RollCall:
@@ -90,7 +92,7 @@ class RollCall:
             raise AssertionError(f"{error}: {wrong()}") from None
         looks = self.since(begun)
         bad = [look.asked for look in looks if look.seen != expected]
-        return Settled(_disorder(looks), bad[-1] - begun if bad else 0.0)
+        return Settled(_disorder(looks), bad[-1] - begun if bad else 0.0, _delay(looks))
 
     def _run(self) -> None:
         frames = [
@@ -114,8 +116,10 @@ class RollCall:
 
     def _answers(self, sockets: list[socket.socket], until: float) -> Seen:
         found: dict[str, set[str]] = {address: set() for address in self._addresses.values()}
-        while (left := until - time.monotonic()) > 0:
-            for sock in select.select(sockets, [], [], left)[0]:
+        while True:
+            left = until - time.monotonic()
+            # What waits when the time is over came in time: it is this thread that was not let run.
+            for sock in select.select(sockets, [], [], max(0.0, left))[0]:
                 for _ in range(len(found)):
                     try:
                         frame = sock.recv(2048)
@@ -123,6 +127,8 @@ class RollCall:
                         break
                     if (claim := self._claim(frame)) is not None:
                         found[claim[0]].add(claim[1])
+            if left <= 0:
+                break
         return {address: frozenset(macs) for address, macs in found.items()}
 
     def _claim(self, frame: bytes) -> tuple[str, str] | None:
@@ -134,6 +140,12 @@ class RollCall:
             told = len(frame) >= 86 and frame[54] == 136 and frame[38:54] == self._asker.ipv6.packed
             address, mac = frame[62:78], frame[80:86]
         return (self._addresses[address], mac.hex(":")) if told and address in self._addresses else None
+
+
+def _delay(looks: list[Look]) -> float:
+    """Return by how much two looks were farther apart than they should be, at most."""
+    gaps = [after.asked - look.asked for look, after in itertools.pairwise(looks)]
+    return max(0.0, max(gaps, default=0.0) - _WINDOW - _PAUSE)
 
 
 def _disorder(looks: list[Look]) -> float:

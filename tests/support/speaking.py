@@ -6,6 +6,7 @@ from pathlib import Path
 from netlb.errors import DataplaneError
 from netlb.l2.adapter.kernel import KernelAddresses
 from netlb.l2.announces import Event, Stranger
+from netlb.l2.defence import Conduct
 from netlb.l2.probe import RFC_TIMINGS, ProbeTimings
 from netlb.net import Address
 from netlb.runtime.app import App
@@ -109,7 +110,13 @@ def declare(root: Path, *names: str) -> None:
 
 
 def speaker(
-    root: Path, net: Net, *, name: str = "node-1", interfaces: tuple[str, ...] = (), detection: str = "off"
+    root: Path,
+    net: Net,
+    *,
+    name: str = "node-1",
+    interfaces: tuple[str, ...] = (),
+    detection: str = "off",
+    on_conflict: Conduct = Conduct.REPORT,
 ) -> App:
     settings = SpeakerSettings(
         common=common(root),
@@ -117,5 +124,6 @@ def speaker(
         node=name,
         interfaces=interfaces,
         conflict_detection=ConflictDetection(detection),
+        on_conflict=on_conflict,
     )
-    return build(settings, net, TIMINGS, kernel=net.addresses)
+    return build(settings, net, TIMINGS, settled=0.0, kernel=net.addresses)

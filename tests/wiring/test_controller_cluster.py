@@ -9,7 +9,7 @@ import pytest
 
 from netlb.api.dialects import Compatibility, System
 from netlb.api.snapshot import Serving
-from tests.support.kubernetes import Kubernetes, kubernetes, pool, service
+from tests.support.kubernetes import Kubernetes, kubernetes, node, pool, service
 from tests.support.wired import wired
 
 MARK = "netlb.io/allocated-from"
@@ -232,5 +232,19 @@ def test_what_is_wrong_with_a_pool_is_its_condition(cluster: Kubernetes) -> None
             cluster.server.put(pool("overlap", "192.0.2.8-192.0.2.9"))
             await daemon.until(lambda: cluster.accepted("overlap")[0] == "True", "it is mended")
             assert {"total": 2, "used": 0, "free": 2} == cluster.counts("overlap")
+
+    asyncio.run(scenario())
+
+
+def test_what_objects_are_for_is_counted(cluster: Kubernetes) -> None:
+    def selected() -> tuple[Any, Any]:
+        status = (cluster.server.get("l2advertisements.netlb.io", "all") or {}).get("status", {})
+        return status.get("nodes"), status.get("pools")
+
+    async def scenario() -> None:
+        async with wired(cluster.controller()) as daemon:
+            await daemon.until(lambda: selected() == (2, 1), "both nodes, one pool")
+            cluster.server.put(pool("more", "198.51.100.1"), node("node-3"))
+            await daemon.until(lambda: selected() == (3, 2), "what came is counted")
 
     asyncio.run(scenario())

@@ -77,7 +77,7 @@ def test_one_leads_and_the_next_one_when_it_resigns(server: ApiServer, tmp_path:
             assert lease
             assert {"kept": "yes"} == lease["metadata"]["labels"], "what others wrote into it stays"
             assert 1 == lease["spec"]["leaseTransitions"]
-            assert [True] == second.told
+            await becomes(lambda: [True] == second.told)
 
     asyncio.run(main())
 

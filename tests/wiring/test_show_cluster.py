@@ -11,7 +11,8 @@ from click.testing import CliRunner, Result
 
 from netlb.cli.main import main
 from netlb.source.kube_reading import reports_of
-from tests.support.kubernetes import GATEWAY, SPEAKER, Kubernetes, endpoints, kubernetes, node, pool, service
+from tests.support.kubernetes import GATEWAY, OPERATOR, SPEAKER, Kubernetes, endpoints, kubernetes, node, pool, service
+from tests.support.sites import documents
 from tests.support.speaking import Net
 from tests.support.wired import wired
 
@@ -80,7 +81,7 @@ def test_a_cluster_that_does_not_answer_is_an_error(cluster: Kubernetes) -> None
 
 def test_what_the_cluster_declares_is_checked_and_explained(cluster: Kubernetes) -> None:
     def run(*command: str) -> Result:
-        return CliRunner().invoke(main, [*command, "--source", f"kube:{cluster.kubeconfig(SPEAKER)}"])
+        return CliRunner().invoke(main, [*command, "--source", f"kube:{cluster.kubeconfig(OPERATOR)}"])
 
     assert (0, "") == ((fine := run("check")).exit_code, fine.output)
     explained = run("explain", "service", "default/web")
@@ -92,6 +93,19 @@ def test_what_the_cluster_declares_is_checked_and_explained(cluster: Kubernetes)
     overlap = "addresspools.netlb.io/younger: AddressPool younger: spec.addresses: the pool overlaps pool 'two'"
     assert overlap in checked.stderr
     assert 1 == run("explain", "service", "default/greedy").exit_code
+
+
+def test_sites_of_the_cluster_are_checked_and_explained(cluster: Kubernetes) -> None:
+    def run(*command: str) -> Result:
+        return CliRunner().invoke(main, [*command, "--source", f"kube:{cluster.kubeconfig(OPERATOR)}"])
+
+    sites = {"cloud": {"nodes": ["c1"], "endpoints": [{"nodeName": "c1"}, {"nodeName": "ghost"}]}}
+    cluster.server.put(*(dict(one.body) for one in documents(sites)))
+    checked = run("check")
+    assert (0, True) == (checked.exit_code, "ghost is no node of the site" in checked.stderr)
+    explained = run("explain", "gateway", "cloud")
+    assert 0 == explained.exit_code, explained.output
+    assert "cloud: c1 active, nobody could take over" == explained.output.splitlines()[0]
 
 
 def test_what_serves_each_node_is_explained_with_all_that_endpoints_and_the_service_say(cluster: Kubernetes) -> None:

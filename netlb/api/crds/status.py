@@ -74,9 +74,12 @@ _SITE: dict[str, Any] = {
 }
 
 
+_FOR_POOLS: Final = ("L2Advertisement", "BGPAdvertisement")
+_FOR_NODES: Final = (*_FOR_POOLS, "BGPPeer", "BGPConfiguration")
+
+
 def status_schema(kind: str) -> dict[str, Any]:
-    """Return the schema of a kind's `status`: conditions, for a pool how many addresses it has, for a Gateway who is
-    active."""
+    """Return the schema of a kind's `status`: conditions, and what can be counted; for a Gateway who is active."""
     properties = {
         "conditions": {
             "description": "What holds of the object; one entry a type.",
@@ -88,9 +91,17 @@ def status_schema(kind: str) -> dict[str, Any]:
     }
     if kind == "AddressPool":
         properties = {"ipv4": _counts("IPv4"), "ipv6": _counts("IPv6"), **properties}
+    if kind in _FOR_NODES:
+        properties = {"nodes": _number("How many nodes it is for."), **properties}
+    if kind in _FOR_POOLS:
+        properties = {"pools": _number("How many pools it is for."), **properties}
     if kind == "Gateway":
         properties = {**_SITE, **properties}
     return {"description": "What became of it; netlb writes this.", "type": "object", "properties": properties}
+
+
+def _number(description: str) -> dict[str, Any]:
+    return {"description": description, "type": "integer", "format": "int32", "minimum": 0}
 
 
 def _text(description: str) -> dict[str, Any]:

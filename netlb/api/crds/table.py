@@ -41,7 +41,10 @@ _SELECTED = (
     Column("IPAddressPools", ".spec.ipAddressPools"),
     Column("IPAddressPool Selectors", ".spec.ipAddressPoolSelectors"),
 )
-_NODES = Column("Node Selectors", ".spec.nodeSelectors", priority=10)
+_NODES = (
+    Column("Nodes", ".status.nodes", "integer", priority=10),
+    Column("Node Selectors", ".spec.nodeSelectors", priority=10),
+)
 
 # Columns are MetalLB's where it has the kind.
 KINDS: Final[Mapping[str, Names]] = {
@@ -67,7 +70,7 @@ KINDS: Final[Mapping[str, Names]] = {
             Column("Multiplier", ".spec.detectMultiplier", "integer"),
         ),
     ),
-    "BGPAdvertisement": Names("bgpadvertisements", "bgpadv", (*_SELECTED, Column("Peers", ".spec.peers"), _NODES)),
+    "BGPAdvertisement": Names("bgpadvertisements", "bgpadv", (*_SELECTED, Column("Peers", ".spec.peers"), *_NODES)),
     "BGPConfiguration": Names(
         "bgpconfigurations",
         "bgpcfg",
@@ -75,7 +78,7 @@ KINDS: Final[Mapping[str, Names]] = {
             Column("ASN", ".spec.asn", "integer"),
             Column("Router ID", ".spec.routerID"),
             Column("Listen Port", ".spec.listenPort", "integer"),
-            _NODES,
+            *_NODES,
         ),
     ),
     "BGPPeer": Names(
@@ -87,7 +90,7 @@ KINDS: Final[Mapping[str, Names]] = {
             Column("BFD Profile", ".spec.bfdProfile"),
             Column("Multi Hops", ".spec.ebgpMultiHop", "boolean"),
             Column("Disabled", ".spec.disabled", "boolean", priority=10),
-            _NODES,
+            *_NODES,
         ),
     ),
     "Community": Names("communities", "bgpcomm", (Column("Communities", ".spec.communities", priority=10),)),
@@ -102,7 +105,7 @@ KINDS: Final[Mapping[str, Names]] = {
         ),
     ),
     "L2Advertisement": Names(
-        "l2advertisements", "l2adv", (*_SELECTED, Column("Interfaces", ".spec.interfaces"), _NODES)
+        "l2advertisements", "l2adv", (*_SELECTED, Column("Interfaces", ".spec.interfaces"), *_NODES)
     ),
 }
 

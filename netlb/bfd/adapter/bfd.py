@@ -30,6 +30,9 @@ _RETURN: Final = 5.0
 _AGAIN: Final = 1.0
 """Seconds until what was refused is tried again, and that a process lives at least before another takes its place."""
 
+_BREATH: Final = 0.05
+"""Seconds in which the program acts on the end of a process, before it waits for the next one to come up."""
+
 
 @dataclass(frozen=True, slots=True)
 class Peer:
@@ -300,7 +303,7 @@ class Bfd:
             session.kept = False
         self._complain(problem)
         self._later(_RETURN, self._give_up)
-        self._later(max(0.0, self._started_at + _AGAIN - self._loop.time()), self._revive)
+        self._later(max(_BREATH, self._started_at + _AGAIN - self._loop.time()), self._revive)
 
     def _revive(self) -> None:
         """Have a process keep what it should; what is refused is tried again."""

@@ -38,9 +38,9 @@ _BOOTSTRAP: Final = (
 )
 _ROOT: Final = str(Path(netlb.__file__).parents[1])
 _START_TIMEOUT: Final = 10.0
-_ANSWER_TIMEOUT: Final = 1.0
+_ANSWER_TIMEOUT: Final = 0.4
 _STOP_TIMEOUT: Final = 1.0
-_BEAT: Final = 0.25
+_BEAT: Final = 0.1
 _MOST_UNANSWERED: Final = 4
 """Beats in a row that a process may leave unanswered: peers have given this node up by then. They are counted, and not
 seconds, so that a machine that was asleep finds nobody guilty."""
@@ -142,7 +142,7 @@ class EngineProcess:
             with select.epoll() as waiting:
                 waiting.register(self._channel, select.EPOLLIN)
                 if not waiting.poll(max(0.0, deadline - time.monotonic())):
-                    raise TransientError(f"the BFD process does not answer within {seconds:.0f} s")
+                    raise TransientError(f"the BFD process does not answer within {seconds:g} s")
             message = self._receive()
             if message is None:
                 raise TransientError(f"the BFD process is gone {self._reason}".strip())

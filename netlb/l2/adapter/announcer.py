@@ -29,6 +29,7 @@ from netlb.l2.announces import (
     parse_station,
     parse_wanted,
 )
+from netlb.l2.burst import ROUNDS
 from netlb.l2.ethernet import format_mac
 from netlb.l2.holdings import Holdings, Wanted
 from netlb.l2.interfaces import DEFAULT_EXCLUDE, Interface, Selection
@@ -125,14 +126,14 @@ class Announcer:
         """See Announces."""
         await self._finish(self._release([parse_station(address).packed for address in addresses]))
 
-    async def announce(self, addresses: Iterable[str | Address]) -> None:
+    async def announce(self, addresses: Iterable[str | Address], *, rounds: int = ROUNDS) -> None:
         """See Announces."""
         packed = [parse_station(address).packed for address in addresses]
         async with self._lock:
             process = self._require_process()
             for interface in self._holdings.interfaces():
                 for batch in control.batches(packed):
-                    await process.announce(interface.index, batch)
+                    await process.announce(interface.index, batch, rounds)
 
     async def probe(
         self, addresses: Mapping[str | Address, Collection[str] | None], timings: ProbeTimings = RFC_TIMINGS

@@ -34,8 +34,8 @@ _BOOTSTRAP: Final = (
 _ROOT: Final = str(Path(netlb.__file__).parents[1])
 _START_TIMEOUT: Final = 10.0
 _STOP_TIMEOUT: Final = 2.0
-_BEAT: Final = 0.25
-_MOST_UNANSWERED_BEATS: Final = 4
+_BEAT: Final = 0.1
+_MOST_UNANSWERED_BEATS: Final = 5
 """How many a process may leave unanswered in a row: it hangs, and its successor is there in a fraction of a second.
 They are counted, and not seconds, so that a machine that was asleep finds nobody guilty."""
 _MOST_UNANSWERED: Final = 8
@@ -46,7 +46,7 @@ class ResponderProcess:
     """One running responder process. Made by `start`; all of it belongs to the event loop it was started in.
 
     Each of the two hears the other's loop beat. A parent that stands still for longer than the patience has a process
-    that ends; a process that does not answer for a second is killed.
+    that ends; a process that does not answer for half a second is killed.
     """
 
     def __init__(
@@ -129,9 +129,9 @@ class ResponderProcess:
         request = control.Release(next(self._numbers), index, addresses, more)
         await self._carry_out(request, f"release addresses on interface {index}")
 
-    async def announce(self, index: int, addresses: tuple[bytes, ...]) -> None:
-        """Send a burst for those of the addresses that are held on the interface."""
-        request = control.Announce(next(self._numbers), index, addresses)
+    async def announce(self, index: int, addresses: tuple[bytes, ...], rounds: int) -> None:
+        """Send a burst of so many rounds for those of the addresses that are held on the interface."""
+        request = control.Announce(next(self._numbers), index, addresses, rounds)
         await self._carry_out(request, f"announce addresses on interface {index}")
 
     async def probe(self, index: int, addresses: tuple[bytes, ...], timings: ProbeTimings) -> dict[bytes, int]:

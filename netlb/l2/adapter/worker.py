@@ -188,10 +188,10 @@ class Worker:
                 port.release(addresses)
                 self._renew_filters(more)
                 return control.Ack(seq, 0, ())
-            case control.Announce(seq, index, addresses):
+            case control.Announce(seq, index, addresses, rounds):
                 port = self._port(index)
                 held_now = [address for address in addresses if port.responder.counters(address) is not None]
-                self._burst.start(index, held_now, time.monotonic())
+                self._burst.start(index, held_now, time.monotonic(), rounds)
                 return control.Ack(seq, 0, ())
             case control.Probe(seq, index, addresses, timings):
                 probed, refused = self._port(index).probe(addresses)

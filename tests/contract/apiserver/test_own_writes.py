@@ -9,17 +9,31 @@ import yaml
 
 from netlb.api.keys import ALLOCATED_FROM
 from netlb.findings import Finding, ObjectRef, Severity
-from netlb.net import parse_address
+from netlb.ipam import PoolUsage
+from netlb.net import Family, parse_address
 from netlb.plan import plan_node
+from netlb.plan.raven import plan_raven
+from netlb.raven.dataplane import Numbers
 from netlb.reasons import EventReason, ManifestProblem, Silence
 from netlb.source.kube_events import Occurrence, event_body
-from netlb.source.kube_kinds import REPORTS, SERVICES, SPEAKER_STATUSES
+from netlb.source.kube_kinds import (
+    GATEWAY_NODES,
+    GATEWAYS,
+    NATIVE,
+    REPORTS,
+    SERVICES,
+    SPEAKER_STATUSES,
+    Resource,
+)
 from netlb.source.kube_reports import speaker_status
 from netlb.source.kube_status import Condition, ServiceStatus, object_body, object_status, see, service_body
 from netlb.source.status import Announcement, service_l2_statuses
+from netlb_gateway.report import node_status, site_status
 from tests.manifests import advertisement, node, pool, service, slice_of, snapshot
 from tests.support.apiserver import POOLS, Api, a_pool, version
 from tests.support.apiserver import service as a_service
+from tests.support.sites import documents, key_of, local, seen
+from tests.support.sites import snapshot as sites_snapshot
 
 NOW = "2026-01-01T00:00:00Z"
 MANAGER = "netlb-contract"
@@ -47,9 +61,9 @@ ROUTE = {
 }
 
 
-def written(api: Api, path: str, kind: str, body: Mapping[str, Any]) -> Any:
+def written(api: Api, path: str, resource: Resource, body: Mapping[str, Any]) -> Any:
     """Apply an object of a report's kind, whole and strictly; return its status as it is then."""
-    whole = {"apiVersion": REPORTS[kind].api_version, "kind": kind, **body}
+    whole = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
     code, answer = api.apply(path, whole, MANAGER, fieldValidation="Strict")
     assert 201 == code, answer
     api.ok("DELETE", path)
@@ -70,7 +84,7 @@ def test_what_a_speaker_says_of_itself(api: Api, asn: int | str) -> None:
     path = SPEAKER_STATUSES.path(name=name)
     labels = {"netlb.io/node": "n1"}
     assert status == written(
-        api, path, "SpeakerStatus", {"metadata": {"name": name, "labels": labels}, "status": status}
+        api, path, SPEAKER_STATUSES, {"metadata": {"name": name, "labels": labels}, "status": status}
     )
 
 
@@ -95,7 +109,7 @@ def test_what_a_speaker_says_of_a_service(api: Api) -> None:
         whole = {**said, "conditions": conditions}
         path = REPORTS[kind].path(api.namespace, "web.n1")
         metadata = {"name": "web.n1", "namespace": api.namespace, "ownerReferences": owners}
-        assert whole == written(api, path, kind, {"metadata": metadata, "status": whole})
+        assert whole == written(api, path, REPORTS[kind], {"metadata": metadata, "status": whole})
 
 
 def test_what_a_controller_says_of_a_service(api: Api) -> None:
@@ -125,11 +139,64 @@ def test_what_a_controller_says_of_a_native_object(api: Api, pool: str) -> None:
     finding = Finding(
         reason=ManifestProblem.INVALID_OBJECT, problem="bad", remedy="mend it", field="spec", severity=Severity.ERROR
     )
-    body = object_body(pool.rpartition("/")[2], object_status({}, [finding]), None, {}, NOW)
+    usage = {Family.IPV4: PoolUsage(256, 1)}
+    body = object_body(pool.rpartition("/")[2], object_status(usage, [finding]), None, {}, NOW)
     whole = {"apiVersion": "netlb.io/v1alpha1", "kind": "AddressPool", **body}
     code, answer = api.apply(f"{pool}/status", whole, MANAGER, fieldValidation="Strict")
     assert 200 == code, answer
     assert body["status"] == answer["status"]
+
+
+def test_what_a_gateway_says(api: Api) -> None:
+    sites = {
+        "east": {"nodes": ["e1", "e2"], "endpoints": [{"nodeName": "e1", "publicIPs": ["203.0.113.1"]}]},
+        "west": {"nodes": ["w1"], "endpoints": [{"nodeName": "w1", "underNAT": True}]},
+    }
+    nodes = {name: {"podCIDRs": [f"10.1.{number}.0/24"]} for number, name in enumerate(("e1", "e2", "w1"))}
+    declared = sites_snapshot(documents(sites, nodes))
+    plan = plan_raven(declared, seen(declared))
+    plane = plan.node("e1", local(None), Numbers())
+    status = node_status(
+        plan, plane, key=key_of("e1"), backend="userspace", alive={"w1"}, mtus={"w1": 1380}, notes=["a note"]
+    )
+    assert status["ways"]
+    assert status["peers"]
+    name = f"{api.namespace}.e1"
+    path = GATEWAY_NODES.path(name=name)
+    assert status == written(api, path, GATEWAY_NODES, {"metadata": {"name": name}, "status": status})
+
+    said = site_status(plan, plan.mesh.sites["east"], lost=False)
+    said["conditions"] = [{**one, "lastTransitionTime": NOW} for one in said["conditions"]]
+    assert said["activeEndpoints"]
+    path = GATEWAYS.path(name=api.namespace)
+    body = {"apiVersion": GATEWAYS.api_version, "kind": GATEWAYS.kind, "metadata": {"name": api.namespace}}
+    api.ok("POST", GATEWAYS.path(), body | {"spec": {}})
+    code, answer = api.apply(f"{path}/status", body | {"status": said}, MANAGER, fieldValidation="Strict")
+    assert 200 == code, answer
+    assert said == answer["status"]
+    api.ok("DELETE", path)
+
+
+@pytest.mark.parametrize(
+    ("resource", "spec"),
+    [
+        (NATIVE["L2Advertisement"], {}),
+        (NATIVE["BGPAdvertisement"], {}),
+        (NATIVE["BGPPeer"], {"peerASN": 64512, "peerAddress": "10.0.0.1"}),
+        (NATIVE["BGPConfiguration"], {"asn": 64512}),
+    ],
+    ids=lambda one: getattr(one, "kind", None),
+)
+def test_what_a_controller_says_of_what_selects(api: Api, resource: Resource, spec: Mapping[str, Any]) -> None:
+    counts = {"nodes": 3, "pools": 1} if resource.kind.endswith("Advertisement") else {"nodes": 3}
+    said = object_body(api.namespace, object_status({}, [], counts), None, {}, NOW)
+    whole = {"apiVersion": resource.api_version, "kind": resource.kind, **said}
+    path = resource.path(name=api.namespace)
+    api.ok("POST", resource.path(), {**whole, "spec": spec})
+    code, answer = api.apply(f"{path}/status", whole, MANAGER, fieldValidation="Strict")
+    api.ok("DELETE", path)
+    assert 200 == code, answer
+    assert said["status"] == answer["status"]
 
 
 @pytest.mark.parametrize("warning", [False, True])

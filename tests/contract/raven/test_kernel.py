@@ -148,6 +148,29 @@ def test_somebody_elses_rule_stays(rig: Rig, family: Family) -> None:
     assert {f"rule {family} {NUMBERS.overlay_priority}"} == rig.others()
 
 
+def test_who_has_the_place_of_a_rule_or_of_the_device_is_found_before_anything_is_made(rig: Rig) -> None:
+    async def nobody(kernel: Kernel) -> None:
+        assert None is await kernel.taken(wanted("e3"))
+        await bring(kernel, wanted("e3"))
+        assert None is await kernel.taken(wanted("e3")), "what is there is ours"
+        await kernel.prune(await kernel.observe())
+
+    in_kernel(rig, nobody)
+    rig.add_rule(Family.IPV6, NUMBERS.overlay_priority)
+
+    async def a_rule(kernel: Kernel) -> None:
+        found = await kernel.taken(wanted("e3"))
+        assert isinstance(found, ForeignStateError)
+        assert (Foreign.RULE, {}) == (found.reason, await kernel.observe())
+        assert None is await kernel.taken([key for key in wanted("e3") if not isinstance(key, RuleKey)])
+        rig.add_device("raven0", None)
+        found = await kernel.taken([DeviceKey("raven0")])
+        assert isinstance(found, ForeignStateError)
+        assert Foreign.DEVICE == found.reason
+
+    in_kernel(rig, a_rule)
+
+
 @pytest.mark.parametrize(
     ("name", "vxlan"),
     [("raven0", None), ("raven0", (300, 8472)), ("raven0", (200, 4472)), ("other", (200, 4472))],

@@ -23,6 +23,7 @@ from tests.support.deployed import (
 REGISTRY: Mapping[str, Any] = {"image": {"registry": "registry.invalid"}}
 OVERLAYS: Mapping[str, Mapping[str, Any]] = {
     "l2": {},
+    "leases": {"speaker": {"liveness": "lease"}},
     "bgp": {"bgp": True},
     "compat-metallb": {"bgp": True, "metallbSecrets": True},
     "takeover-metallb": {

@@ -11,7 +11,7 @@ from netlb.runtime.log import LogFormat
 from tests.support.deployed import BUILT, DEPLOY, OVERLAYS, RUN, containers, kustomized, pods, settings
 
 COMMON = ("source", "namespace", "http", "compat", "log_level", "log_format", "metallb_namespace", "purelb_namespace")
-WITH_BGP = set(OVERLAYS) - {"l2", "raven"}
+WITH_BGP = set(OVERLAYS) - {"l2", "leases", "raven"}
 ON_NODES = ("speaker", "gateway")
 
 built = pytest.mark.parametrize("folder", BUILT, ids=lambda folder: folder.name)

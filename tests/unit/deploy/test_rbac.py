@@ -65,6 +65,19 @@ def test_the_speaker_writes_no_service_and_nobody_reads_secrets_everywhere(folde
     assert {"list", "watch"} == verbs
 
 
+def test_leases_of_nodes_are_written_where_they_are_asked_for() -> None:
+    writers = {
+        folder.name: [
+            role["metadata"]["name"]
+            for role in of_kind(kustomized(folder), "Role")
+            if role["metadata"]["name"].startswith("netlb-speaker")
+            and any("leases" in rule["resources"] for rule in role["rules"])
+        ]
+        for folder in BUILT
+    }
+    assert {"leases": ["netlb-speaker-leases"]} == {name: found for name, found in writers.items() if found}
+
+
 def test_secrets_are_read_where_bgp_is_spoken() -> None:
     readers = {
         folder.name: [
@@ -80,6 +93,7 @@ def test_secrets_are_read_where_bgp_is_spoken() -> None:
         "gateway": [],
         "raven": [],
         "l2": [],
+        "leases": [],
         "bgp": [ours],
         "compat-metallb": [theirs, ours],
         "takeover-metallb": [theirs, ours],

@@ -12,7 +12,7 @@ MESSAGES: list[control.Message] = [
     control.RemoveInterface(2, 2),
     control.Hold(3, 2, ADDRESSES, more=True),
     control.Release(4, 2, ADDRESSES, more=False),
-    control.Announce(5, 2, ADDRESSES),
+    control.Announce(5, 2, ADDRESSES, 1),
     control.Probe(6, 2, ADDRESSES, ProbeTimings(probe_wait=0.25, probe_num=4)),
     control.AskStats(6),
     control.AskCounters(7, 2, 256),
@@ -78,9 +78,9 @@ def test_the_largest_messages_fit_and_larger_ones_are_refused() -> None:
     ):
         assert message == control.decode(control.encode(message))
     with pytest.raises(ValueError, match="257 addresses"):
-        control.decode(control.encode(control.Announce(1, 2, (*most, bytes(16)))))
+        control.decode(control.encode(control.Announce(1, 2, (*most, bytes(16)), 1)))
     with pytest.raises(ValueError, match="bytes"):
-        control.encode(control.Announce(1, 2, most * 10))
+        control.encode(control.Announce(1, 2, most * 10, 1))
 
 
 def test_batches_keep_the_order_and_the_bound() -> None:

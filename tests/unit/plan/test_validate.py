@@ -3,9 +3,9 @@
 import pytest
 
 from netlb.findings import Severity
-from netlb.plan import plan_cluster
+from netlb.plan import ClusterPlanner, plan_cluster
 from netlb.reasons import ManifestProblem
-from tests.manifests import advertisement, node, pool, service, snapshot
+from tests.manifests import advertisement, bfd_profile, node, pool, service, snapshot
 
 
 def bgp_advertisement(**spec: str) -> str:
@@ -69,3 +69,18 @@ def test_a_request_that_cannot_be_read_is_an_error_and_a_missing_pool_a_warning(
             snapshot(advertisement(spec="{ipAddressPools: [x]}"), service("a", loadBalancerIP="x"))
         ).findings
     ]
+
+
+def test_a_planner_finds_what_planning_at_once_finds_whatever_changed() -> None:
+    planner = ClusterPlanner({})
+    one = pool("one", "192.0.2.1", bfdProfile="slow")
+    for manifests in (
+        (one,),
+        (one, bgp_advertisement()),
+        (one, bgp_advertisement(ipAddressPools="[x]")),
+        (one, bgp_advertisement(), bfd_profile("slow")),
+        (one, bgp_advertisement(), bfd_profile("slow", echoMode="true")),
+        (one, advertisement()),
+    ):
+        declared = snapshot(*manifests)
+        assert plan_cluster(declared).findings == planner.plan(declared, ()).findings, manifests

@@ -8,7 +8,14 @@ import pytest
 import yaml
 
 from netlb.api.dialects import Compatibility, System
-from netlb.source.kube_rights import Right, controller_rights, gateway_rights, role_rules, speaker_rights
+from netlb.source.kube_rights import (
+    Right,
+    controller_rights,
+    gateway_rights,
+    lease_rights,
+    role_rules,
+    speaker_rights,
+)
 
 PAGE = Path(__file__).parents[3] / "docs" / "kubernetes.md"
 RIGHTS: dict[str, Callable[[str], tuple[Right, ...]]] = {
@@ -62,3 +69,10 @@ def test_the_documentation_has_the_very_rules(daemon: str) -> None:
         one["metadata"].get("namespace", ""): one["rules"] for one in documents if one["metadata"]["name"] == daemon
     }
     assert role_rules(RIGHTS[daemon]("netlb-system")) == written
+
+
+def test_the_page_about_leases_has_the_right_that_they_take() -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", PAGE.with_name("leases.md").read_text(), re.DOTALL)
+    (role,) = (one for one in map(yaml.safe_load, blocks) if one["kind"] == "Role")
+    assert role_rules(lease_rights("netlb-system")) == {role["metadata"]["namespace"]: role["rules"]}
+    assert {*speaker_rights("lb"), *lease_rights("lb")} == {*speaker_rights("lb", leases=True)}

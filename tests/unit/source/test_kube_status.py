@@ -150,6 +150,14 @@ def test_what_is_said_of_a_pool_reads_back() -> None:
     assert (None, {}) == read_object_status({})
 
 
+def test_what_an_object_selects_reads_back() -> None:
+    selects = object_status({}, [], {"pools": 0, "nodes": 3})
+    assert (("nodes", 3), ("pools", 0)) == selects.selected
+    applied = object_body("tor", selects, None, {}, NOW)
+    assert (3, 0) == (applied["status"]["nodes"], applied["status"]["pools"])
+    assert selects == read_object_status(applied)[0]
+
+
 GIVEN = ServiceStatus(SERVED, ("192.0.2.1",), "one")
 
 

@@ -154,3 +154,19 @@ def test_settings_that_could_give_two_leaders_are_refused() -> None:
         LeasePace(answer_timeout=9)
     with pytest.raises(ValueError, match="nobody"):
         Elector("", jitter=lambda: 0.0)
+
+
+def test_who_hurries_writes_at_once_or_after_what_is_under_way() -> None:
+    one, lease = leading()
+    assert isinstance(one.next_action(1.0, WALL), Wait)
+    one.hurry(1.0)
+    action = one.next_action(1.0, WALL)
+    assert isinstance(action, Replace)
+    one.hurry(1.1)
+    assert isinstance(one.next_action(1.1, WALL), Wait)
+    one.answered(action, Lease(action.record, "2"), 1.2)
+    again = one.next_action(1.2, WALL)
+    assert isinstance(again, Replace)
+    assert "2" == again.resource_version
+    one.answered(again, lease, 1.3)
+    assert isinstance(one.next_action(1.3, WALL), Wait)

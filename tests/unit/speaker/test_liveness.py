@@ -8,7 +8,8 @@ from typing import Any, cast
 from structlog.testing import CapturingLogger
 
 from netlb.bfd.adapter.bfd import Bfd, Peer
-from netlb.bfd.events import AdminDown, Event, ParametersChanged, Up
+from netlb.bfd.events import AdminDown, Down, Event, ParametersChanged, Up
+from netlb.bfd.packet import Diagnostic
 from netlb.bfd.settings import Settings
 from netlb.errors import DataplaneError
 from netlb.net import parse_address
@@ -138,6 +139,44 @@ def test_who_plans_again_on_account_of_those_who_are_gone_may_find_everybody_gon
         rig.liveness.watch({})
         assert ({}, frozenset()) == (rig.liveness.states(), rig.liveness.dead)
         await becomes(lambda: not rig.bfd.settings)
+
+    play(scene)
+
+
+def test_who_answers_keeps_what_it_has_until_who_comes_is_heard() -> None:
+    async def scene(rig: Rig) -> None:
+        rig.liveness.watch(OTHER, holding=True)
+        assert (True, frozenset({"other"})) == (rig.liveness.settled, rig.liveness.dead)
+        rig.bfd.happens(UP)
+        assert frozenset() == rig.liveness.dead
+
+    play(scene)
+
+
+def test_who_has_nothing_does_not_take_others_for_dead_that_it_has_not_heard_yet() -> None:
+    async def scene(rig: Rig) -> None:
+        rig.liveness.watch(OTHER, holding=False)
+        assert (False, frozenset()) == (rig.liveness.settled, rig.liveness.dead)
+
+    play(scene)
+
+
+def test_a_node_whose_own_bfd_process_ends_is_mute_until_all_that_heard_it_do_so_again() -> None:
+    third = Peer(parse_address("192.0.2.3"))
+    both = {**OTHER, "third": Watched(third.address, SEGMENT_TIMERS)}
+
+    async def scene(rig: Rig) -> None:
+        rig.liveness.watch(both)
+        rig.liveness.interrupted()
+        assert not rig.liveness.mute, "nobody had heard it"
+        for peer in (PEER, third):
+            rig.bfd.happens(UP, peer)
+        rig.liveness.interrupted()
+        assert rig.liveness.mute
+        rig.bfd.happens(UP)
+        assert rig.liveness.mute
+        rig.bfd.happens(Down(Diagnostic.CONTROL_DETECTION_TIME_EXPIRED, 0), third)
+        assert (False, frozenset({"third"})) == (rig.liveness.mute, rig.liveness.dead)
 
     play(scene)
 

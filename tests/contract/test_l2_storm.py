@@ -1,0 +1,60 @@
+"""A hundred thousand frames of all sorts, as fast as they can be sent: each is counted, and the responder goes on."""
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+import pytest
+
+from netlb.l2.announces import Announces, FastPath
+from netlb.testing.lab import requirements
+from tests.support.bpf import fastpath_requirements
+from tests.support.needs import needs
+from tests.support.waiting import becomes
+from tests.unit.l2.crafted import CRAFTED, HELD4, HELD6
+from tests.unit.l2.rigs import VethRig, veth_rig
+
+pytestmark = pytest.mark.root
+
+FRAMES = 100_000
+ROUNDS = FRAMES // len(CRAFTED)
+HELD = [str(ip_address(packed)) for packed in (HELD4, HELD6)]
+
+
+@pytest.fixture(params=[FastPath.OFF, FastPath.REQUIRE])
+def rig(request: pytest.FixtureRequest) -> Iterator[VethRig]:
+    needs([*requirements(), *(fastpath_requirements() if request.param is FastPath.REQUIRE else [])])
+    with veth_rig(request.param) as rig:
+        yield rig
+
+
+async def counted(announcer: Announces) -> int:
+    """Return how many frames the responder and its fast path have judged, or know to be lost."""
+    stats = await announcer.stats()
+    return sum(stats.verdicts.values()) + stats.overrun
+
+
+def test_each_frame_of_a_storm_is_counted_and_none_stops_the_responder(rig: VethRig) -> None:
+    async def scenario() -> None:
+        async with rig.announcer() as announcer:
+            await announcer.hold_many(dict.fromkeys(HELD))
+            pid = announcer.worker_pid
+            before = await counted(announcer)
+            for crafted in CRAFTED:
+                rig.send(crafted.frame)
+            for address in HELD:
+                assert [rig.mac("n0")] == await rig.ask(address), "what came before has been judged"
+            concern_us = await counted(announcer) - before - len(HELD)
+            before = await counted(announcer)
+            for _ in range(ROUNDS):
+                for crafted in CRAFTED:
+                    rig.send(crafted.frame)
+
+            async def all_counted() -> bool:
+                return await counted(announcer) - before == ROUNDS * concern_us
+
+            await becomes(all_counted)
+            assert (pid, 0) == (announcer.worker_pid, announcer.restarts)
+            for address in HELD:
+                assert [rig.mac("n0")] == await rig.ask(address)
+
+    rig.run(scenario)
