@@ -237,7 +237,7 @@ class FrameVerdict(StrEnum):
     ANSWERED = "Answered"
     """The frame asked for an address that is held here and was answered."""
     CONFLICT = "Conflict"
-    """Another station claims an address that is held here (RFC 5227 section 2.4); reported, not fought."""
+    """Another station claims an address that is held here (RFC 5227 section 2.4); reported, see `--on-conflict`."""
     MALFORMED = "Malformed"
     """Too short, wrong lengths, bad checksum, bad options: dropped as the RFCs demand."""
     NOT_FOR_US = "NotForUs"

@@ -161,10 +161,12 @@ class Carrier:
         return self._idle.is_set() and self.obstacle is None and all(half.is_settled() for half in self.halves)
 
     def problem(self) -> str | None:
-        """Return what keeps things from being as wanted: the first of all failures."""
+        """Return what keeps things from being as wanted: the first failure; without tunnels other things fail, too."""
         if self.obstacle is not None:
             return str(self.obstacle)
-        for half in self.halves:
+        for half in (*self.halves[2:], *self.halves[:2]):
+            if half.blind():
+                return f"{half.name}: {half.blind()}"
             for key, status in half.statuses().items():
                 if status.message:
                     return f"{half.name} {key}: {status.message}".replace("  ", " ")

@@ -17,7 +17,7 @@ from netlb.plan.sites import read_sites
 from netlb.raven.adapter.hellos import HelloSocket
 from netlb.raven.dataplane import DataPlane, Numbers, Role
 from netlb.raven.events import Change
-from netlb.raven.hello import Claim, Weight
+from netlb.raven.hello import Claim
 from netlb.raven.keys import Keys
 from netlb.raven.model import Site
 from netlb.raven.node import Local
@@ -42,8 +42,6 @@ _FINISH_SECONDS: Final = 3.0
 _TAKE_OVER_SECONDS: Final = 3.0
 """Within which a successor says that it has taken over, or is taken to have."""
 _LEAVE_SECONDS: Final = 2.0
-_REACH_SECONDS: Final = 2.0
-"""For which an endpoint must have reached others until it tells them who is dead: it may have been cut off itself."""
 _STATES_SECONDS: Final = 5.0
 _AGAIN_SECONDS: Final = 1.0
 _ABSENT = Site(name="")
@@ -91,7 +89,6 @@ class Gateway:
         self._findings: tuple[Finding, ...] = ()
         self._local: Local | None = None
         self._own = Claim()
-        self._weight, self._reach = Weight(), Weight(_REACH_SECONDS)
         self._leaving = False
         self._handed_over = False
         self._withdrawn = False
@@ -300,6 +297,7 @@ class Gateway:
             alive=self.liveness.alive | ({self._node} if not self._leaving else frozenset()),
             dead=dead & own.nodes.keys(),
             unheard=dead - own.nodes.keys(),
+            left=self.liveness.left,
             claims=claims,
             published={node: Published(report.active, report.hub) for node, report in snapshot.gateway_nodes.items()},
         )
@@ -318,13 +316,11 @@ class Gateway:
         ready = made is not None and made.role is Role.GATEWAY
         if plane.role is Role.GATEWAY and not ready and alive & set(self._own.active):
             return
-        now, hears, reaches = asyncio.get_running_loop().time(), alive & site.nodes.keys(), alive - site.nodes.keys()
-        dead = [endpoint.node for endpoint in site.endpoints if endpoint.node in self._view.health.dead]
         self._own = Claim(
             active=plan.mesh.elections[site.name].active,
-            dead=tuple(dead) if self._reach.of(len(reaches), now) else (),
-            hears=self._weight.of(len(hears), now),
-            reaches=len(reaches),
+            dead=tuple(endpoint.node for endpoint in site.endpoints if endpoint.node in self._view.health.dead),
+            hears=len(self.liveness.steady & site.nodes.keys()),
+            reaches=len(self.liveness.steady - site.nodes.keys()),
             leaving=self._leaving and plane.role is not Role.GATEWAY,
         )
         self.hellos.claim(self._own, far=not self._leaving or self._handed_over)
@@ -343,7 +339,7 @@ class Gateway:
         """Plan again when something is due though nothing is heard."""
         if self._timer is not None:
             self._timer.cancel()
-        times = [self._views.next_change(now), self._weight.next_change(), self._reach.next_change()]
+        times = [self._views.next_change(now)]
         if not self._settled and self._began is not None:
             times.append(self._began + self._grace)
         due = min((each for each in times if each is not None), default=None)

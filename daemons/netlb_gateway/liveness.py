@@ -44,6 +44,7 @@ class Liveness:
         """Those of the alive that are not steady yet."""
         self._alive: set[str] = set()
         self._dead: set[str] = set()
+        self._left: set[str] = set()
 
     @property
     def alive(self) -> frozenset[str]:
@@ -59,6 +60,11 @@ class Liveness:
     def dead(self) -> frozenset[str]:
         """Who was heard and is not any more, or was not within a while."""
         return frozenset(self._dead)
+
+    @property
+    def left(self) -> frozenset[str]:
+        """Those of them that went on purpose (AdminDown)."""
+        return frozenset(self._left)
 
     @property
     def problems(self) -> Mapping[str, str]:
@@ -137,8 +143,8 @@ class Liveness:
         for timers in (self._doubts, self._rising):
             if node in timers:
                 timers.pop(node).cancel()
-        self._alive.discard(node)
-        self._dead.discard(node)
+        for known in (self._alive, self._dead, self._left):
+            known.discard(node)
 
     def _give_up(self, node: str) -> None:
         del self._doubts[node]
@@ -164,6 +170,8 @@ class Liveness:
                 left = isinstance(event, AdminDown)
                 self._clear(node)
                 self._dead.add(node)
+                if left:
+                    self._left.add(node)
                 self._log.warning("node left" if left else "node dead", node=node, by=where)
             case _:
                 return

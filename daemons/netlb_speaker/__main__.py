@@ -22,6 +22,7 @@ from netlb.runtime.log import configure
 from netlb.source.directory import DirectorySource
 from netlb.source.tree import chosen_directory
 from netlb_speaker.keyring import KEY_OPTION
+from netlb_speaker.succession import parse_orphan_grace
 from netlb_speaker.wiring import (
     LEASE_DURATION,
     NAME,
@@ -121,6 +122,14 @@ __all__ = ["main"]
 )
 @option("--state-dir", "With kube: where what was last heard is kept; nowhere if not set.", metavar="PATH")
 @option("--gobgp-dir", "Where our own gobgpd has its socket; /run/netlb/bgp-NODE if not set.", metavar="PATH")
+@option(
+    "--orphan-grace",
+    "For how many seconds responder and BFD go on when this process dies or stands still, while another takes its "
+    "place; 0: they end with it.",
+    metavar="SECONDS",
+    default="0",
+)
+@option("--worker-dir", "Where the successor finds them; /run/netlb/workers-NODE if not set.", metavar="PATH")
 @click.option(
     "--withdraw-not-ready",
     is_flag=True,
@@ -147,6 +156,8 @@ def main(
     gobgp: str,
     gobgp_tenancy: str,
     gobgp_dir: str | None,
+    orphan_grace: str,
+    worker_dir: str | None,
     withdraw_not_ready: bool,
     state_dir: str | None,
     print_plan: bool,
@@ -174,6 +185,7 @@ def main(
             bfd_key_file=parse_key_file(bfd_key_file, unauthenticated, watching),
             bfd_unauthenticated=unauthenticated,
             gobgp=parse_gobgp(gobgp, gobgp_tenancy, gobgp_dir or f"/run/netlb/bgp-{node}"),
+            succession=parse_orphan_grace(orphan_grace, worker_dir or f"/run/netlb/workers-{node}"),
             withdraw_not_ready=withdraw_not_ready,
             state_dir=Path(state_dir) if state_dir else None,
         )

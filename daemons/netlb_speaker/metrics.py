@@ -59,6 +59,22 @@ def announced_metric(
     )
 
 
+def dispute_metrics(withheld: Mapping[Address, Withheld], claims: Samples) -> Iterable[Metric]:
+    """Show what is not announced yet, and how often others claimed what is."""
+    yield gauge(
+        "netlb_speaker_withheld",
+        "Always 1: this node owns the address and does not announce it yet.",
+        ("ip", "reason"),
+        {(str(address), str(silence(why))): 1.0 for address, why in withheld.items()},
+    )
+    yield counter(
+        "netlb_layer2_conflicts_total",
+        "Times that another station claimed an address held here.",
+        ("ip", "interface"),
+        claims,
+    )
+
+
 def l2_metrics(stats: Stats) -> Iterable[Metric]:
     """Show what the responder counts."""
     for metric, documentation, count in _LAYER2:

@@ -17,12 +17,9 @@ from netlb.l2.announces import (
     Conflict,
     Event,
     FastPathRefused,
-    InterfaceAppeared,
-    InterfaceRefused,
     InterfaceVanished,
     Stats,
     WorkerDied,
-    WorkerRestarted,
 )
 from netlb.l2.defence import Conduct
 from netlb.l2.ethernet import format_mac
@@ -45,10 +42,12 @@ from netlb_speaker.hearing import Hearing
 from netlb_speaker.incumbents import Incumbents
 from netlb_speaker.metrics import announced_metric, bfd_metrics, bgp_metrics, l2_metrics
 from netlb_speaker.prober import Prober
+from netlb_speaker.readiness import Readiness
 from netlb_speaker.reminder import Reminder
 from netlb_speaker.report import announcements
 from netlb_speaker.report_bgp import Heard, bgp_report, standings
-from netlb_speaker.telling import tell_findings, tell_plan
+from netlb_speaker.succession import Succession
+from netlb_speaker.telling import tell_event, tell_findings, tell_plan
 from netlb_speaker.watching import WatchesFactory
 
 if TYPE_CHECKING:
@@ -86,6 +85,7 @@ class Speaker:
         liveness: WatchesFactory | None,
         gobgp: GobgpSettings | None,
         ready_only: bool,
+        succession: Succession,
     ) -> None:
         self._log = get_logger(NAME).bind(node=node)
         self._node = node
@@ -98,7 +98,6 @@ class Speaker:
         self._guards = guards
         self._timings = timings
         self._news = asyncio.Event()
-        self._answering = False
         self._stopping = False
         self._slow: dict[str | None, str] = {}
         self._stats: Stats | None = None
@@ -107,22 +106,25 @@ class Speaker:
             "l2", self._either_way, on_bug=self._bug, on_status=self._settled
         )
         self._snapshot: Snapshot | None = None
-        self._settled_once = liveness is None
         self._informed = False
         self.incumbents = Incumbents(node, tenancies, self._plan, patience)
-        self._began = False
-        self._has_some = False
         self.reminder = Reminder(self._either_way.announce, lambda: self.plan.l2.keys() if self.plan else ())
         self.liveness = (
             None
             if liveness is None
             else liveness(node, self._log, self._plan, self.reminder.everything, self._news.set)
         )
+        self.readiness = Readiness(
+            self.liveness,
+            can_answer=lambda: bool(self._announcer.interfaces()),
+            tried_all=lambda: self.l2.counts().pending == 0,
+        )
         self._gobgp = gobgp
         self._ready_only = ready_only
         self._planner = NodePlanner(node, ready_only=ready_only)
         self._routing = asyncio.Event()
         self._bfd: Bfd | None = None
+        self._succession = succession
         self.routers: Routers | None = None
         self.bgp: BgpPlan | None = None
         self.prober = Prober(
@@ -169,12 +171,12 @@ class Speaker:
         self.plan = plan
         if self.liveness:
             own = addresses_of(self._snapshot.nodes.get(self._node))
-            self.liveness.watch(plan.peers, plan.watchers, own.values(), holding=self._has_some)
-        self._settle()
+            self.liveness.watch(plan.peers, plan.watchers, own.values(), holding=self.readiness.holding)
+        self.readiness.look()
         if self._guards:
             alone = self.liveness is not None and self.liveness.gives_way
             held = addresses_held(self._snapshot)
-            self.prober.planned(held, plan, alone=alone, announcing=self._settled_once)
+            self.prober.planned(held, plan, alone=alone, announcing=self.readiness.settled)
         self._announce_what_may_be()
 
     def _plan_bgp(self, snapshot: Snapshot, gobgp: GobgpSettings) -> None:
@@ -193,7 +195,9 @@ class Speaker:
 
     async def watch(self) -> None:
         """Have BFD: of its ports there is one user on a node, and its sockets are opened when a session needs them."""
-        async with Bfd(on_problem=self._bfd_ended) as bfd:
+        if self._succession.begin():
+            self.readiness.inherit()
+        async with Bfd(on_problem=self._bfd_ended, shelter=self._succession.shelter) as bfd:
             self._bfd = bfd
             if self.liveness:
                 self.liveness.begin(bfd)
@@ -214,9 +218,12 @@ class Speaker:
 
     async def announce(self) -> None:
         """Answer on the segments for as long as the speaker runs."""
+        if inherited := self._succession.begin():
+            self.readiness.inherit()
         async with self._announcer, self._kernel:
-            self._answering = True
-            if not self._settled_once:  # what a process that died has left on interfaces may be another node's by now
+            self.readiness.answering = True
+            self.readiness.say()
+            if not self.readiness.settled and not inherited:  # what one that died has left may be another node's by now
                 self.l2.want({})
             for name in sorted(self._missing()):
                 self._log.warning("interface missing", interface=name, remedy="create it, or correct --interface")
@@ -245,10 +252,18 @@ class Speaker:
         self._stopping = True
         leaving = [part.leave() for part in (self.liveness, self.routers) if part]
         await asyncio.gather(*leaving)
-        if self._answering:
+        if self.readiness.answering:
             self.l2.want({})
             await self.l2.settled()
             self._log.info("withdrawn")
+
+    async def leave(self) -> None:
+        """Leave all to the next speaker, but for what the kernel answers for, which nobody would renew."""
+        if self._kernel.held():
+            await self.withdraw()
+            await self.finish()
+        else:
+            self._succession.leave()
 
     async def finish(self) -> None:
         """Take this node's files away: what does not answer must not be said to."""
@@ -267,7 +282,7 @@ class Speaker:
             return f"no interface {', '.join(sorted(missing))} that is up"
         if not self._announcer.interfaces():
             return "no interface to answer on"
-        if self.liveness and not self._settled_once:
+        if self.liveness and not self.readiness.settled:
             return self.liveness.why_not_settled()
         if not self._informed:
             return "not known yet who holds what does not go back to a better node"
@@ -293,25 +308,19 @@ class Speaker:
     # What happens
 
     def _happened(self, event: Event) -> None:
+        tell_event(self._log, event)
         match event:
             case Conflict():
                 self.conflicts.seen(event)
-            case InterfaceAppeared(interface):
-                self._log.info("interface in use", interface=interface.name, mac=format_mac(interface.mac))
             case InterfaceVanished(interface):
                 self._slow.pop(interface.name, None)
-                self._log.warning("interface gone", interface=interface.name)
-            case InterfaceRefused(interface, problem):
-                self._log.error("interface refused", interface=interface.name, problem=problem)
             case FastPathRefused(name, problem):
                 self._slow[name] = problem
-                self._log.warning("no fast path, the responder answers alone", problem=problem)
-            case WorkerDied(problem):
+            case WorkerDied():
                 self._slow.clear()
-                self._log.error("responder died", problem=problem)
-            case WorkerRestarted(pid):
-                self._log.info("responder restarted", pid=pid)
-        self._say_if_ready()
+            case _:
+                pass
+        self.readiness.say()
         self._news.set()
 
     def _contested(self, address: Address) -> None:
@@ -329,28 +338,16 @@ class Speaker:
 
     def _settled(self, _: Mapping[Address, Status]) -> None:
         self._news.set()
-        self._say_if_ready()
-
-    def _say_if_ready(self) -> None:
-        """Let others keep what they announce until all that is this node's was tried once, and while it cannot be."""
-        if self.liveness:
-            self._began = self._began or (self._settled_once and self.l2.counts().pending == 0)
-            self.liveness.be_ready(self._began and bool(self._announcer.interfaces()))
-
-    def _settle(self) -> None:
-        """Who has nothing yet, as a node that was drained, is new to the others, and begins as one that starts."""
-        if self.liveness:
-            self._settled_once = self.liveness.settled or (self._settled_once and self._has_some)
-            self._began = self._began and self._settled_once
+        self.readiness.say()
 
     def _announce_what_may_be(self) -> None:
         """Want all that is planned but for what is withheld; nothing before it is known which nodes are alive."""
-        self._settle()
+        self.readiness.look()
         self._informed = self._informed or (self._snapshot is not None and self.incumbents.known)
-        if self.plan is not None and self._settled_once and self._informed and not self._stopping:
-            self._has_some = bool(self.plan.l2)
+        if self.plan is not None and self.readiness.settled and self._informed and not self._stopping:
+            self.readiness.holding = bool(self.plan.l2)
             self.l2.want(self._may_be(self.plan))
-        self._say_if_ready()
+        self.readiness.say()
         self._news.set()
 
     def _may_be(self, plan: NodePlan) -> Mapping[Address, Way]:

@@ -1,19 +1,29 @@
-"""What a plan changes, as lines of the log."""
+"""What the log says when a plan follows another, and when something happens to interfaces and the responder."""
 
 from collections.abc import Collection, Iterable
 from typing import Any
 
 from netlb.findings import Finding
+from netlb.l2.announces import (
+    Event,
+    FastPathRefused,
+    InterfaceAppeared,
+    InterfaceRefused,
+    InterfaceVanished,
+    WorkerDied,
+    WorkerRestarted,
+)
+from netlb.l2.ethernet import format_mac
 from netlb.plan import NodePlan
 from netlb.plan.render import service_name
 
-__all__ = ["tell_findings", "tell_plan"]
+__all__ = ["tell_event", "tell_findings", "tell_plan"]
 
 
-def tell_plan(log: Any, plan: NodePlan, last: NodePlan | None) -> None:
-    """Log what becomes this node's and what does not stay so, and what is wrong with manifests since the last plan."""
-    tell_findings(log, plan.findings, last.findings if last else ())
-    before = last.l2 if last else {}
+def tell_plan(log: Any, plan: NodePlan, former: NodePlan | None) -> None:
+    """Log what a plan changes of the one before."""
+    tell_findings(log, plan.findings, former.findings if former else ())
+    before = former.l2 if former else {}
     for address in plan.l2.keys() - before.keys():
         services = ",".join(map(service_name, plan.l2[address].services))
         log.info("address taken over", address=str(address), services=services)
@@ -22,7 +32,26 @@ def tell_plan(log: Any, plan: NodePlan, last: NodePlan | None) -> None:
 
 
 def tell_findings(log: Any, found: Iterable[Finding], before: Collection[Finding]) -> None:
-    """Log the findings that are new."""
+    """Log what was found and was not before."""
     for finding in found:
         if finding not in before:
             log.warning("manifest problem", finding=str(finding))
+
+
+def tell_event(log: Any, event: Event) -> None:
+    """Log what happened; of conflicts, `netlb_speaker.conflicts` tells."""
+    match event:
+        case InterfaceAppeared(interface):
+            log.info("interface in use", interface=interface.name, mac=format_mac(interface.mac))
+        case InterfaceVanished(interface):
+            log.warning("interface gone", interface=interface.name)
+        case InterfaceRefused(interface, problem):
+            log.error("interface refused", interface=interface.name, problem=problem)
+        case FastPathRefused(_, problem):
+            log.warning("no fast path, the responder answers alone", problem=problem)
+        case WorkerDied(problem):
+            log.error("responder died", problem=problem)
+        case WorkerRestarted(pid):
+            log.info("responder restarted", pid=pid)
+        case _:
+            pass

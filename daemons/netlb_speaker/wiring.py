@@ -5,6 +5,7 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
+from netlb import __version__
 from netlb.errors import SettingError
 from netlb.l2.adapter.announcer import Announcer
 from netlb.l2.adapter.kernel import LIFETIME, KernelAddresses
@@ -21,6 +22,7 @@ from netlb_speaker.gobgp import GobgpSettings
 from netlb_speaker.keyring import KEY_OPTION, Keyring
 from netlb_speaker.liveness import GRACE, Liveness
 from netlb_speaker.speaker import NAME, Speaker
+from netlb_speaker.succession import Succession, SuccessionSettings
 from netlb_speaker.surroundings import Surroundings, on_directory
 from netlb_speaker.watching import WatchesFactory
 
@@ -108,6 +110,8 @@ class SpeakerSettings:
     bfd_unauthenticated: Unauthenticated = Unauthenticated.REFUSE
     gobgp: GobgpSettings | None = None
     """None: no BGP."""
+    succession: SuccessionSettings | None = None
+    """None: responder and BFD end with the speaker."""
     withdraw_not_ready: bool = False
     """Whether nodes whose condition Ready is not True announce nothing."""
     state_dir: Path | None = None
@@ -189,11 +193,13 @@ def build(
     surroundings = _surroundings(settings, pace, patience, grace)
     guards = settings.conflict_detection is not ConflictDetection.OFF
     by_leases = settings.liveness is LivenessMode.LEASE
+    identity = f"{__version__} {settings.node} {settings.fastpath.value}"
+    succession = Succession(settings.succession, identity, get_logger(NAME).bind(node=settings.node))
     speaker = Speaker(
         node=settings.node,
         interfaces=settings.interfaces,
         source=surroundings.source,
-        announcer=announcer or partial(Announcer, fastpath=settings.fastpath),
+        announcer=announcer or partial(Announcer, fastpath=settings.fastpath, shelter=succession.shelter),
         kernel=kernel or partial(KernelAddresses, lifetime=settings.address_lifetime),
         sink=surroundings.sink,
         tenancies=surroundings.tenancies,
@@ -207,6 +213,7 @@ def build(
         liveness=surroundings.liveness if by_leases else _by_bfd(settings, grace),
         gobgp=settings.gobgp,
         ready_only=settings.withdraw_not_ready,
+        succession=succession,
     )
     surroundings.on_rewound(speaker.status.refresh)
     registry = new_registry(NAME)
@@ -237,6 +244,7 @@ def build(
             "l2": speaker.why_not_ready,
         },
         on_stop={"withdraw": speaker.withdraw, "status": speaker.finish},
+        on_failure={"leave": speaker.leave} if settings.succession else None,
         http=settings.common.http,
     )
 

@@ -19,20 +19,25 @@ from netlb.errors import SettingError
 
 __all__ = [
     "MOST_BYTES",
+    "MOST_KEPT",
     "Ack",
     "Add",
     "AskCounts",
+    "AskSessions",
     "AskStatus",
     "Beat",
     "Change",
     "Counts",
+    "End",
     "Ending",
     "Happened",
+    "Kept",
     "Message",
     "Over",
     "Ready",
     "Reply",
     "Request",
+    "SessionsKept",
     "Status",
     "Stop",
     "decode",
@@ -40,6 +45,8 @@ __all__ = [
 ]
 
 MOST_BYTES: Final = 32_768
+MOST_KEPT: Final = 128
+"""Sessions in one message."""
 
 
 class Add(NamedTuple):
@@ -79,8 +86,22 @@ class AskCounts(NamedTuple):
     seq: int
 
 
+class AskSessions(NamedTuple):
+    """Ask for `SessionsKept`: one page of the sessions that are kept, from number `start`."""
+
+    seq: int
+    start: int
+
+
 class Beat(NamedTuple):
     """The program's event loop turns; sent back, so does the process's."""
+
+    decided: bool
+    """It has decided what it wants: always true of the program that started the process."""
+
+
+class End(NamedTuple):
+    """Take every session down, and end; a program that is gone without a word has died."""
 
 
 class Ready(NamedTuple):
@@ -110,6 +131,22 @@ class Counts(NamedTuple):
     counts: dict[str, int]
 
 
+class Kept(NamedTuple):
+    """A session that is kept."""
+
+    session: int
+    path: SessionPath
+    up: Up | None
+    """What it told when it came up, as that is now; None: it is not up."""
+
+
+class SessionsKept(NamedTuple):
+    """One page of the sessions; an empty one ends the list."""
+
+    seq: int
+    sessions: tuple[Kept, ...]
+
+
 class Happened(NamedTuple):
     """What a session tells."""
 
@@ -129,9 +166,9 @@ class Ending(NamedTuple):
     reason: str
 
 
-Request = Add | Change | Stop | AskStatus | AskCounts
-Reply = Ack | Status | Counts
-Message = Request | Beat | Reply | Ready | Happened | Over | Ending
+Request = Add | Change | Stop | AskStatus | AskCounts | AskSessions
+Reply = Ack | Status | Counts | SessionsKept
+Message = Request | Beat | End | Reply | Ready | Happened | Over | Ending
 
 _EVENTS: Final[dict[str, Callable[..., Event]]] = {kind.__name__: kind for kind in (Up, ParametersChanged)}
 
@@ -175,17 +212,31 @@ def _event(value: list[Any]) -> Event:
     return _EVENTS[name](int(transmit), int(detection), bool(usable))
 
 
+def _kept(value: list[Any]) -> tuple[Kept, ...]:
+    return tuple(Kept(int(session), _path(path), _up(up)) for session, path, up in value)
+
+
+def _up(value: list[Any] | None) -> Up | None:
+    event = None if value is None else _event(value)
+    if isinstance(event, Up | None):
+        return event
+    raise ValueError("not a session that is up")
+
+
 _READERS: Final[dict[type[Message], tuple[Callable[[Any], Any], ...]]] = {
     Add: (int, int, _path, _settings),
     Change: (int, int, _settings),
     Stop: (int, int),
     AskStatus: (int, int),
     AskCounts: (int,),
-    Beat: (),
+    AskSessions: (int, int),
+    Beat: (bool,),
+    End: (),
     Ready: (),
     Ack: (int, int, str),
     Status: (int, _fields, _counts),
     Counts: (int, _counts),
+    SessionsKept: (int, _kept),
     Happened: (int, _event),
     Over: (int,),
     Ending: (str,),
@@ -204,6 +255,10 @@ def _plain(value: object) -> Any:
             return [*timers, value.passive, value.minimum_ttl, *keys, value.path_down]
         case Key():
             return [value.identifier, value.secret.hex(), value.meticulous]
+        case Kept():
+            return [value.session, _plain(value.path), _plain(value.up)]
+        case tuple() if value and isinstance(value[0], Kept):
+            return [_plain(each) for each in value]
         case Up() | ParametersChanged() | Down() | AdminDown():
             return [type(value).__name__, *value]
     return value
@@ -220,5 +275,5 @@ def decode(data: bytes) -> Message:
         name, *values = json.loads(data)
         kind = _KINDS[name]
         return kind(*(read(value) for read, value in zip(_READERS[kind], values, strict=True)))
-    except (TypeError, KeyError, ValueError, AttributeError, RecursionError, OverflowError, SettingError):
+    except (TypeError, LookupError, ValueError, AttributeError, OverflowError, RecursionError, SettingError):
         raise ValueError(f"{len(data)} octets that are not a message") from None

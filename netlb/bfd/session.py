@@ -85,7 +85,8 @@ class Session:
         self._said: tuple[int, ...] = ()
         self._plain = b""
         """The content of the last packet, and its octets without Poll, Final and authentication."""
-        self._reported: tuple[int, int, bool] | None = None
+        self.reported: Up | None = None
+        """What was told last, if the session is up."""
         self._farewell_until: float | None = None
 
     # What is known
@@ -305,7 +306,7 @@ class Session:
         if state is State.UP:
             self.ups += 1
         else:
-            self._reported = None
+            self.reported = None
         self._announce_timers()
 
     # Timers and sending
@@ -346,10 +347,10 @@ class Session:
             self._pace = self.transmit_interval
             self._next_transmission = self._sent_at + self._jittered()
         usable = self.remote_diagnostic != Diagnostic.CONCATENATED_PATH_DOWN
-        told = (self.transmit_interval, self.detection_time, usable)
-        if self.state is State.UP and told != self._reported:
-            self._events.append(Up(*told) if self._reported is None else ParametersChanged(*told))
-            self._reported = told
+        told = Up(self.transmit_interval, self.detection_time, usable)
+        if self.state is State.UP and told != self.reported:
+            self._events.append(told if self.reported is None else ParametersChanged(*told))
+            self.reported = told
 
     def _content(self) -> tuple[int, ...]:
         """What our packets say, but for Poll and Final."""

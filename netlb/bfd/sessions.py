@@ -66,6 +66,10 @@ class Sessions:
         """Return a session, to be looked at; KeyError if there is none."""
         return self._sessions[discriminator]
 
+    def path(self, discriminator: int) -> SessionPath:
+        """Return what a session is about; KeyError if there is none."""
+        return self._paths[discriminator]
+
     def find(self, path: SessionPath) -> int | None:
         """Return the discriminator of the session on exactly this path."""
         return self._by_path.get(path)

@@ -6,7 +6,7 @@ repeats. Addresses and MAC addresses are hexadecimal. Reading raises ValueError 
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple
 from itertools import islice
 from math import isfinite
@@ -17,19 +17,23 @@ from netlb.l2.probe import ProbeTimings
 __all__ = [
     "MOST_ADDRESSES",
     "MOST_BYTES",
+    "MOST_GROUPS",
     "Accelerate",
     "Accelerated",
     "Ack",
     "Announce",
     "AskCounters",
+    "AskOpen",
     "AskStats",
     "Beat",
     "ClaimSeen",
     "Counters",
     "Crashed",
+    "End",
     "Event",
     "Hold",
     "Message",
+    "Opened",
     "Probe",
     "Probed",
     "Ready",
@@ -40,6 +44,7 @@ __all__ = [
     "SetInterface",
     "Stats",
     "batches",
+    "by_family",
     "decode",
     "encode",
 ]
@@ -48,6 +53,8 @@ _Item = TypeVar("_Item")
 
 MOST_ADDRESSES = 256
 MOST_BYTES = 32_768
+MOST_GROUPS = 32
+"""IPv6 addresses in a message that has their groups joined, which takes the responder some 10 µs each."""
 
 
 class SetInterface(NamedTuple):
@@ -123,10 +130,22 @@ class AskCounters(NamedTuple):
     start: int
 
 
+class AskOpen(NamedTuple):
+    """Ask for `Opened`; what is held there is asked for by `AskCounters`."""
+
+    seq: int
+
+
 class Beat(NamedTuple):
     """The program's event loop turns; the answer tells that the process's does, too."""
 
     seq: int
+    decided: bool
+    """It has decided what it wants: always true of the program that started the process."""
+
+
+class End(NamedTuple):
+    """Be silent, and end; a program that is gone without a word has died."""
 
 
 class Ready(NamedTuple):
@@ -164,6 +183,13 @@ class Stats(NamedTuple):
     unsent: int
 
 
+class Opened(NamedTuple):
+    """The open interfaces: index and MAC address."""
+
+    seq: int
+    interfaces: tuple[tuple[int, bytes], ...]
+
+
 class Counters(NamedTuple):
     """One page of counters: address, requests received, responses and gratuitous frames sent."""
 
@@ -193,11 +219,21 @@ class Crashed(NamedTuple):
 
 
 Request = (
-    SetInterface | Accelerate | RemoveInterface | Hold | Release | Announce | Probe | AskStats | AskCounters | Beat
+    SetInterface
+    | Accelerate
+    | RemoveInterface
+    | Hold
+    | Release
+    | Announce
+    | Probe
+    | AskOpen
+    | AskStats
+    | AskCounters
+    | Beat
 )
-Reply = Ack | Accelerated | Stats | Counters
+Reply = Ack | Accelerated | Opened | Stats | Counters
 Event = Ready | ClaimSeen | Probed | Crashed
-Message = Request | Reply | Event
+Message = Request | End | Reply | Event
 
 
 def _octets(value: str, *lengths: int) -> bytes:
@@ -247,6 +283,10 @@ def _rows(value: list[tuple[str, int, int, int]]) -> tuple[tuple[bytes, int, int
     return tuple((_address(address), int(a), int(b), int(c)) for address, a, b, c in value)
 
 
+def _interfaces(value: list[tuple[int, str]]) -> tuple[tuple[int, bytes], ...]:
+    return tuple((int(index), _mac(mac)) for index, mac in value)
+
+
 _READERS: dict[type[Message], tuple[Callable[[Any], Any], ...]] = {
     SetInterface: (int, int, _mac),
     Accelerate: (int, int),
@@ -257,11 +297,14 @@ _READERS: dict[type[Message], tuple[Callable[[Any], Any], ...]] = {
     Probe: (int, int, _addresses, _timings),
     AskStats: (int,),
     AskCounters: (int, int, int),
-    Beat: (int,),
+    AskOpen: (int,),
+    Beat: (int, bool),
+    End: (),
     Ready: (int,),
     Ack: (int, int, _refused),
     Accelerated: (int, int, str),
     Stats: (int, _verdicts, _fast, int, int),
+    Opened: (int, _interfaces),
     Counters: (int, _rows),
     ClaimSeen: (int, _address, _mac),
     Probed: (int, _found),
@@ -288,7 +331,7 @@ def decode(data: bytes) -> Message:
         name, *values = json.loads(data)
         kind = _KINDS[name]
         return kind(*(read(value) for read, value in zip(_READERS[kind], values, strict=True)))
-    except (TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
+    except (TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"not a message: {data[:80]!r}") from error
 
 
@@ -297,3 +340,10 @@ def batches(items: Sequence[_Item], size: int = MOST_ADDRESSES) -> Iterator[tupl
     rest = iter(items)
     while batch := tuple(islice(rest, size)):
         yield batch
+
+
+def by_family(addresses: Iterable[bytes]) -> Iterator[tuple[bytes, ...]]:
+    """Cut addresses that are to be held or probed into parts for one message each."""
+    known = list(addresses)
+    yield from batches([address for address in known if len(address) == 4])
+    yield from batches([address for address in known if len(address) == 16], MOST_GROUPS)

@@ -4,8 +4,8 @@ Rules, which the kernel follows for addresses of its own:
 
 1. Only an address that is held is answered for, always with this interface's MAC address and straight to the
    asker's, so that the asker itself need not be resolved.
-2. What another station says of an address held here is a conflict (RFC 5227 section 2.4). It is reported and never
-   fought over: when an address moves between our own nodes, the new owner's announcements look just like one.
+2. What another station says of an address held here is a conflict (RFC 5227 section 2.4). It is reported and not
+   answered: when an address moves between our own nodes, the new owner's announcements look just like one.
    Stations of ours, on any interface of this node, are not "another".
 3. An advertisement that answers a solicitation overrides what the asker knew, since one node owns an address.
 4. A probe for a duplicate (RFC 4862) is answered to all nodes, so that the prober gives the address up.

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["HEADERS", "LEAST", "MOST_OCTETS", "Claim", "Hello", "Weight", "decode", "encode"]
+__all__ = ["HEADERS", "LEAST", "MOST_OCTETS", "Claim", "Hello", "decode", "encode"]
 
 MOST_OCTETS: Final = 65_507
 LEAST: Final = 1_280
@@ -29,43 +29,14 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     active: tuple[str, ...] = ()
     """Its active endpoints, the preferred one first."""
     dead: tuple[str, ...] = ()
-    """Its endpoints that are not; nothing is said of that by who reaches others since a moment only."""
+    """Its endpoints that are not."""
     hears: int = 0
     """How many other nodes of the site it has heard for a while: of two that contradict each other, who hears more is
     right."""
     reaches: int = 0
-    """How many endpoints of other sites it hears through its tunnels."""
+    """How many endpoints of other sites it has heard through its tunnels for a while."""
     leaving: bool = False
     """It is about to stop, and counts as dead."""
-
-
-class Weight:
-    """How many nodes a claim says that its node hears: the fewest of the last seconds. Takes time as an argument.
-
-    Who was alone, and hears the others again one by one, must not seem to know as much as those who heard each other.
-    """
-
-    def __init__(self, seconds: float = 5.0) -> None:
-        """Look back so many seconds; it may take a few until BFD sessions are up again."""
-        self._seconds = seconds
-        self._hears: int | None = None
-        self._past: list[tuple[float, int]] = []
-        """How many were heard before, and until when."""
-
-    def of(self, hears: int, now: float) -> int:
-        """Take note of how many are heard now, and return what is said of that."""
-        if self._hears is not None and hears != self._hears:
-            self._past.append((now, self._hears))
-        self._hears = hears
-        self._past = [(until, count) for until, count in self._past if until > now - self._seconds]
-        return min([hears, *(count for _, count in self._past)])
-
-    def next_change(self) -> float | None:
-        """Return when more can be said though nothing else is heard; None: never."""
-        low = min((count for _, count in self._past), default=0)
-        if not self._past or self._hears is None or self._hears <= low:
-            return None
-        return max(until for until, count in self._past if count == low) + self._seconds
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -21,6 +21,8 @@ class Table:
     """What belongs to the node's own site."""
     remote: tuple[Prefix, ...]
     """What belongs to other sites."""
+    own: tuple[Prefix, ...]
+    """What belongs to the node itself."""
     overlay: bool
     """Whether the node is on the overlay."""
     tunnel: bool
@@ -41,6 +43,8 @@ def render(table: Table, numbers: Numbers) -> str:
     - bypass: packets between sites keep their addresses. A source NAT to the source it has already is a decision like
       any other, so the chains of others behind it, as kube-proxy's and flannel's, are not asked. Nothing of theirs is
       touched.
+    - transit: connections that a gateway only passes on are not tracked. They move from one gateway to another, and one
+      that saw their beginning and their end alone would take what it has not seen for invalid, which kube-proxy drops.
     - mss: TCP learns how much fits, also where somebody drops ICMP.
     - guard: VXLAN has no authentication, so its packets are taken from the site's nodes only; likewise those of BFD
       and hellos, which may also come through the tunnels.
@@ -61,9 +65,13 @@ def render(table: Table, numbers: Numbers) -> str:
     if table.overlay:
         lines += _address_sets("nodes", table.nodes)
         lines += _address_sets("watched", (*table.nodes, *table.watched))
+    if table.tunnel:
+        lines += _prefix_sets("own", table.own)
     quoted = ", ".join(f'"{name}"' for name in devices)
     out = f"oifname {{ {quoted} }}"
     lines += _chain("bypass", "type nat hook postrouting priority srcnat - 10", _bypass(table, out))
+    if table.tunnel:
+        lines += _chain("transit", "type filter hook prerouting priority raw", _transit(table, numbers))
     if devices:
         clamp = f"{out} tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu"
         lines += _chain("mss", "type filter hook forward priority mangle", [clamp])
@@ -89,6 +97,20 @@ def _bypass(table: Table, out: str) -> Iterator[str]:
             yield f"{word} saddr @remote{digit} {word} daddr @remote{digit} {keep}"
         if family in table.sources and (table.overlay or table.tunnel):
             yield f"{out} {word} daddr @remote{digit} snat {word} to {table.sources[family]}"
+
+
+def _transit(table: Table, numbers: Numbers) -> Iterator[str]:
+    local, remote, own = _families(table.local), _families(table.remote), _families(table.own)
+    into, out_of = f'iifname "{numbers.overlay_device}"', f'iifname "{numbers.tunnel_device}"'
+    for family in Family:
+        word, digit = _WORD[family], _DIGIT[family]
+        if table.overlay and family in remote:
+            yield f"{into} {word} daddr @remote{digit} notrack"
+        if table.overlay and family in local:
+            others = f"{word} daddr != @own{digit} " if family in own else ""
+            yield f"{out_of} {word} daddr @local{digit} {others}notrack"
+        if table.relays and family in remote:
+            yield f"{out_of} {word} daddr @remote{digit} notrack"
 
 
 def _guard(table: Table, numbers: Numbers) -> Iterator[str]:

@@ -294,6 +294,7 @@ class _Planner:
         table = nft.Table(
             local=self._own,
             remote=self._remote,
+            own=self._mine,
             overlay=overlay is not None,
             tunnel=tunnel is not None,
             relays=any(hub.node == self._node for hub in self._mesh.hubs),

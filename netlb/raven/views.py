@@ -45,6 +45,8 @@ class Evidence:
     """Those of the own site that were heard and are not any more, or were not within a while."""
     unheard: frozenset[str] = frozenset()
     """Those at the other ends of tunnels of which that is so."""
+    left: frozenset[str] = frozenset()
+    """Those of both that went on purpose."""
     claims: Mapping[str, Claim] = field(default_factory=lambda: _NOTHING)
     """What endpoints, this node too if it is one, have said a moment ago."""
     published: Mapping[str, Published] = field(default_factory=lambda: _NOTHING)
@@ -134,9 +136,10 @@ class Views:
     def _mourn(self, site: Site, names: Iterable[str], gone: Collection[str], evidence: Evidence) -> None:
         """Take note of who fell silent while active, until it says something; who left on purpose did not."""
         for name in names:
-            if (claim := evidence.claims.get(name)) is not None:
+            claim = evidence.claims.get(name)
+            if claim is not None or name in evidence.left:
                 self._fallen.discard(name)
-                (self._left.add if claim.leaving else self._left.discard)(name)
+                (self._left.add if claim is None or claim.leaving else self._left.discard)(name)
             elif name in gone and name in self._active.get(site.name, ()) and name not in self._left:
                 self._fallen.add(name)
 

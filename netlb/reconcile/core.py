@@ -184,6 +184,10 @@ class Core(Generic[K, D]):
         statuses = {key: self._status(key, StatusKind.PENDING) for key in desired}
         return statuses | {key: self._status(key, StatusKind.PRUNING) for key in self._pending if key not in desired}
 
+    def blind(self) -> str:
+        """Return why what is there could not be observed, the last time; empty if it could."""
+        return "" if self._observe_failure is None else self._observe_failure.message
+
     def counts(self) -> Counts:
         """Return how many objects are not as wanted; takes constant time."""
         failed = len(self._failures)

@@ -67,6 +67,10 @@ class Reconciler(Generic[K, D]):
         """Return the status of every object that is wanted, or is there and should not be."""
         return self._core.statuses()
 
+    def blind(self) -> str:
+        """Return why what is there could not be observed, the last time; empty if it could."""
+        return self._core.blind()
+
     def counts(self) -> Counts:
         """Return the numbers of pending and failed objects and of retries."""
         return self._core.counts()

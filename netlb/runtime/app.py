@@ -41,6 +41,8 @@ class App:
     """By name, what must hold for /readyz."""
     on_stop: Mapping[str, Callback] = field(default_factory=dict)
     """By name, what is done in this order when the daemon stops, while the services still run."""
+    on_failure: Mapping[str, Callback] | None = None
+    """What is done in place of `on_stop` when a service failed, and nobody told the daemon to stop; None: the same."""
     stop_timeout: float = 10.0
     """Seconds for all of `on_stop`."""
     http: Listen | None = None
@@ -95,6 +97,7 @@ class Supervisor:
         self._log = get_logger(app.name)
         self._stop = asyncio.Event()
         self._code = os.EX_OK
+        self._is_told = False
 
     async def supervise(self) -> int:
         """Start, wait for the end, stop; return the exit code. Raises `SettingError` before anything starts."""
@@ -132,6 +135,7 @@ class Supervisor:
             release(listen)
 
     def _told(self, number: signal.Signals) -> None:
+        self._is_told = True
         self._log.info("told to stop", signal=number.name)
         self._stop.set()
 
@@ -145,9 +149,11 @@ class Supervisor:
             raise
 
     async def _withdraw(self) -> None:
+        failing = None if self._is_told else self._app.on_failure
+        callbacks = self._app.on_stop if failing is None else failing
         try:
             async with asyncio.timeout(self._app.stop_timeout):
-                for name, callback in self._app.on_stop.items():
+                for name, callback in callbacks.items():
                     await self._succeeds(name, callback)
         except TimeoutError:
             self._failed(name, TransientError(f"not finished after {self._app.stop_timeout:g} seconds"))

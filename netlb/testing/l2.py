@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from ipaddress import ip_address
 from itertools import count
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from netlb.errors import TransientError
 from netlb.l2.adapter.probes import ProbeRounds
@@ -43,7 +43,7 @@ from netlb.net import Address
 from netlb.reasons import FrameVerdict
 from netlb.testing.segment import FakeSegment, judge
 
-__all__ = ["FakeAnnouncer", "FakeSegment"]
+__all__ = ["FakeAnnouncer", "FakeSegment", "FakeShelter"]
 
 _UP_WITH_CARRIER = 0x1 | 0x2 | 0x10000
 
@@ -65,6 +65,24 @@ class _Port:
         return answer
 
 
+class _Left(NamedTuple):
+    """A responder without an announcer."""
+
+    pid: int | None
+    macs: set[bytes]
+    burst: GratuitousBurst
+    usable: dict[int, tuple[Interface, FakeSegment, bool]]
+    ports: dict[int, _Port]
+
+
+class FakeShelter:
+    """Where the responder of an announcer lives on while `leaves` is set, for the next announcer that has this."""
+
+    def __init__(self) -> None:
+        self.leaves = False
+        self.left: _Left | None = None
+
+
 class FakeAnnouncer:
     """An announcer whose interfaces are in memory: implements `netlb.l2.announces.Announces`."""
 
@@ -74,9 +92,11 @@ class FakeAnnouncer:
         *,
         interfaces: Collection[str] = (),
         exclude: Sequence[str] = DEFAULT_EXCLUDE,
+        shelter: FakeShelter | None = None,
         on_event: Callable[[Event], None] | None = None,
     ) -> None:
         """Have an interface of each name on its segment; the rest is as with the real announcer."""
+        self._shelter = shelter
         self.restarts = 0
         self.macs: set[bytes] = set()
         self._selection = Selection(interfaces, exclude)
@@ -88,12 +108,15 @@ class FakeAnnouncer:
         self._probing = Probing(lambda: 0.5)
         self._probes = ProbeRounds()
         self._conflicts = ConflictReports()
-        self._pids = count(1000)
         self._pid: int | None = None
         self._first_segments = dict(segments or {})
 
     async def __aenter__(self) -> Self:
-        self._pid = next(self._pids)
+        left = self._shelter.left if self._shelter is not None else None
+        if left is not None:
+            self._resume(left)
+            return self
+        self._pid = next(_PIDS)
         for name, segment in self._first_segments.items():
             self.add_interface(name, segment)
         return self
@@ -102,8 +125,27 @@ class FakeAnnouncer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._probes.lose()
-        self._close_all()
+        if self._shelter is not None and self._shelter.leaves:
+            self._shelter.left = _Left(self._pid, self.macs, self._burst, self._usable, self._ports)
+        else:
+            self._close_all()
+            if self._shelter is not None:
+                self._shelter.left = None
         self._pid = None
+
+    def _resume(self, left: _Left) -> None:
+        """Go on where another announcer's responder is."""
+        self._pid, self.macs, self._burst, self._usable, _ = left
+        for index, port in left.ports.items():
+            held = [*port.responder.ipv4, *port.responder.ipv6]
+            before = self._holdings.wanted(held)
+            name = port.interface.name
+            self._holdings.want({each: (before.get(each) or frozenset()) | {name} for each in held})
+            self._holdings.opened(port.interface)
+            self._holdings.answers(index, held)
+            port.announcer = self
+            self._ports[index] = port
+            self._emit(InterfaceAppeared(port.interface))
 
     # What the world does to it
 
@@ -142,7 +184,7 @@ class FakeAnnouncer:
 
     def restart_worker(self) -> None:
         """Let the responder process come back, with all that is wanted."""
-        self._pid = next(self._pids)
+        self._pid = next(_PIDS)
         self._burst = GratuitousBurst()
         for index in self._usable:
             self._open(index)
@@ -312,5 +354,6 @@ class FakeAnnouncer:
             self.transmit(port.segment.now)
 
 
+_PIDS = count(1000)
 _INDEXES = count(1)
 """Unique over all fakes, so that MAC addresses made from them are."""

@@ -9,22 +9,26 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
-from netlb.bfd.adapter.bfd import Bfd, Peer
-from netlb.bfd.events import AdminDown, Down, Event, Up
+from netlb.bfd.adapter.bfd import WORKER, Bfd, Peer
+from netlb.bfd.events import AdminDown, Down, Event, ParametersChanged, Up
 from netlb.bfd.packet import Key, State
 from netlb.bfd.sessions import SessionPath
 from netlb.bfd.settings import Settings
+from netlb.errors import SettingError
 from netlb.testing.lab import requirements
 from netlb.testing.lab.namespaces import inside
+from netlb.worker.adapter.shelter import Shelter
 from tests.support.bfd_pair import PATIENCE, SLOW, Pair, epoll_loop, until, workers
 
 MISSING = requirements()
 pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(MISSING), reason="; ".join(MISSING))]
 
 PEER = Peer(ip_address("192.0.0.2"), "n0")
+ABSENT = Peer(ip_address("192.0.0.3"), "n0")
 SECOND = Settings(transmit_interval=100_000, receive_interval=100_000, detect_multiplier=10)
 
 
@@ -147,6 +151,64 @@ def test_a_removal_ends_with_the_process(pair: Pair) -> None:
 
     with epoll_loop(pair, path, SECOND):
         pair.run(play)
+
+
+def test_sessions_that_are_left_go_on_under_the_next_program_and_the_peer_notices_nothing(
+    pair: Pair, tmp_path: Path
+) -> None:
+    shelter = Shelter(tmp_path / "w", "one", PATIENCE, "--worker-dir")
+
+    async def first(bfd: Bfd, events: list[tuple[Peer, Event]]) -> None:
+        bfd.add(PEER, SECOND)
+        bfd.add(ABSENT, SECOND)
+        await until(lambda: events and theirs, "up")
+        pids.append(workers())
+        shelter.leaves = True
+
+    async def second(bfd: Bfd, events: list[tuple[Peer, Event]]) -> None:
+        assert frozenset() == bfd.peers()
+        bfd.add(PEER, SECOND)
+        with pytest.raises(SettingError, match="there is a session with it"):
+            bfd.add(PEER, SECOND)
+        await until(lambda: [Up] == kinds([event for _, event in events]), "it is told what is up")
+        before = bfd.status(PEER)
+        assert (State.UP, 1, 0) == (before.state, before.ups, before.downs)
+        bfd.add(replace(PEER, address=ip_address("192.0.0.4")), SECOND)
+        await until(lambda: bfd.status(PEER).received > before.received, "packets come in")
+        bfd.change(PEER, replace(SECOND, path_down=True))
+        await until(lambda: not getattr(theirs[-1], "usable", True), "what is changed is said")
+        assert [Up] == kinds([event for event in theirs if not isinstance(event, ParametersChanged)])
+
+    pids: list[list[int]] = []
+    with epoll_loop(pair, path, SECOND) as theirs:
+        pair.run(first, shelter=shelter)
+        successor = Shelter(tmp_path / "w", "one", PATIENCE, "--worker-dir")
+        assert "taken over" == inside(pair.node, lambda: successor.claim((WORKER,)))
+        pair.run(second, shelter=successor)
+        assert [AdminDown] == kinds(theirs[-1:])
+    assert [] == list((tmp_path / "w").iterdir())
+
+
+def test_a_session_that_nobody_adds_again_is_stopped(
+    pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netlb.bfd.adapter.bfd._UNCLAIMED", 0.1)
+    shelter = Shelter(tmp_path / "w", "one", PATIENCE, "--worker-dir")
+
+    async def first(bfd: Bfd, events: list[tuple[Peer, Event]]) -> None:
+        bfd.add(PEER, SECOND)
+        await until(lambda: events and theirs, "up")
+        shelter.leaves = True
+
+    async def second(bfd: Bfd, _: list[tuple[Peer, Event]]) -> None:
+        await until(lambda: [Up, AdminDown] == kinds(theirs), "the peer is told")
+        assert frozenset() == bfd.peers()
+
+    with epoll_loop(pair, path, SECOND) as theirs:
+        pair.run(first, shelter=shelter)
+        successor = Shelter(tmp_path / "w", "one", PATIENCE, "--worker-dir")
+        assert "taken over" == inside(pair.node, lambda: successor.claim((WORKER,)))
+        pair.run(second, shelter=successor)
 
 
 PROGRAM = """

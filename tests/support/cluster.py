@@ -68,16 +68,18 @@ class Cluster(Site):
         *arguments: str,
         interfaces: Iterable[str] = ("eth0",),
         quick: bool = False,
+        program: Path | None = None,
         clock: Path | None = None,
     ) -> Daemon:
-        """Start the speaker of a node inside the node; a quick one waits for probes in hundredths of seconds.
+        """Start the speaker of a node inside the node, or a program in its place.
 
-        `clock` is a file that says for how many seconds its wall clock is wrong.
+        A quick one waits for probes in hundredths of seconds. `clock` is a file that says for how many seconds its wall
+        clock is wrong.
         """
         chosen = [part for interface in interfaces for part in ("--interface", interface)]
         command = self.command("speaker", "--node-name", name, *chosen, *arguments, http=name)
-        if quick:
-            command[:1] = [sys.executable, str(QUICK_SPEAKER)]
+        if quick or program:
+            command[:1] = [sys.executable, str(program or QUICK_SPEAKER)]
         if clock is not None:
             command[:1] = [sys.executable, str(WRONG_CLOCK), str(clock)]
         with self.log(name) as log:

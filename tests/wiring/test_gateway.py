@@ -76,7 +76,7 @@ def test_who_was_cut_off_and_takes_all_others_for_dead_changes_nothing_when_it_i
             await w.until(lambda: w.claim("e2", at="c1").hears == 1, "e2 has heard e3 for a while")
             written, moved = len(w.devices["c1"].written), "aa:0f:f0:a8:01:02"
             w.air.heal(*tunnels)
-            await w.until(lambda: w.claim("e1", at="c1").active == ("e1",), "c1 hears what it takes for true")
+            await w.until(lambda: w.claim("e1", at="c1").dead == ("e2",), "c1 hears what it takes for true")
             assert 1.0 == w.nodes["c1"].metric("netlb_gateway_active_endpoint", site="edge", endpoint="e2")
             w.air.heal()
             await w.until(lambda: w.said("e1")["role"] == "standby", "it stands by")

@@ -1,6 +1,7 @@
 """What a gateway says and does over its life: its metrics, its readiness, its secret, and what its Gateway asks for."""
 
 import asyncio
+import errno
 from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
@@ -10,6 +11,8 @@ from netlb.net import Family
 from netlb.raven.dataplane import Numbers
 from netlb.raven.events import Change
 from netlb.testing.kernel import FakeKernel
+from netlb.testing.tunnels import FakeDevice
+from tests.support.air import FakeInner
 from tests.support.deployed import documented_metrics, shown_metrics
 from tests.support.gateway_world import ADDRESS, ALL, SITES, World, world
 
@@ -198,5 +201,20 @@ def test_beside_another_one_that_has_its_place_a_gateway_begins_nothing_and_wait
             w.start("e3")
             await w.nodes["e3"].ready()
             assert before == kernel.objects, "what an earlier process made is gone on with"
+
+    asyncio.run(scenario())
+
+
+def test_what_keeps_the_tunnels_from_being_made_is_said_and_not_what_follows_from_it(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path, started=False) as w:
+            device = w.devices["c1"] = FakeDevice()
+            device.broken = errno.EACCES
+            w.inner["c1"] = FakeInner()
+            w.start("c1")
+            await w.until(lambda: any(note.startswith("tunnels") for note in w.said("c1").get("notes", ())), "told")
+            assert "Permission denied" in w.nodes["c1"].problems()["tunnels"]
+            device.broken = 0
+            await w.until(lambda: device.found is not None, "it is made as soon as that is possible")
 
     asyncio.run(scenario())

@@ -157,7 +157,7 @@ def test_an_address_that_is_given_back_while_it_is_probed_is_forgotten(
         async with wired(speaker(root, net, detection="probe")) as daemon:
             await daemon.until(lambda: status.announcers(ADDRESS), "it works")
             declare(root, "web", "late")
-            await daemon.until(net.probed, "it is probed")
+            await daemon.until(lambda: net.probed() and status.l2("node-1", "late"), "it is probed")
             (root / "cluster" / "late.yaml").unlink()
             allocate(root)
             await daemon.until(lambda: not status.l2("node-1", "late"), "its status goes")

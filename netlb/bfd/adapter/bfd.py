@@ -12,21 +12,29 @@ from typing import Any, Final, Self
 
 from netlb.bfd.adapter.process import EngineProcess, News
 from netlb.bfd.adapter.sockets import source_address
-from netlb.bfd.control import Over
+from netlb.bfd.control import Happened, Kept, Over
 from netlb.bfd.events import Down, Event, ParametersChanged, Up
 from netlb.bfd.packet import Diagnostic, State
 from netlb.bfd.sessions import SessionPath
 from netlb.bfd.settings import DEFAULTS, SINGLE_HOP_TTL, Settings
-from netlb.errors import DataplaneError, SettingError, TransientError
+from netlb.errors import DataplaneError, NetlbError, SettingError, TransientError
 from netlb.net import Address, is_station
 from netlb.reasons import BfdVerdict
+from netlb.worker.adapter.process import WorkerProcess
+from netlb.worker.adapter.shelter import Shelter
+from netlb.worker.terms import Terms
 
-__all__ = ["PATIENCE", "Bfd", "Peer", "SessionStatus"]
+__all__ = ["PATIENCE", "WORKER", "Bfd", "Peer", "SessionStatus"]
+
+WORKER: Final = "bfd"
+"""Its process, among those of a program that outlive it."""
 
 PATIENCE: Final = 10.0
 """Seconds for which an event loop may stand still: more than planning the largest cluster takes on a slow machine."""
 _RETURN: Final = 5.0
 """Seconds in which a session that was up is up again in a new process: sessions begin at one packet a second."""
+_UNCLAIMED: Final = 30.0
+"""Seconds for which a session of an earlier program is kept that nobody has added again."""
 _AGAIN: Final = 1.0
 """Seconds until what was refused is tried again, and that a process lives at least before another takes its place."""
 
@@ -152,6 +160,7 @@ class Bfd:
         on_event: Callable[[Peer, Event], None] | None = None,
         on_problem: Callable[[str], None] | None = None,
         patience: float = PATIENCE,
+        shelter: Shelter | None = None,
     ) -> None:
         """`on_event` is called for each session that brings no callable of its own.
 
@@ -160,7 +169,9 @@ class Bfd:
         """
         self._emit: Callable[[Peer, Event], None] = on_event or (lambda _peer, _event: None)
         self._complain: Callable[[str], None] = on_problem or (lambda _problem: None)
+        self._shelter = shelter
         self._patience = patience
+        self._orphans: dict[SessionPath, Kept] = {}
         self._process: EngineProcess | None = None
         self._sessions: dict[Peer, _Session] = {}
         self._by_number: dict[int, _Session] = {}
@@ -171,12 +182,22 @@ class Bfd:
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self._started_at = 0.0
+        orphan = self._shelter.take(WORKER) if self._shelter is not None else None
+        if orphan is not None:
+            self._begin(orphan)
+            with suppress(TransientError):  # its end is told, and another begins
+                self._orphans = {kept.path: kept for kept in self._require().sessions()}
+            self._numbers = count(max((kept.session for kept in self._orphans.values()), default=0) + 1)
+            self._later(_UNCLAIMED, self._stop_unclaimed)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
+            if self._process is not None and self._shelter is not None and self._shelter.leaves:
+                self._process.leave()
+                self._process = None
             for peer in list(self._sessions):
                 self._stop(peer)
             if self._leaving:
@@ -203,10 +224,18 @@ class Bfd:
         if any(path == each.path for each in self._sessions.values()):
             problem = "there is a session with it on the same path"
             raise SettingError(f"peer {peer}", problem, "use that one, or remove it first")
-        session = _Session(next(self._numbers), peer, path, settings, on_event or self._emit)
-        self._require().add(session.number, path, settings)
-        session.kept = True
-        self._sessions[peer] = self._by_number[session.number] = session
+        orphan = self._orphans.pop(path, None)
+        number = next(self._numbers) if orphan is None else orphan.session
+        session = _Session(number, peer, path, settings, on_event or self._emit)
+        process = self._require()
+        if orphan is None:
+            process.add(number, path, settings)
+        else:
+            process.change(number, settings)
+        process.decided = session.kept = True
+        self._sessions[peer] = self._by_number[number] = session
+        if orphan is not None and orphan.up is not None:
+            self._loop.call_soon(self._heard, Happened(number, orphan.up))
 
     def change(self, peer: Peer, settings: Settings) -> None:
         """Put other settings in force, without taking the session down; KeyError if there is no session."""
@@ -269,9 +298,20 @@ class Bfd:
 
     def _require(self) -> EngineProcess:
         if self._process is None:
-            self._started_at = self._loop.time()
-            self._process = EngineProcess(patience=self._patience, on_news=self._heard, on_end=self._ended)
+            return self._begin(None)
         return self._process
+
+    def _begin(self, orphan: WorkerProcess | None) -> EngineProcess:
+        self._started_at = self._loop.time()
+        terms = self._shelter.terms(WORKER) if self._shelter is not None else Terms(self._patience)
+        self._process = EngineProcess(orphan, terms, on_news=self._heard, on_end=self._ended)
+        return self._process
+
+    def _stop_unclaimed(self) -> None:
+        orphans, self._orphans = self._orphans, {}
+        for kept in orphans.values():
+            with suppress(TransientError):  # gone with the process
+                self._require().stop(kept.session)
 
     def _heard(self, news: News) -> None:
         if isinstance(news, Over):
@@ -280,6 +320,11 @@ class Bfd:
         session = self._by_number.get(news.session)
         if session is not None:
             self._tell(session, news.event)
+            return
+        for path, kept in self._orphans.items():
+            if kept.session == news.session:
+                up = Up(*news.event) if isinstance(news.event, Up | ParametersChanged) else None
+                self._orphans[path] = kept._replace(up=up)
 
     def _tell(self, session: _Session, event: Event) -> None:
         if isinstance(event, ParametersChanged):
@@ -296,6 +341,7 @@ class Bfd:
     def _ended(self, problem: str) -> None:
         """Begin anew, and give up what is not up again in time."""
         self._process = None
+        self._orphans.clear()
         for number in list(self._leaving):
             self._gone(number)
         for session in self._sessions.values():
@@ -309,7 +355,7 @@ class Bfd:
         """Have a process keep what it should; what is refused is tried again."""
         waiting = [session for session in self._sessions.values() if not session.kept]
         for session in waiting:
-            with suppress(DataplaneError, TransientError):
+            with suppress(NetlbError):
                 self._require().add(session.number, session.path, session.settings)
                 session.kept = True
         if not all(session.kept for session in waiting):

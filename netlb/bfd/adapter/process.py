@@ -6,25 +6,20 @@ wants to know at once whether the kernel refuses. No OSError leaves.
 
 import asyncio
 import errno
-import os
 import select
-import signal
-import socket
-import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from itertools import count
-from pathlib import Path
 from typing import Final, TypeVar
 
-import netlb
 from netlb.bfd import control
 from netlb.bfd.sessions import SessionPath
 from netlb.bfd.settings import Settings
 from netlb.errors import DataplaneError, TransientError
+from netlb.worker.adapter.process import WorkerProcess
+from netlb.worker.terms import Terms
 
 __all__ = ["EngineProcess"]
 
@@ -32,11 +27,7 @@ _Answer = TypeVar("_Answer", bound=control.Reply)
 News = control.Happened | control.Over
 """What the process tells unasked."""
 
-_BOOTSTRAP: Final = (
-    "import sys; sys.path.append(sys.argv[1]); "
-    "from netlb.bfd.adapter.worker import main; main(int(sys.argv[2]), float(sys.argv[3]))"
-)
-_ROOT: Final = str(Path(netlb.__file__).parents[1])
+_MODULE: Final = "netlb.bfd.adapter.worker"
 _START_TIMEOUT: Final = 10.0
 _ANSWER_TIMEOUT: Final = 0.4
 _STOP_TIMEOUT: Final = 1.0
@@ -51,20 +42,24 @@ class EngineProcess:
 
     def __init__(
         self,
+        process: WorkerProcess | None,
+        terms: Terms,
         *,
-        patience: float,
         on_news: Callable[[News], None],
         on_end: Callable[[str], None],
     ) -> None:
-        """Start it and wait until it serves: DataplaneError, or TransientError where it does not come up.
+        """Take over a process, or start one: DataplaneError, or TransientError where it does not come up.
 
-        `patience` is for how many seconds it bears that the loop stands still. `on_end` is called once, from the loop,
-        with the reason in a few words or a traceback, when the process has ended by itself.
+        `on_end` is called once, from the loop, with the reason in a few words or a traceback, when the process has
+        ended by itself.
         """
         try:
-            self._process, self._channel = _spawn(patience)
+            self._process = process or WorkerProcess.start(_MODULE, terms)
         except OSError as error:
             raise DataplaneError("start the BFD process", error.errno or errno.EIO) from error
+        self.decided = not self._process.adopted
+        """Whether its program knows what it wants; to be set of a process that was adopted."""
+        self._channel = self._process.channel
         self._on_news = on_news
         self._on_end = on_end
         self._numbers = count(1)
@@ -72,13 +67,14 @@ class EngineProcess:
         self._reason = ""
         self._unanswered = 0
         self._loop = asyncio.get_running_loop()
-        try:
-            self._await(control.Ready, _START_TIMEOUT)
-        except TransientError:
-            self._reap()
-            raise
+        if process is None:
+            try:
+                self._await(control.Ready, _START_TIMEOUT)
+            except TransientError:
+                self._reap()
+                raise
         self._loop.add_reader(self._channel, self._read)
-        self._beating = self._loop.call_later(_BEAT, self._beat)
+        self._beat()
 
     @property
     def pid(self) -> int:
@@ -105,11 +101,28 @@ class EngineProcess:
         """Return what became of all packets that came in."""
         return self._ask(control.AskCounts(next(self._numbers)), control.Counts)
 
+    def sessions(self) -> list[control.Kept]:
+        """Return the sessions that it keeps."""
+        kept: list[control.Kept] = []
+        while True:
+            page = self._ask(control.AskSessions(next(self._numbers), len(kept)), control.SessionsKept).sessions
+            if not page:
+                return kept
+            kept += page
+
     def close(self) -> None:
         """End the process; nothing is told any more."""
         if self._channel.fileno() >= 0:
+            with suppress(OSError):  # it hangs, or is gone
+                self._channel.send(control.encode(control.End()))
             self._disconnect()
             self._reap()
+
+    def leave(self) -> None:
+        """Let go of the process: it goes on for as long as its terms say that it does without a program."""
+        if self._channel.fileno() >= 0:
+            self._disconnect()
+            self._process.let_go()
 
     def _carry_out(self, request: control.Request) -> None:
         ack = self._ask(request, control.Ack)
@@ -193,7 +206,7 @@ class EngineProcess:
             return  # its end is told by the socket
         self._unanswered += 1
         with suppress(OSError):  # full: it has heard enough of us; gone: that is told elsewhere
-            self._channel.send(control.encode(control.Beat()))
+            self._channel.send(control.encode(control.Beat(self.decided)))
         self._beating = self._loop.call_later(_BEAT, self._beat)
 
     def _end(self) -> None:
@@ -209,26 +222,7 @@ class EngineProcess:
     def _reap(self) -> str:
         """See the process off, which goes when its control socket closes, and is killed if it does not."""
         self._channel.close()
-        try:
-            status = self._process.wait(_STOP_TIMEOUT)
-        except subprocess.TimeoutExpired:
+        if not self._process.wait(_STOP_TIMEOUT):
             self._process.kill()
-            status = self._process.wait()
-        return f"ended with {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-
-
-def _spawn(patience: float) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs, ExitStack() as undo:
-        undo.callback(ours.close)
-        ours.setblocking(False)
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
-            [sys.executable, "-I", "-S", "-c", _BOOTSTRAP, _ROOT, str(theirs.fileno()), str(patience)],
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            cwd="/",
-            env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
-        )
-        undo.pop_all()
-    return process, ours
+            self._process.wait()
+        return self._process.reap()

@@ -2,7 +2,7 @@
 
 import asyncio
 import errno
-from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from ipaddress import ip_address
 from typing import Final, Self
@@ -12,13 +12,12 @@ from netlb.l2 import control
 from netlb.l2.adapter.interfaces import LinkWatch
 from netlb.l2.adapter.probes import ProbeRounds
 from netlb.l2.adapter.process import ResponderProcess
+from netlb.l2.adapter.reading import holdings_of, stats_of
 from netlb.l2.announces import (
-    AddressStats,
     Conflict,
     Event,
     FastPath,
     FastPathRefused,
-    FrameSource,
     InterfaceAppeared,
     InterfaceRefused,
     InterfaceVanished,
@@ -35,15 +34,17 @@ from netlb.l2.holdings import Holdings, Wanted
 from netlb.l2.interfaces import DEFAULT_EXCLUDE, Interface, Selection
 from netlb.l2.probe import RFC_TIMINGS, ProbeTimings
 from netlb.net import Address
-from netlb.reasons import FrameVerdict
+from netlb.worker.adapter.shelter import Shelter
+from netlb.worker.terms import Terms
 
-__all__ = ["PATIENCE", "Announcer"]
+__all__ = ["PATIENCE", "WORKER", "Announcer"]
+
+WORKER: Final = "responder"
+"""Its process, among those of a program that outlive it."""
 
 PATIENCE: Final = 10.0
 """Seconds for which an event loop may stand still: as long as with BFD, which tells the others at the same time."""
 
-_BATCH_IPV6: Final = 32
-"""IPv6 addresses in one message: joining their groups takes the responder some 10 µs each."""
 _LONGEST_BACKOFF: Final = 5.0
 _SETTLED: Final = 60.0
 """Seconds after which a responder process that dies is restarted at once again."""
@@ -65,16 +66,20 @@ class Announcer:
         exclude: Sequence[str] = DEFAULT_EXCLUDE,
         fastpath: FastPath = FastPath.AUTO,
         patience: float = PATIENCE,
+        shelter: Shelter | None = None,
         on_event: Callable[[Event], None] | None = None,
     ) -> None:
         """Take part on the named interfaces alone, or on all but those that match an expression in `exclude`.
 
-        When the event loop has stood still for `patience` seconds, every address is silent until it goes on.
+        When the event loop has stood still for `patience` seconds, every address is silent until it goes on. With a
+        shelter its time counts, and the responder lives on for as long when this program dies: a process that the
+        shelter has is taken over with all that it holds, which is held here then, where it is held there.
         `on_event` is called from the event loop and must neither wait nor raise.
         """
         self.restarts = 0
         self._selection = Selection(interfaces, exclude)
         self._fastpath = fastpath
+        self._shelter = shelter
         self._patience = patience
         self._slow: FastPathRefused | None = None
         self._emit: Callable[[Event], None] = on_event or (lambda _: None)
@@ -91,7 +96,12 @@ class Announcer:
         async with AsyncExitStack() as stack:
             watch = await stack.enter_async_context(LinkWatch())
             stack.push_async_callback(self._stop)
-            await self._start()
+            orphan = self._shelter.take(WORKER) if self._shelter is not None else None
+            if orphan is None:
+                await self._start()
+            else:
+                self._process = ResponderProcess.adopt(self._told, orphan)
+                await self._resume(watch)
             for link in watch.links.values():
                 await self._link_changed(link.index, self._selection.pick(link))
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
@@ -147,7 +157,7 @@ class Announcer:
                 asked = self._holdings.to_probe(wanted)
                 waiting = stack.enter_context(self._probes.begin(asked))
                 for index, probed in asked.items():
-                    for batch in _by_family(probed):
+                    for batch in control.by_family(probed):
                         refused = await process.probe(index, batch, timings)
                         self._raise_refused(index, refused)
                         waiting.give_up(index, refused)
@@ -166,30 +176,7 @@ class Announcer:
         """See Announces."""
         async with self._lock:
             process = self._require_process()
-            frames = await process.stats()
-            judged: dict[FrameSource, Mapping[FrameVerdict, int]] = {}
-            addresses: dict[Address, AddressStats] = {}
-            for interface in self._holdings.interfaces():
-                counts = frames.verdicts.get(interface.index, {})
-                judged[FrameSource(interface.name, "socket")] = {
-                    FrameVerdict(name): count for name, count in counts.items()
-                }
-                if interface.index in frames.fast:
-                    hook, answered = frames.fast[interface.index]
-                    judged[FrameSource(interface.name, hook)] = {FrameVerdict.ANSWERED: answered}
-                await self._count_addresses(process, interface.index, addresses)
-        return Stats(judged, frames.overrun, frames.unsent, addresses)
-
-    async def _count_addresses(
-        self, process: ResponderProcess, index: int, addresses: dict[Address, AddressStats]
-    ) -> None:
-        start = 0
-        while rows := (await process.counters(index, start)).rows:
-            start += len(rows)
-            for packed, requests, responses, gratuitous in rows:
-                address = ip_address(packed)
-                known = addresses.get(address, AddressStats())
-                addresses[address] = known.plus(requests, responses, gratuitous)
+            return await stats_of(process, self._holdings.interfaces())
 
     # The process
 
@@ -204,13 +191,32 @@ class Announcer:
         return process
 
     async def _start(self) -> None:
-        self._process = await ResponderProcess.start(self._told, self._patience)
+        terms = self._shelter.terms(WORKER) if self._shelter is not None else Terms(self._patience)
+        self._process = await ResponderProcess.start(self._told, terms)
         self._slow = None
         try:
             await self._accelerate(0, None)
         except NetlbError:
             await self._process.stop()
             raise
+
+    async def _resume(self, watch: LinkWatch) -> None:
+        """Learn what a process that was taken over holds, and let it go on where its interfaces are as they were."""
+        process = self._require_process()
+        await self._accelerate(0, None)
+        for index, mac, held in await holdings_of(process):
+            link = watch.links.get(index)
+            interface = self._selection.pick(link) if link is not None else None
+            if interface is None or interface.mac != mac:
+                await process.remove_interface(index)
+                continue
+            before = self._holdings.wanted(held)
+            self._holdings.want({each: (before.get(each) or frozenset()) | {interface.name} for each in held})
+            self._holdings.opened(interface)
+            self._holdings.answers(index, held)
+            self._usable[index] = interface
+            self._emit(InterfaceAppeared(interface))
+        process.decided = not self._holdings.all_wanted()  # of nothing, there is nothing to decide
 
     async def _accelerate(self, index: int, name: str | None) -> None:
         """Open the fast path of an interface; what is refused for all of them is not tried for each."""
@@ -230,7 +236,9 @@ class Announcer:
 
     async def _stop(self) -> None:
         process, self._process = self._process, None
-        if process is not None:
+        if process is not None and self._shelter is not None and self._shelter.leaves:
+            process.leave()
+        elif process is not None:
             await process.stop()
         self._probes.lose()
         await asyncio.gather(*self._changes, return_exceptions=True)
@@ -337,7 +345,7 @@ class Announcer:
 
     async def _hold(self, update: Mapping[bytes, Wanted]) -> None:
         async with self._lock:
-            self._require_process()
+            self._require_process().decided = True
             await self._open_missing()
             before = self._holdings.wanted(update)
             self._holdings.want(update)
@@ -352,7 +360,9 @@ class Announcer:
     async def _release(self, addresses: Collection[bytes]) -> None:
         async with self._lock:
             self._holdings.unwant(addresses)
-            if self._running() is not None:
+            process = self._running()
+            if process is not None:
+                process.decided = True
                 await self._settle(addresses)
 
     async def _undo(self, addresses: Collection[bytes]) -> None:
@@ -371,7 +381,7 @@ class Announcer:
             surplus = self._holdings.surplus(index, addresses)
             steps.extend((False, index, batch) for batch in control.batches(surplus))
             missing = self._holdings.missing(index, addresses)
-            steps.extend((True, index, batch) for batch in _by_family(missing))
+            steps.extend((True, index, batch) for batch in control.by_family(missing))
         for at, (hold, index, batch) in enumerate(steps, start=1):
             more = at < len(steps)
             if hold:
@@ -388,10 +398,3 @@ class Announcer:
                 interface = self._holdings.interface(index)
                 name = interface.name if interface is not None else f"interface {index}"
                 raise DataplaneError(f"join the solicited-node group of {ip_address(address)} on {name}", number)
-
-
-def _by_family(addresses: Iterable[bytes]) -> Iterator[tuple[bytes, ...]]:
-    """Cut addresses into parts for one message each."""
-    known = list(addresses)
-    yield from control.batches([address for address in known if len(address) == 4])
-    yield from control.batches([address for address in known if len(address) == 16], _BATCH_IPV6)

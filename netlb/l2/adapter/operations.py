@@ -12,6 +12,8 @@ __all__ = ["EitherWay", "InKernel", "L2Operations", "Way", "Where"]
 
 Where = frozenset[str] | None
 """Names of interfaces; None stands for every interface in use."""
+_NOT_ASKED: Where = frozenset()
+"""What nobody wants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +50,15 @@ class InKernel(Protocol):
 
 
 class L2Operations:
-    """Keeps an announcer's addresses as they are wanted. What is held dies with the process, so nothing is swept."""
+    """Keeps an announcer's addresses as they are wanted. What an earlier program left in it is there when it begins."""
 
     def __init__(self, announcer: Announces) -> None:
         self._announcer = announcer
         self._asked: dict[Address, Where] = {}
 
     async def observe(self) -> Mapping[Address, Where]:
-        """Return what is held, in the terms in which it was asked for."""
-        held = self._announcer.held()
-        return {address: where for address, where in self._asked.items() if address in held}
+        """Return what is held, in the terms in which it was asked for; what nobody asked for yet is asked for anew."""
+        return {address: self._asked.get(address, _NOT_ASKED) for address in self._announcer.held()}
 
     async def apply(self, changes: Mapping[Address, Where]) -> Mapping[Address, Exception]:
         """Hold addresses: all at once, and one by one if the kernel refuses one of them."""

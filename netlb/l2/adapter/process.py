@@ -5,21 +5,16 @@ No OSError leaves: what the kernel refused becomes DataplaneError, and a process
 
 import asyncio
 import errno
-import os
-import signal
-import socket
-import subprocess
-import sys
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from itertools import count
-from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
-import netlb
 from netlb.errors import DataplaneError, TransientError
 from netlb.l2 import control
 from netlb.l2.probe import ProbeTimings
+from netlb.worker.adapter.process import WorkerProcess
+from netlb.worker.terms import Terms
 
 __all__ = ["ResponderProcess"]
 
@@ -27,11 +22,7 @@ _Answer = TypeVar("_Answer", bound=control.Reply)
 OnEvent = Callable[[control.ClaimSeen | control.Probed], None]
 """Called with what the process saw."""
 
-_BOOTSTRAP: Final = (
-    "import sys; sys.path.append(sys.argv[1]); "
-    "from netlb.l2.adapter.worker import main; main(int(sys.argv[2]), float(sys.argv[3]))"
-)
-_ROOT: Final = str(Path(netlb.__file__).parents[1])
+_MODULE: Final = "netlb.l2.adapter.worker"
 _START_TIMEOUT: Final = 10.0
 _STOP_TIMEOUT: Final = 2.0
 _BEAT: Final = 0.1
@@ -43,49 +34,41 @@ _MOST_UNANSWERED: Final = 8
 
 
 class ResponderProcess:
-    """One running responder process. Made by `start`; all of it belongs to the event loop it was started in.
+    """One running responder process. Made by `start` or `adopt`; all of it belongs to the event loop that ran then.
 
     Each of the two hears the other's loop beat. A parent that stands still for longer than the patience has a process
     that ends; a process that does not answer for half a second is killed.
     """
 
-    def __init__(
-        self,
-        process: subprocess.Popen[bytes],
-        pidfd: int,
-        channel: socket.socket,
-        on_event: OnEvent,
-    ) -> None:
+    def __init__(self, process: WorkerProcess, on_event: OnEvent) -> None:
         loop = asyncio.get_running_loop()
         self.pid = process.pid
         self.closed: asyncio.Future[str] = loop.create_future()
         """Done when the process has ended and is reaped; the result says why in a few words or a traceback."""
         self._process = process
-        self._channel = channel
+        self._channel = process.channel
         self._on_event = on_event
         self._ready: asyncio.Future[int] = loop.create_future()
         self._answers: dict[int, asyncio.Future[control.Reply]] = {}
         self._numbers = count(1)
         self._window = asyncio.Semaphore(_MOST_UNANSWERED)
         self._crash = ""
-        self._pidfd = pidfd
         self._unanswered_beats = 0
+        self.decided = not process.adopted
+        """Whether its program knows what it wants; to be set of a process that was adopted."""
         self._loop = loop
         self._beating: asyncio.TimerHandle | None = None
-        loop.add_reader(channel, self._read)
-        loop.add_reader(self._pidfd, self._ended)
+        loop.add_reader(self._channel, self._read)
+        loop.add_reader(process.pidfd, self._ended)
 
     @classmethod
-    async def start(cls, on_event: OnEvent, patience: float) -> Self:
-        """Start the process and wait until it serves; DataplaneError where it may not open packet sockets.
-
-        `patience` is for how many seconds it bears that the event loop stands still.
-        """
+    async def start(cls, on_event: OnEvent, terms: Terms) -> Self:
+        """Start the process and wait until it serves; DataplaneError where it may not open packet sockets."""
         try:
-            process, pidfd, channel = _spawn(patience)
+            process = WorkerProcess.start(_MODULE, terms)
         except OSError as error:
             raise DataplaneError("start the responder process", error.errno or errno.EIO) from error
-        self = cls(process, pidfd, channel, on_event)
+        self = cls(process, on_event)
         try:
             async with asyncio.timeout(_START_TIMEOUT):
                 refused = await self._ready
@@ -100,6 +83,18 @@ class ResponderProcess:
             raise DataplaneError("open a packet socket (it needs CAP_NET_RAW)", refused)
         self._beat()
         return self
+
+    @classmethod
+    def adopt(cls, on_event: OnEvent, process: WorkerProcess) -> Self:
+        """Take over a process that another program started, with all that it holds."""
+        self = cls(process, on_event)
+        self._ready.set_result(0)
+        self._beat()
+        return self
+
+    async def opened(self) -> tuple[tuple[int, bytes], ...]:
+        """Return the open interfaces: index and MAC address."""
+        return (await self._ask(control.AskOpen(next(self._numbers)), control.Opened)).interfaces
 
     async def set_interface(self, index: int, mac: bytes) -> None:
         """Open an interface, with nothing held on it."""
@@ -148,7 +143,9 @@ class ResponderProcess:
         return await self._ask(control.AskCounters(next(self._numbers), index, start), control.Counters)
 
     async def stop(self) -> None:
-        """End the process: it goes when its control socket closes, and is killed if it does not."""
+        """End the process: it is told to go, and killed if it does not."""
+        with suppress(OSError):  # it hangs, or is gone
+            self._channel.send(control.encode(control.End()))
         self._close_channel()
         try:
             async with asyncio.timeout(_STOP_TIMEOUT):
@@ -156,6 +153,13 @@ class ResponderProcess:
         except TimeoutError:
             self._process.kill()
             await self.closed
+
+    def leave(self) -> None:
+        """Let go of the process: it goes on for as long as its terms say that it does without a program."""
+        if not self.closed.done():
+            self._close_channel()
+            self._loop.remove_reader(self._process.pidfd)
+            self._process.let_go()
 
     async def _carry_out(self, request: control.Request, operation: str) -> control.Ack:
         ack = await self._ask(request, control.Ack)
@@ -189,7 +193,7 @@ class ResponderProcess:
             return
         self._unanswered_beats += 1
         with suppress(OSError):  # full: it does not read; gone: that is told elsewhere
-            self._channel.send(control.encode(control.Beat(next(self._numbers))))
+            self._channel.send(control.encode(control.Beat(next(self._numbers), self.decided)))
         self._beating = self._loop.call_later(_BEAT, self._beat)
 
     def _read(self) -> bool:
@@ -216,7 +220,9 @@ class ResponderProcess:
                 self._on_event(event)
             case control.Crashed(text):
                 self._crash = text
-            case control.Ack() | control.Accelerated() | control.Stats() | control.Counters() as reply:
+            case (
+                control.Ack() | control.Accelerated() | control.Opened() | control.Stats() | control.Counters() as reply
+            ):
                 answer = self._answers.get(reply.seq)
                 if answer is not None and not answer.done():
                     answer.set_result(reply)
@@ -237,32 +243,10 @@ class ResponderProcess:
                 answer.exception()  # whoever asked may have been cancelled meanwhile
 
     def _ended(self) -> None:
-        status = self._process.wait()
         while self._channel.fileno() >= 0 and self._read():
             pass  # what it said last is still in the socket
         self._close_channel()
-        self._loop.remove_reader(self._pidfd)
-        os.close(self._pidfd)
+        self._loop.remove_reader(self._process.pidfd)
+        ended = self._process.reap()
         if not self.closed.done():
-            by = signal.Signals(-status).name if status < 0 else f"status {status}"
-            self.closed.set_result(self._crash or f"ended with {by}")
-
-
-def _spawn(patience: float) -> tuple[subprocess.Popen[bytes], int, socket.socket]:
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    ours.setblocking(False)
-    with theirs, ExitStack() as undo:
-        undo.callback(ours.close)
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
-            [sys.executable, "-I", "-S", "-c", _BOOTSTRAP, _ROOT, str(theirs.fileno()), str(patience)],
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            cwd="/",
-            env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
-        )
-        undo.callback(process.wait)
-        undo.callback(process.kill)
-        pidfd = os.pidfd_open(process.pid)
-        undo.pop_all()
-    return process, pidfd, ours
+            self.closed.set_result(self._crash or ended)

@@ -2,25 +2,20 @@
 
 It is a process because answers must not wait for a program that parses, plans or collects garbage (a busy thread in
 the same interpreter delays them a hundredfold), and it loads the standard library only. It does what its parent
-tells it (`netlb.l2.control`), tells the parent what it sees, and logs nothing. It ends with its parent: the control
-socket reports the end even after `kill -9`. It also ends when the parent's event loop has stood still for too long: the
-addresses may be another node's by then, and nobody would say so. Signals sent to the whole group are the parent's to
-decide about.
+tells it (`netlb.l2.control`), tells the parent what it sees, and logs nothing. When the parent is dead, which the
+control socket reports even after `kill -9`, or its event loop has stood still, it goes on for as long as its terms say
+(`netlb.worker`): later the addresses may be another node's, and nobody would say so.
 """
 
-import contextlib
 import errno
 import gc
 import os
 import select
-import signal
 import socket
 import sys
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
 from netlb.l2 import control
@@ -30,6 +25,9 @@ from netlb.l2.burst import GratuitousBurst
 from netlb.l2.conflicts import ConflictReports
 from netlb.l2.ethernet import MAC_LENGTH
 from netlb.l2.probe import Probing
+from netlb.worker.adapter.line import Line
+from netlb.worker.adapter.start import begin
+from netlb.worker.terms import Terms
 
 __all__ = ["main"]
 
@@ -37,23 +35,16 @@ _MOST_UNSENT_EVENTS: Final = 64
 _RENEWAL: Final = 0.125
 """Seconds between two renewals of the fast paths' leases, of which each is four times as long."""
 _LONGEST_SLEEP: Final = 0.5
-_STOOD_STILL: Final = 1.5
-"""Seconds between two turns of this loop after which the whole machine, or all of the node, has been asleep."""
 _UNSENT_PROBE: Final = 1.0
 """Seconds until a probe that could not be sent begins anew: what was not asked tells nothing."""
-
-
-class _HungError(Exception):
-    """The parent hangs."""
 
 
 class Worker:
     """The loop of the process, and the requests it serves."""
 
-    def __init__(self, channel: socket.socket, patience: float) -> None:
-        self._channel = channel
-        self._patience = patience
+    def __init__(self, channel: socket.socket, terms: Terms) -> None:
         self._epoll = select.epoll()
+        self.line = Line(self._epoll, channel, terms, control.MOST_BYTES)
         self._handlers: dict[int, Callable[[], None]] = {}
         self._ports: dict[int, Port] = {}
         self._macs: set[bytes] = set()
@@ -61,41 +52,29 @@ class Worker:
         self._probing = Probing(_lot)
         self._conflicts = ConflictReports()
         self._renewal: float | None = None
-        self._outbox: deque[bytes] = deque()
-        self._listening = True
-        self._heard_at = self._turned_at = time.monotonic()
-        self._register(channel, self._read_request)
 
-    def run(self) -> None:
-        """Serve until the parent closes its end, or hangs."""
+    def run(self) -> str:
+        """Serve until the line is at its end; return why."""
         self._tell(control.Ready(_packet_sockets_errno()))
         gc.freeze()
-        while self._listening:
-            if self._outbox:
-                self._flush()
+        while (why := self.line.why_over()) is None:
+            self.line.flush()
             listened_until = time.monotonic()
             for descriptor, _ in self._epoll.poll(self._timeout()):
                 handler = self._handlers.get(descriptor)
                 if handler is not None:
                     handler()
-            self._look_at_parent()
+                elif self.line.has(descriptor):
+                    self._serve_parent(descriptor)
             self._renew_leases()
             self._announce()
             self._probe(listened_until)
+        return why
 
     def _timeout(self) -> float:
         due = (self._burst.next_wakeup(), self._probing.next_wakeup(), self._renewal)
         wakeups = [at for at in due if at is not None]
         return min(_LONGEST_SLEEP, max(0.0, min(wakeups) - time.monotonic())) if wakeups else _LONGEST_SLEEP
-
-    def _look_at_parent(self) -> None:
-        """Raise _HungError if the parent was silent for too long, while this process was awake."""
-        now = time.monotonic()
-        if now - self._turned_at > _STOOD_STILL:
-            self._heard_at = now
-        self._turned_at = now
-        if now - self._heard_at > self._patience:
-            raise _HungError(f"the program's event loop stood still for more than {self._patience:g} s")
 
     def _register(self, sock: socket.socket, handler: Callable[[], None]) -> None:
         self._handlers[sock.fileno()] = handler
@@ -147,18 +126,14 @@ class Worker:
 
     # Requests
 
-    def _read_request(self) -> None:
-        try:
-            data = self._channel.recv(control.MOST_BYTES)
-        except BlockingIOError:
+    def _serve_parent(self, descriptor: int) -> None:
+        data = self.line.read(descriptor)
+        if data is None:
             return
-        except ConnectionResetError:
-            data = b""
-        if not data:
-            self._listening = False
-            return
-        self._heard_at = time.monotonic()
         request = control.decode(data)
+        if isinstance(request, control.End):
+            self.line.end()
+            return
         try:
             self._tell(self._carry_out(request))
         except OSError as error:
@@ -197,8 +172,11 @@ class Worker:
                 probed, refused = self._port(index).probe(addresses)
                 self._probing.start(index, probed, timings, time.monotonic(), link_local(index))
                 return control.Ack(seq, 0, refused)
-            case control.Beat(seq):
+            case control.Beat(seq, decided):
+                self.line.heard(decided=decided)
                 return control.Ack(seq, 0, ())
+            case control.AskOpen(seq):
+                return control.Opened(seq, tuple((port.index, port.mac) for port in self._ports.values()))
             case control.AskStats(seq):
                 return self._stats(seq)
             case control.AskCounters(seq, index, start):
@@ -267,23 +245,9 @@ class Worker:
         overrun, unsent = sum(port.overrun() for port in ports), sum(port.unsent for port in ports)
         return control.Stats(seq, verdicts, fast, overrun, unsent)
 
-    # Messages to the parent: never waited for, since a parent that hangs must not stop the answers
-
     def _tell(self, message: control.Reply | control.Event) -> None:
-        if isinstance(message, control.ClaimSeen) and len(self._outbox) >= _MOST_UNSENT_EVENTS:
-            return
-        self._outbox.append(control.encode(message))
-
-    def _flush(self) -> None:
-        try:
-            while self._outbox:
-                self._channel.send(self._outbox[0])
-                self._outbox.popleft()
-            self._epoll.modify(self._channel, select.EPOLLIN)
-        except BlockingIOError:
-            self._epoll.modify(self._channel, select.EPOLLIN | select.EPOLLOUT)
-        except (BrokenPipeError, ConnectionResetError):
-            self._listening = False
+        if not isinstance(message, control.ClaimSeen) or self.line.waiting < _MOST_UNSENT_EVENTS:
+            self.line.tell(control.encode(message))
 
 
 def _lot() -> float:
@@ -299,21 +263,12 @@ def _packet_sockets_errno() -> int:
     return 0
 
 
-def main(descriptor: int, patience: float) -> None:
-    """Be the responder's process, with the control socket as this file descriptor.
-
-    `patience` is for how many seconds the parent may be silent.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    with contextlib.suppress(PermissionError):  # without CAP_SYS_NICE a busy node delays answers by milliseconds
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-    with socket.socket(fileno=descriptor) as channel:
-        channel.setblocking(False)
-        try:
-            Worker(channel, patience).run()
-        except Exception as error:
-            reason = str(error) if isinstance(error, _HungError) else traceback.format_exc()[-4000:]
-            with suppress(OSError):
-                channel.send(control.encode(control.Crashed(reason)))
-            sys.exit(1)
+def main(arguments: list[str]) -> None:
+    """Be the responder's process, with the arguments that `begin` takes."""
+    worker = Worker(*begin(arguments))
+    try:
+        reason = worker.run()
+    except Exception:
+        reason = traceback.format_exc()[-4000:]
+    worker.line.close(control.encode(control.Crashed(reason)) if reason else None)
+    sys.exit(1 if reason else 0)

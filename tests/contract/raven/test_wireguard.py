@@ -140,6 +140,22 @@ def test_another_shared_secret_lets_nothing_through(joined: World) -> None:
     assert not a.pings(b.inner4)
 
 
+def test_a_secret_that_changes_at_one_end_and_then_at_the_other_loses_no_packet(joined: World) -> None:
+    a, b = joined.ends
+    flow = Flow(a, b.inner4)
+    for end, other in ((a, b), (b, a)):
+        end.backend.use(keys_of(end.number, b"the next one"))
+        end.apply({other.keys.public: other.as_peer()})
+        assert {DEVICE: end.device(), other.keys.public: other.as_peer()} == end.observed()
+        flow.proceed(20)
+    assert 0 == flow.lost()
+    joined.kill(a)  # the two agree on keys anew, by the next secret
+    assert {} == a.observed()
+    a.apply(a.wanted(b))
+    a.route(b)
+    assert a.pings(b.inner4)
+
+
 def test_a_restart_of_the_agent_loses_no_packet_and_writes_nothing(joined: World) -> None:
     a, b = joined.ends
     process = process_of(a.backend.device)

@@ -33,29 +33,30 @@ def whole(world: World) -> Iterator[None]:
     assert {} == unreachable(world.lab)
 
 
-def test_connections_live_through_the_death_of_a_gateway_and_its_return(world: World, lab: SitesLab) -> None:
-    (gateway,) = world.active("a", ["a3"])[0]
-    successor = {"a1": "a2", "a2": "a1"}[gateway]
+def test_connections_live_through_the_death_of_gateways_and_their_return(world: World, lab: SitesLab) -> None:
     with (
         lab.wire("a") as wire,
         Flow(lab.pods["a3"], lab.pods["c2"], lab.pods["c2"].ipv4) as to_cloud,
         Flow(lab.pods["b2"], lab.pods["a3"], lab.pods["a3"].ipv6) as by_relay,
     ):
-        assert to_cloud.answers()
-        assert by_relay.answers()
-        lab.cut(gateway)
-        assert to_cloud.answers()
-        assert by_relay.answers()
-        world.await_active("a", successor, ["a3", successor])
-        lab.mend(gateway)
-        world.await_active("a", successor)  # also by the word of the one that was away
-        assert to_cloud.answers()
-        assert by_relay.answers()
+        for _ in range(3):  # whoever dies last has seen what it passes on before, but not all of it
+            gateway = world.agreed("a")
+            successor = {"a1": "a2", "a2": "a1"}[gateway]
+            assert to_cloud.answers()
+            assert by_relay.answers()
+            lab.cut(gateway)
+            assert to_cloud.answers()
+            assert by_relay.answers()
+            world.await_active("a", successor, ["a3", successor])
+            lab.mend(gateway)
+            world.agreed("a")  # also by the word of the one that was away
+            assert to_cloud.answers()
+            assert by_relay.answers()
         assert {} == clear_text(wire.frames(), world.ports)
 
 
 def test_a_gateway_that_stops_in_order_hands_over(world: World, lab: SitesLab) -> None:
-    (gateway,) = world.active("a", ["a3"])[0]
+    gateway = world.agreed("a")
     successor = {"a1": "a2", "a2": "a1"}[gateway]
     with Flow(lab.pods["a3"], lab.pods["b2"], lab.pods["b2"].ipv4) as flow:
         assert flow.answers()
@@ -63,6 +64,7 @@ def test_a_gateway_that_stops_in_order_hands_over(world: World, lab: SitesLab) -
         assert flow.answers()
         world.await_active("a", successor, ["a3", successor])
         assert flow.answers()
+        assert {} == unreachable(lab)  # the pods of the one that left, too
         world.start(gateway)
         assert flow.answers()
 
@@ -95,12 +97,16 @@ DRIFTS: dict[str, Callable[[World, str], list[str]]] = {
 
 @pytest.mark.parametrize("what", DRIFTS)
 def test_what_somebody_takes_away_comes_back(world: World, lab: SitesLab, what: str) -> None:
-    (gateway,) = world.active("a", ["a3"])[0]
-    node = lab.nodes[gateway]
-    before = eventually(lambda: state(node) if world.is_ready(gateway) else None, "the gateway is ready")
-    for command in DRIFTS[what](world, gateway):
-        node.run(command.split())
-    assert ([], []) == difference(before, node)
+    moved = True
+    while moved:  # on a busy machine another one may take over just then, and has other things
+        gateway = world.agreed("a")
+        node = lab.nodes[gateway]
+        before = eventually(lambda: state(node) if world.is_ready(gateway) else None, "the gateway is ready")  # noqa: B023
+        for command in DRIFTS[what](world, gateway):
+            node.run(command.split())
+        missing = difference(before, node)
+        moved = missing != ([], []) and gateway != world.agreed("a")
+    assert ([], []) == missing
     assert {} == pings([(lab.pods["a3"], lab.pods["c2"].ipv4), (lab.pods["a3"], lab.pods["b2"].ipv6)])
 
 
@@ -135,7 +141,7 @@ def test_a_key_that_is_lost_altogether_is_made_anew_and_learnt_by_everybody(worl
 
 
 def test_a_gateway_is_replaced_while_nothing_can_be_told_by_files(world: World, lab: SitesLab) -> None:
-    (gateway,) = world.active("a", ["a3"])[0]
+    gateway = world.agreed("a")
     said = world.status("a3")
     with Flow(lab.pods["a3"], lab.pods["b2"], lab.pods["b2"].ipv4) as flow:
         assert flow.answers()

@@ -18,6 +18,8 @@ from tests.support.mesh.pairs import unreachable
 from tests.support.mesh.wire import clear_text, tunnelled
 from tests.support.needs import needs, needs_command
 
+pytestmark = [pytest.mark.root, pytest.mark.timeout(180)]
+
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[SitesLab]:

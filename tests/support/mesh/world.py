@@ -144,10 +144,18 @@ class World:
         names = list(asked)
         eventually(lambda: all(found == [node] for found in self.active(site, names)), f"{node} is active at {site}")
 
+    def agreed(self, site: str) -> str:
+        """Wait until all nodes of a site take one endpoint for the active one, and return it."""
+
+        def one() -> str | None:
+            (first, *others) = self.active(site)
+            return first[0] if len(first) == 1 and all(other == first for other in others) else None
+
+        return eventually(one, f"the nodes of {site} agree")
+
     def carriers(self, node: str) -> list[int]:
         """Return the processes that carry a node's tunnels."""
-        found = processes_in([self.lab.nodes[node].namespace])
-        return [pid for pid in found if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"wireguard-go\0")]
+        return [pid for pid in processes_in([self.lab.nodes[node].namespace]) if _program(pid) == b"wireguard-go"]
 
     def join_strangers(self, one: str, other: str) -> None:
         """Have a connection between two nodes of one site that is not ours, if there is a strongSwan."""
@@ -235,3 +243,10 @@ class World:
             charon.kill()
         self.site.kill()
         self.site.show_logs()
+
+
+def _program(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0]
+    except (FileNotFoundError, ProcessLookupError):  # it has ended
+        return b""

@@ -118,5 +118,7 @@ def test_it_is_left_the_time_to_stop_in_order(daemon: str) -> None:
     assert ("notify", "20s", "30s") == tuple(unit(daemon)[name] for name in ("Type", "TimeoutStopSec", "WatchdogSec"))
 
 
-def test_gobgpd_and_the_responder_are_not_told_to_stop_before_the_speaker() -> None:
-    assert "mixed" == unit("speaker")["KillMode"]
+def test_the_responder_is_told_to_stop_by_the_speaker_alone_and_outlives_its_crash() -> None:
+    assert "process" == unit("speaker")["KillMode"]
+    assert "restart" == unit("speaker")["RuntimeDirectoryPreserve"], "the default of --worker-dir is below it"
+    assert 0 < float(environment("speaker")["NETLB_ORPHAN_GRACE"])

@@ -6,22 +6,26 @@ is expected is waited for with patience; what must not happen is given a short t
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, contextmanager
+import tempfile
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import replace
 from ipaddress import ip_address
 from itertools import count
+from pathlib import Path
 from typing import Any, Protocol
 
 from netlb.l2 import arp, ndp
-from netlb.l2.adapter.announcer import Announcer
+from netlb.l2.adapter.announcer import WORKER, Announcer
 from netlb.l2.announces import Announces, Event, FastPath, Stranger, parse_station
 from netlb.l2.ethernet import format_mac
 from netlb.net import Address
-from netlb.testing.l2 import FakeAnnouncer, FakeSegment
+from netlb.testing.l2 import FakeAnnouncer, FakeSegment, FakeShelter
 from netlb.testing.lab.namespaces import batch, inside
+from netlb.worker.adapter.shelter import Shelter
 from tests.support.waiting import becomes
 from tests.unit.l2.crafted import ASKER, REQUEST, SOLICITATION
 
@@ -53,6 +57,9 @@ class Rig(Protocol):
 
     def announcer(self) -> AbstractAsyncContextManager[Worked]:
         """Make an announcer on the interfaces n0, n1 and n2, of which n0 exists."""
+
+    def heir(self, *, leaves: bool = True) -> AbstractAsyncContextManager[Worked]:
+        """Make one that takes over from the heir before it, and leaves its responder to the next, or does not."""
 
     def add_interface(self, name: str) -> None: ...
 
@@ -118,12 +125,20 @@ class FakeRig:
         self.events: list[Event] = []
         self._segments: dict[str, FakeSegment] = {"n0": FakeSegment()}
         self._announcer: FakeAnnouncer | None = None
+        self._shelter = FakeShelter()
 
     def run(self, scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
         asyncio.run(scenario())
 
     def announcer(self) -> FakeAnnouncer:
         self._announcer = FakeAnnouncer(self._segments, interfaces=["n0", "n1", "n2"], on_event=self.events.append)
+        return self._announcer
+
+    def heir(self, *, leaves: bool = True) -> FakeAnnouncer:
+        self._shelter.leaves = leaves
+        self._announcer = FakeAnnouncer(
+            self._segments, interfaces=["n0", "n1", "n2"], shelter=self._shelter, on_event=self.events.append
+        )
         return self._announcer
 
     def add_interface(self, name: str) -> None:
@@ -188,6 +203,7 @@ class VethRig:
         self._askers = count(1)
         self._sockets: dict[str, socket.socket] = {}
         self._seen: dict[str, list[bytes]] = {}
+        self._workers = Path(tempfile.mkdtemp(prefix="netlb-"))
 
     def open(self) -> None:
         batch([f"netns add {self.node}", f"netns add {self.stranger}"])
@@ -198,6 +214,7 @@ class VethRig:
             sock.close()
         for namespace in (self.node, self.stranger):
             batch([f"netns delete {namespace}"])
+        shutil.rmtree(self._workers)
 
     def run(self, scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run it in a thread of its own, which a namespace is a property of."""
@@ -206,6 +223,17 @@ class VethRig:
     def announcer(self) -> Announcer:
         names = ["n0", "n1", "n2"]
         return Announcer(interfaces=names, fastpath=self.fastpath, on_event=self.events.append)
+
+    @asynccontextmanager
+    async def heir(self, *, leaves: bool = True) -> AsyncIterator[Announcer]:
+        shelter = Shelter(self._workers, "rig", PATIENCE, "--worker-dir")
+        shelter.claim((WORKER,))
+        shelter.leaves = leaves
+        names = ["n0", "n1", "n2"]
+        async with Announcer(
+            interfaces=names, fastpath=self.fastpath, shelter=shelter, on_event=self.events.append
+        ) as announcer:
+            yield announcer
 
     def add_interface(self, name: str) -> None:
         port, mac = (f"port-{name}", "") if self._bridged else (name, f"address {self.mac(name)}")

@@ -6,7 +6,7 @@ import pytest
 
 from netlb.plan.raven import plan_raven
 from netlb.raven.dataplane import Numbers
-from netlb.raven.hello import LEAST, Claim, Hello, Weight, decode, encode
+from netlb.raven.hello import LEAST, Claim, Hello, decode, encode
 from netlb.raven.inner import inner_addresses
 from netlb.raven.model import Endpoint, Node, Site
 from netlb.raven.node import Local
@@ -107,23 +107,3 @@ def test_who_watches_many_sends_each_of_them_fewer_packets() -> None:
     assert {999 * 200} == {watched.interval for watched in pool.values()}
     member = watches(plan.mesh, plan.node("a500", Local(), Numbers())).pool
     assert {"a0", "a1"} == set(member)
-
-
-@pytest.mark.parametrize(
-    ("steps", "expected", "due"),
-    [
-        ([(0.0, 3)], 3, None),
-        ([(0.0, 3), (9.0, 0), (9.5, 1), (10.0, 3)], 0, 14.5),
-        ([(0.0, 3), (9.0, 0), (9.5, 1), (14.6, 3)], 1, 19.6),
-        ([(0.0, 0), (1.0, 3), (6.0, 3)], 3, None),
-        ([(0.0, 3), (1.0, 2)], 2, None),
-        ([(0.0, 2), (1.0, 3), (3.0, 2), (4.0, 3), (8.0, 3)], 2, 9.0),
-    ],
-    ids=["from the start", "who was alone", "a while later", "who was long ago", "who has lost one", "again and again"],
-)
-def test_who_was_alone_a_moment_ago_does_not_count_for_more_than_then(
-    steps: list[tuple[float, int]], expected: int, due: float | None
-) -> None:
-    weight = Weight()
-    said = [weight.of(hears, now) for now, hears in steps]
-    assert (expected, due) == (said[-1], weight.next_change())

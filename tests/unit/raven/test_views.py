@@ -155,6 +155,8 @@ TAKEN_OVER = Evidence(unheard=frozenset({"a1"}), claims={"a2": claim("a2", dead=
         ([ACTIVE, TAKEN_OVER, Evidence(claims={"a2": claim("a2")})], {"a1"}),
         ([ACTIVE, TAKEN_OVER, Evidence(claims={"a1": claim("a2"), "a2": claim("a2")})], set()),
         ([ACTIVE, Evidence(claims={"a1": Claim(leaving=True), "a2": claim("a1")}), TAKEN_OVER], set()),
+        ([ACTIVE, replace(TAKEN_OVER, left=frozenset({"a1"})), TAKEN_OVER], set()),
+        ([ACTIVE, TAKEN_OVER, replace(TAKEN_OVER, left=frozenset({"a1"}))], set()),
         ([ACTIVE, Evidence(unheard=frozenset({"a2"}), claims={"a1": claim("a1", dead=("a2",))})], set()),
     ],
     ids=[
@@ -165,6 +167,8 @@ TAKEN_OVER = Evidence(unheard=frozenset({"a1"}), claims={"a2": claim("a2", dead=
         "who has said nothing yet",
         "who has said that another one is active",
         "who left on purpose",
+        "who left by the word of BFD",
+        "who left, as it is heard later",
         "who was not active",
     ],
 )

@@ -202,3 +202,12 @@ def test_reporting_leaves_bugs_alone() -> None:
 
     with pytest.raises(ZeroDivisionError), reporting("netlb-test"):
         bug()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_is_done_at_a_failure_takes_the_place_of_what_is_done_at_a_stop(fails: bool) -> None:
+    notes: list[str] = []
+    service = raising(TransientError("out of luck")) if fails else sending(signal.SIGTERM)
+    app = daemon({"one": service}, on_stop={"it": noting(notes, "stop")}, on_failure={"it": noting(notes, "failure")})
+    assert int(fails) == run(app)
+    assert ["failure" if fails else "stop"] == notes

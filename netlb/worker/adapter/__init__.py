@@ -1,0 +1,1 @@
+"""Sockets and processes: `line` and `start` in the worker, `process` and `shelter` in the program."""
