@@ -9,6 +9,7 @@ lost in any case if it does not. For the same reason an endpoint that fell silen
 of its own pods: if its machine is dead so are they, and if only its agent is, they send through its tunnels as before.
 """
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -19,12 +20,14 @@ from netlb.raven.election import Health, HoldDown
 from netlb.raven.hello import Claim
 from netlb.raven.model import Election, Site
 
-__all__ = ["UNFIT_SECONDS", "Evidence", "Published", "View", "Views"]
+__all__ = ["FIRST_CONTACT_SECONDS", "UNFIT_SECONDS", "Evidence", "Published", "View", "Views"]
 
 _NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
 UNFIT_SECONDS: Final = 2.0
 """For how long an endpoint must reach nobody while another one does before it is passed over: tunnels come up one after
 the other when a hub returns."""
+FIRST_CONTACT_SECONDS: Final = 6.0
+"""The same for one that has reached nobody yet: WireGuard repeats a lost handshake after 5 s (whitepaper, 6.4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,10 @@ class Views:
         self._active: dict[str, tuple[str, ...]] = {}
         self._hub = ""
         self._held: dict[str, tuple[float, HoldDown]] = {}
-        self._unfit_since: dict[str, float] = {}
+        self._unfit_from: dict[str, float] = {}
+        """When who reaches nobody counts as unfit."""
+        self._connected: set[str] = set()
+        """Who has reached somebody since it spoke first."""
         self._left: set[str] = set()
         self._fallen: set[str] = set()
 
@@ -112,7 +118,7 @@ class Views:
     def next_change(self, now: float) -> float | None:
         """Return when to conclude anew though nothing is heard; None: never."""
         times = [at for _, one in self._held.values() if (at := one.next_release(now)) is not None]
-        times += [since + UNFIT_SECONDS for since in self._unfit_since.values() if since + UNFIT_SECONDS > now]
+        times += [due for due in self._unfit_from.values() if due > now]
         return min(times, default=None)
 
     def _gone(
@@ -148,11 +154,16 @@ class Views:
         claims = {name: evidence.claims[name] for name in names if name in evidence.claims}
         some = any(claim.reaches for claim in claims.values())
         for name in names:
+            if name not in claims:
+                self._connected.discard(name)
+            elif claims[name].reaches:
+                self._connected.add(name)
             if some and name in claims and not claims[name].reaches:
-                self._unfit_since.setdefault(name, now)
+                patience = UNFIT_SECONDS if name in self._connected else FIRST_CONTACT_SECONDS
+                self._unfit_from.setdefault(name, now + patience)
             else:
-                self._unfit_since.pop(name, None)
-        return frozenset(name for name in names if now >= self._unfit_since.get(name, now + 1) + UNFIT_SECONDS)
+                self._unfit_from.pop(name, None)
+        return frozenset(name for name in names if now >= self._unfit_from.get(name, math.inf))
 
     def _observe(self, site: Site, left: Iterable[str], now: float) -> frozenset[str]:
         """Return the endpoints that are held down."""

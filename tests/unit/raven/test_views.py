@@ -8,7 +8,7 @@ import pytest
 from netlb.raven.election import elect
 from netlb.raven.hello import Claim
 from netlb.raven.model import Election, Endpoint, Node, Site
-from netlb.raven.views import UNFIT_SECONDS, Evidence, Published, View, Views
+from netlb.raven.views import FIRST_CONTACT_SECONDS, UNFIT_SECONDS, Evidence, Published, View, Views
 
 NODES = ("a1", "a2", "a3", "a4")
 
@@ -122,10 +122,16 @@ def test_of_another_site_who_is_near_knows_better_than_who_is_far() -> None:
 
 def test_who_reaches_nobody_is_passed_over_after_a_while_if_another_one_does() -> None:
     views = Views("a4")
+    views.conclude([A], heard(a1=claim("a1", reaches=1), a2=claim("a1", reaches=2)), 0.0)
     evidence = heard(a1=claim("a1"), a2=claim("a1", reaches=2))
-    assert ("a1",) == active(views.conclude([A], evidence, 0.0))
-    assert UNFIT_SECONDS == views.next_change(0.0)
-    assert ("a2",) == active(views.conclude([A], evidence, UNFIT_SECONDS))
+    assert ("a1",) == active(views.conclude([A], evidence, 1.0))
+    assert 1.0 + UNFIT_SECONDS == views.next_change(1.0)
+    assert ("a2",) == active(views.conclude([A], evidence, 1.0 + UNFIT_SECONDS))
+    new = Views("a4")
+    assert ("a1",) == active(new.conclude([A], evidence, 0.0))
+    assert FIRST_CONTACT_SECONDS == new.next_change(0.0)
+    assert ("a1",) == active(new.conclude([A], evidence, FIRST_CONTACT_SECONDS - 1))
+    assert ("a2",) == active(new.conclude([A], evidence, FIRST_CONTACT_SECONDS))
     neither = Views("a4")
     evidence = heard(a1=claim("a1"), a2=claim("a1"))
     neither.conclude([A], evidence, 0.0)
