@@ -40,6 +40,8 @@ GRACE: Final = 5.0
 """Seconds for which a node that was never heard counts as alive: sessions begin at one packet a second."""
 _HAND_OVER: Final = 0.05
 """Seconds between the last of the others knowing that we leave, and our silence: they announce meanwhile."""
+_NOTICED: Final = 0.3
+"""Seconds in which the others notice that our process of BFD has ended, and take over: until then we answer on."""
 _TURN: Final = 1.0
 """Seconds between two looks at the key, and at what is refused or dropped."""
 _TELL: Final = 10.0
@@ -97,7 +99,8 @@ class Liveness:
         self._alive: set[str] = set()
         """And they are ready."""
         self._missed: set[str] = set()
-        """They heard this node until its process of BFD ended, and not since."""
+        """They heard this node until its process of BFD ended, and not since; at first they do not know that."""
+        self._noticed = False
         self.silences = 0
         self._strange = 0
         self._told: dict[str, tuple[int, float]] = {}
@@ -116,11 +119,16 @@ class Liveness:
     @property
     def mute(self) -> bool:
         """Whether this node must not answer: others take it for dead, and know better in a moment."""
-        return bool(self._missed)
+        return self._noticed and bool(self._missed)
 
     def interrupted(self) -> None:
         """Take in that the process of BFD has ended; another takes its place."""
         self._missed |= self._heard_of
+        self._noticed = False
+        asyncio.get_running_loop().call_later(_NOTICED, self._fall_mute)
+
+    def _fall_mute(self) -> None:
+        self._noticed = True
         self._on_change()
 
     def begin(self, bfd: Bfd) -> None:
