@@ -6,8 +6,8 @@ dead, since it asks for that. So is a speaker that has come and cannot answer ye
 section 6.8.17), and whoever has its addresses keeps them until it can. Who has not our key is not believed, so it is
 dead too: two nodes that answer for an address are a lesser evil than none.
 
-A node that comes to one which answers for addresses is dead to it until it is heard: who has its addresses keeps them.
-And when our own process of BFD has ended, whoever heard us takes us for dead: until they hear us again we are mute.
+A node that comes is dead to one that answers until it is heard: who has its addresses keeps them. When our own process
+of BFD has ended, whoever heard us takes us for dead: until they hear us again we are mute.
 
 A machine that has none of its node's addresses is not that node: it watches nobody, and nothing is known to it.
 """
@@ -95,9 +95,8 @@ class Liveness:
         self._doubts: dict[str, asyncio.TimerHandle] = {}
         self._ready = False
         self._heard_of: set[str] = set()
-        """Their sessions are up."""
+        """Their sessions are up; of those who are `alive`, they are ready, too."""
         self._alive: set[str] = set()
-        """And they are ready."""
         self._missed: set[str] = set()
         """They heard this node until its process of BFD ended, and not since; at first they do not know that."""
         self._noticed = False
@@ -201,7 +200,7 @@ class Liveness:
         return ours and known >= self._wanted.keys() and not doubtful
 
     def why_not_settled(self) -> str | None:
-        """Return why it is not known yet, or None."""
+        """See Watches."""
         return None if self.settled else self._identity.why_not() or "not known yet which nodes are alive"
 
     def be_ready(self, ready: bool) -> None:
