@@ -173,6 +173,7 @@ def _same_findings(one: Snapshot, other: Snapshot) -> bool:
         one.l2_advertisements == other.l2_advertisements
         and one.bgp_advertisements == other.bgp_advertisements
         and one.bfd_profiles == other.bfd_profiles
+        and one.nodes == other.nodes
         and one.findings == other.findings
     )
 

@@ -1,9 +1,9 @@
 """What native objects select: how many nodes and pools each one is for. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from netlb.api.meta import selects
+from netlb.api.meta import LabelSelector, selects
 from netlb.api.snapshot import Snapshot
 from netlb.api.v1alpha1 import BGPAdvertisement, BGPConfiguration, BGPPeer, L2Advertisement
 from netlb.findings import ObjectRef
@@ -23,16 +23,24 @@ class Selected(NamedTuple):
 def selected(snapshot: Snapshot) -> Mapping[ObjectRef, Selected]:
     """Return how many nodes, and pools, each advertisement, peer and configuration is for."""
     labels = [node.metadata.labels for node in snapshot.nodes.values()]
-    found = {}
-    advertisements: Iterable[L2Advertisement | BGPAdvertisement]
-    advertisements = (*snapshot.l2_advertisements.values(), *snapshot.bgp_advertisements.values())
-    for record in advertisements:
-        nodes = sum(selects(record.spec.node_selectors, each) for each in labels)
-        found[record.ref] = Selected(nodes, sum(advertises(record, pool) for pool in snapshot.pools.values()))
-    others: Iterable[BGPPeer | BGPConfiguration] = (*snapshot.bgp_peers.values(), *snapshot.bgp_configurations.values())
-    for other in others:
-        found[other.ref] = Selected(sum(selects(other.spec.node_selectors, each) for each in labels))
-    return found
+    advertisements: list[L2Advertisement | BGPAdvertisement] = [
+        *snapshot.l2_advertisements.values(),
+        *snapshot.bgp_advertisements.values(),
+    ]
+    speaking: list[BGPPeer | BGPConfiguration] = [*snapshot.bgp_peers.values(), *snapshot.bgp_configurations.values()]
+
+    def nodes(selectors: Sequence[LabelSelector]) -> int:
+        return sum(selects(selectors, each) for each in labels)
+
+    return {
+        **{
+            one.ref: Selected(
+                nodes(one.spec.node_selectors), sum(advertises(one, pool) for pool in snapshot.pools.values())
+            )
+            for one in advertisements
+        },
+        **{one.ref: Selected(nodes(one.spec.node_selectors)) for one in speaking},
+    }
 
 
 def same_selected(one: Snapshot, other: Snapshot) -> bool:

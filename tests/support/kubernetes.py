@@ -40,7 +40,7 @@ __all__ = [
 NAMESPACE = "netlb-system"
 CONTROLLER, GATEWAY, SPEAKER = "controller-token", "gateway-token", "speaker-token"
 OPERATOR = "operator-token"
-"""Of one who may read all that is declared."""
+"""Of somebody who may do everything."""
 LEASES = "leases.coordination.k8s.io"
 CRDS = Path(__file__).parents[2] / "deploy" / "crds"
 PACE = Pace(
@@ -220,9 +220,8 @@ def kubernetes(root: Path, *, leases: bool = False) -> Iterator[Kubernetes]:
         CONTROLLER: role_rules(controller_rights(NAMESPACE)),
         GATEWAY: role_rules(gateway_rights()),
         SPEAKER: role_rules(speaker_rights(NAMESPACE, leases=leases)),
-        OPERATOR: role_rules((*speaker_rights(NAMESPACE), *gateway_rights())),
     }
-    with ApiServer(bookmark_interval=0.2, rights=rights) as server:
+    with ApiServer(token=OPERATOR, bookmark_interval=0.2, rights=rights) as server:
         server.put_files(CRDS)
         for name in (NAMESPACE, "metallb-system"):
             server.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})

@@ -118,7 +118,7 @@ def test_what_serves_each_node_is_explained_with_all_that_endpoints_and_the_serv
         endpoint["zone"] = zones[endpoint["nodeName"]]
     cluster.give("near", "192.0.2.2", trafficDistribution="PreferSameZone")
     cluster.server.put(*placed, slices)
-    source = f"kube:{cluster.kubeconfig(SPEAKER)}"
+    source = f"kube:{cluster.kubeconfig(OPERATOR)}"
     explained = CliRunner().invoke(main, ["explain", "service", "default/near", "--source", source])
     assert 0 == explained.exit_code, explained.output
     assert [f"node node-{number}: served by 10.244.0.{number} on node-{number}" for number in (1, 2)] == [
@@ -128,7 +128,7 @@ def test_what_serves_each_node_is_explained_with_all_that_endpoints_and_the_serv
 
 def test_what_a_service_asks_for_is_explained(cluster: Kubernetes) -> None:
     cluster.server.put(service("picky", annotations={"netlb.io/pool": "nowhere"}))
-    source = f"kube:{cluster.kubeconfig(SPEAKER)}"
+    source = f"kube:{cluster.kubeconfig(OPERATOR)}"
     explained = CliRunner().invoke(main, ["explain", "service", "default/picky", "--source", source])
     assert 1 == explained.exit_code, explained.output
     assert "PoolNotFound: " in explained.output

@@ -61,9 +61,14 @@ def test_what_others_have_survives_and_nothing_of_ours_does(empty: World) -> Non
     assert {} == missing(before, made)
     assert {} == missing(strangers, ipsec(empty))
 
-    take_away(lab)
-    for name, host in lab.nodes.items():
-        assert ([], []) == difference(made[name], host), name
+    moved = True
+    while moved:  # on a busy machine another one may take over just then, and has other things
+        active = [empty.agreed(site) for site in lab.sites]
+        made = everything(empty)
+        take_away(lab)
+        gaps = {name: gap for name, host in lab.nodes.items() if (gap := difference(made[name], host)) != ([], [])}
+        moved = bool(gaps) and active != [empty.agreed(site) for site in lab.sites]
+    assert {} == gaps
     assert {} == missing(before, everything(empty))
     assert {} == missing(strangers, ipsec(empty))
 

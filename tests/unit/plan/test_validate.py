@@ -81,6 +81,8 @@ def test_a_planner_finds_what_planning_at_once_finds_whatever_changed() -> None:
         (one, bgp_advertisement(), bfd_profile("slow")),
         (one, bgp_advertisement(), bfd_profile("slow", echoMode="true")),
         (one, advertisement()),
+        (one, advertisement(), advertisement("put", "{announce: address}")),
+        (one, advertisement(), advertisement("put", "{announce: address}"), node("n1")),
     ):
         declared = snapshot(*manifests)
         assert plan_cluster(declared).findings == planner.plan(declared, ()).findings, manifests
