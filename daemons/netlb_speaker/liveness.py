@@ -6,8 +6,8 @@ dead, since it asks for that. So is a speaker that has come and cannot answer ye
 section 6.8.17), and whoever has its addresses keeps them until it can. Who has not our key is not believed, so it is
 dead too: two nodes that answer for an address are a lesser evil than none.
 
-A node that comes to one which answers for addresses is dead to it until it is heard: who has its addresses keeps them.
-And when our own process of BFD has ended, whoever heard us takes us for dead: until they hear us again we are mute.
+A node that comes is dead to one that answers until it is heard: who has its addresses keeps them. When our own process
+of BFD has ended, whoever heard us takes us for dead: until they hear us again we are mute.
 
 A machine that has none of its node's addresses is not that node: it watches nobody, and nothing is known to it.
 """
@@ -40,6 +40,8 @@ GRACE: Final = 5.0
 """Seconds for which a node that was never heard counts as alive: sessions begin at one packet a second."""
 _HAND_OVER: Final = 0.05
 """Seconds between the last of the others knowing that we leave, and our silence: they announce meanwhile."""
+_NOTICED: Final = 0.3
+"""Seconds in which the others notice that our process of BFD has ended, and take over: until then we answer on."""
 _TURN: Final = 1.0
 """Seconds between two looks at the key, and at what is refused or dropped."""
 _TELL: Final = 10.0
@@ -93,11 +95,11 @@ class Liveness:
         self._doubts: dict[str, asyncio.TimerHandle] = {}
         self._ready = False
         self._heard_of: set[str] = set()
-        """Their sessions are up."""
+        """Their sessions are up; of those who are `alive`, they are ready, too."""
         self._alive: set[str] = set()
-        """And they are ready."""
         self._missed: set[str] = set()
-        """They heard this node until its process of BFD ended, and not since."""
+        """They heard this node until its process of BFD ended, and not since; at first they do not know that."""
+        self._noticed = False
         self.silences = 0
         self._strange = 0
         self._told: dict[str, tuple[int, float]] = {}
@@ -116,11 +118,16 @@ class Liveness:
     @property
     def mute(self) -> bool:
         """Whether this node must not answer: others take it for dead, and know better in a moment."""
-        return bool(self._missed)
+        return self._noticed and bool(self._missed)
 
     def interrupted(self) -> None:
         """Take in that the process of BFD has ended; another takes its place."""
         self._missed |= self._heard_of
+        self._noticed = False
+        asyncio.get_running_loop().call_later(_NOTICED, self._fall_mute)
+
+    def _fall_mute(self) -> None:
+        self._noticed = True
         self._on_change()
 
     def begin(self, bfd: Bfd) -> None:
@@ -193,7 +200,7 @@ class Liveness:
         return ours and known >= self._wanted.keys() and not doubtful
 
     def why_not_settled(self) -> str | None:
-        """Return why it is not known yet, or None."""
+        """See Watches."""
         return None if self.settled else self._identity.why_not() or "not known yet which nodes are alive"
 
     def be_ready(self, ready: bool) -> None:

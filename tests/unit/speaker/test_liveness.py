@@ -172,7 +172,8 @@ def test_a_node_whose_own_bfd_process_ends_is_mute_until_all_that_heard_it_do_so
         for peer in (PEER, third):
             rig.bfd.happens(UP, peer)
         rig.liveness.interrupted()
-        assert rig.liveness.mute
+        assert not rig.liveness.mute, "the others do not know yet"
+        await becomes(lambda: rig.liveness.mute)
         rig.bfd.happens(UP)
         assert rig.liveness.mute
         rig.bfd.happens(Down(Diagnostic.CONTROL_DETECTION_TIME_EXPIRED, 0), third)
