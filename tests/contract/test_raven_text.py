@@ -30,8 +30,8 @@ def in_a_namespace(script: str) -> str:
 def test_a_plan_is_taken_and_is_there(text: str) -> None:
     lines = text.strip().splitlines()
     commands = [line for line in lines if line.startswith(("ip ", "bridge "))]
-    # Not every kernel has WireGuard; what is tried here is what leads to its device.
-    commands = [line.replace("type wireguard", "type bridge") for line in commands]
+    # Not every kernel has WireGuard and IPsec; what is tried here is what leads to their devices.
+    commands = [re.sub(r"type (wireguard|xfrm if_id \d+)", "type bridge", line) for line in commands]
     table = "\n".join(lines[lines.index("table inet raven") :]) if "table inet raven" in lines else ""
     sources = sorted(set(re.findall(r" src (\S+)", text)))
     out = in_a_namespace(
