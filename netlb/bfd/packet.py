@@ -7,6 +7,7 @@ anybody on the segment can copy, and MD5 are recognized and refused by the sessi
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import lru_cache
 from hashlib import sha1
 from hmac import compare_digest
 from struct import Struct
@@ -160,6 +161,7 @@ def encode(packet: ControlPacket) -> bytes:
     )
 
 
+@lru_cache(maxsize=1024)  # a peer says the same ten times a second
 def decode(data: bytes) -> ControlPacket | BfdVerdict:
     """Read the payload of one datagram, or say why it is discarded; whatever the octets are, nothing is raised."""
     if len(data) < SHORTEST:

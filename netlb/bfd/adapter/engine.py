@@ -4,7 +4,7 @@
     discriminator = engine.add(path, settings, now)
     ...                                     # watch engine.filenos() for input, after each `add`
     engine.readable(fileno, now)            # when one has some
-    engine.run_due(now)                     # at engine.next_wakeup(), which every call may change
+    engine.run_due(now)                     # at engine.next_wakeup(), which every call may change; it reads all too
     for discriminator, event in engine.take_events(): ...
 
 The standard library is all it needs. `now` is seconds of one clock that never goes back.
@@ -113,9 +113,7 @@ class Engine:
 
     def readable(self, fileno: int, now: float) -> None:
         """Take in what waits in a socket of `filenos`."""
-        receiver = self._receivers[fileno]
-        for data, arrival in arrivals(receiver.sock, multihop=receiver.multihop):
-            self.sessions.receive(data, arrival, now)
+        self._take_in(self._receivers[fileno], now)
         self._send()
         self._dismiss()
 
@@ -123,13 +121,18 @@ class Engine:
         """Return when to call `run_due` next, or None while nothing is due."""
         return self.sessions.next_wakeup()
 
-    def run_due(self, now: float) -> None:
-        """Do what the time has come for, after all that came in: nobody is dead whose packets only wait here."""
-        for fileno in self._receivers:
-            self.readable(fileno, now)
+    def run_due(self, now: float) -> bool:
+        """Do what the time has come for, after all that came in: nobody is dead whose packets only wait here.
+
+        Return whether anything had come in.
+        """
+        came = 0
+        for receiver in self._receivers.values():
+            came += self._take_in(receiver, now)
         self.sessions.due(now)
         self._send()
         self._dismiss()
+        return came > 0
 
     def take_events(self) -> list[tuple[int, Event]]:
         """Return what happened since the last call, with the discriminators of the sessions."""
@@ -142,6 +145,13 @@ class Engine:
         for receiver in self._receivers.values():
             receiver.sock.close()
         self._receivers.clear()
+
+    def _take_in(self, receiver: _Receiver, now: float) -> int:
+        came = 0
+        for data, arrival in arrivals(receiver.sock, multihop=receiver.multihop):
+            self.sessions.receive(data, arrival, now)
+            came += 1
+        return came
 
     def _listen(self, path: SessionPath) -> None:
         family = socket.AF_INET if len(path.local) == 4 else socket.AF_INET6
