@@ -7,7 +7,6 @@ anybody on the segment can copy, and MD5 are recognized and refused by the sessi
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from functools import lru_cache
 from hashlib import sha1
 from hmac import compare_digest
 from struct import Struct
@@ -20,6 +19,7 @@ __all__ = [
     "LONGEST",
     "SHORTEST",
     "VERSION",
+    "YOUR_DISCRIMINATOR",
     "Authentication",
     "AuthenticationType",
     "ControlPacket",
@@ -37,6 +37,8 @@ SHORTEST: Final = 24
 """Octets of a packet without authentication."""
 LONGEST: Final = 255
 """Octets that the Length field can count."""
+YOUR_DISCRIMINATOR: Final = slice(8, 12)
+"""Where the field is in a packet."""
 
 _HEADER: Final = Struct("!BBBBIIIII")
 _SHA1_SECTION: Final = Struct("!BBBBI20s")
@@ -161,7 +163,6 @@ def encode(packet: ControlPacket) -> bytes:
     )
 
 
-@lru_cache(maxsize=1024)  # a peer says the same ten times a second
 def decode(data: bytes) -> ControlPacket | BfdVerdict:
     """Read the payload of one datagram, or say why it is discarded; whatever the octets are, nothing is raised."""
     if len(data) < SHORTEST:

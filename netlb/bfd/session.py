@@ -30,6 +30,7 @@ SLOW = 1_000_000
 _LONGEST_FAREWELL = 5.0
 """Seconds in which a peer is told that the session was stopped, whatever intervals the two would have kept."""
 _SECOND = 1e6
+_NEVER = float("inf")
 _SEQUENCE_MASK = 0xFFFF_FFFF
 
 
@@ -116,12 +117,12 @@ class Session:
         """Return when to call `due` next, or None while only a packet can change anything; slack is as in `Pace`."""
         if self.over:
             return None
-        times = [self._pace.deadline(slack)] if self._sends_periodically() else []
+        wakeup = self._pace.deadline(slack) if self._sends_periodically() else _NEVER
         if self._expected and self._heard_at is not None:
-            times.append(self._heard_at + self.detection_time / _SECOND)
+            wakeup = min(wakeup, self._heard_at + self.detection_time / _SECOND)
         if self._farewell_until is not None:
-            times.append(self._farewell_until)
-        return min(times, default=None)
+            wakeup = min(wakeup, self._farewell_until)
+        return None if wakeup == _NEVER else wakeup
 
     def take_packets(self) -> list[bytes]:
         """Return what is to be sent now, in this order."""
@@ -136,10 +137,7 @@ class Session:
     # What happens
 
     def receive(self, packet: ControlPacket, data: bytes, ttl: int, now: float) -> BfdVerdict:
-        """Judge a packet that was selected for this session, and heed it if it is accepted (section 6.8.6).
-
-        `data` are the octets that it was decoded from, `ttl` the TTL or hop limit that it came with.
-        """
+        """Judge a packet, decoded from `data`, that was selected for this session, and heed it (section 6.8.6)."""
         verdict = self._judge(packet, data, ttl, now)
         if verdict is BfdVerdict.ACCEPTED or verdict is BfdVerdict.STOPPED:
             self._learn(packet, now)

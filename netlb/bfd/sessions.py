@@ -6,7 +6,7 @@ from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
 from netlb.bfd.events import Event
-from netlb.bfd.packet import decode
+from netlb.bfd.packet import YOUR_DISCRIMINATOR, decode
 from netlb.bfd.session import SLOW, Session
 from netlb.bfd.settings import Settings
 from netlb.reasons import BfdVerdict
@@ -58,6 +58,8 @@ class Sessions:
         self._heap: list[tuple[float, int]] = []
         self._queued: dict[int, float] = {}
         self._slack: float | None = None
+        self._usual: dict[int, Arrival] = {}
+        """How the last packet came in that a session has accepted, and the next will most likely."""
         self._packets: list[tuple[int, bytes]] = []
         self._events: list[tuple[int, Event]] = []
 
@@ -127,9 +129,15 @@ class Sessions:
         del self._sessions[discriminator]
         del self._by_path[self._paths.pop(discriminator)]
         self._queued.pop(discriminator, None)
+        self._usual.pop(discriminator, None)
 
     def receive(self, data: bytes, arrival: Arrival, now: float) -> BfdVerdict:
         """Take in the payload of one datagram, whatever it is."""
+        discriminator = int.from_bytes(data[YOUR_DISCRIMINATOR], "big")
+        usual = arrival == self._usual.get(discriminator)
+        if usual and self._sessions[discriminator].hear_again(data, arrival.ttl, now):
+            self.counts[BfdVerdict.ACCEPTED] += 1
+            return BfdVerdict.ACCEPTED
         verdict = self._receive(data, arrival, now)
         self.counts[verdict] += 1
         return verdict
@@ -184,18 +192,18 @@ class Sessions:
             if found is None:
                 return BfdVerdict.UNKNOWN_PEER
             discriminator = found
-        session = self._sessions[discriminator]
-        if session.hear_again(data, arrival.ttl, now):
-            return BfdVerdict.ACCEPTED
-        verdict = session.receive(packet, data, arrival.ttl, now)
+        verdict = self._sessions[discriminator].receive(packet, data, arrival.ttl, now)
         if verdict is BfdVerdict.ACCEPTED or verdict is BfdVerdict.STOPPED:
+            self._usual[discriminator] = arrival
             self._gather(discriminator)
         return verdict
 
     def _gather(self, discriminator: int) -> None:
         """Take what a session has made, and have it woken in time."""
         session = self._sessions[discriminator]
-        self._packets += [(discriminator, octets) for octets in session.take_packets()]
+        packets = session.take_packets()
+        if packets:
+            self._packets += [(discriminator, octets) for octets in packets]
         events = session.take_events()
         if events:
             self._slack = None

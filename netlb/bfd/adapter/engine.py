@@ -13,6 +13,7 @@ The standard library is all it needs. `now` is seconds of one clock that never g
 import errno
 import os
 import socket
+from _random import Random  # as the module `random` has it, which takes longer to load than all else here
 from collections import Counter
 from typing import NamedTuple
 
@@ -46,7 +47,7 @@ class Engine:
     """The sessions of this node, their sockets, and the lots that they draw."""
 
     def __init__(self) -> None:
-        self.sessions = Sessions(_lot)
+        self.sessions = Sessions(Random().random)
         """To be looked at."""
         self.unsent: Counter[int] = Counter()
         """Packets that the kernel would not send, by discriminator: no route, the link is down, the queue is full."""
@@ -167,21 +168,17 @@ class Engine:
 
     def _send(self) -> None:
         for discriminator, octets in self.sessions.take_packets():
-            sender = self._senders[discriminator]
+            sock, where = self._senders[discriminator]
             try:
-                sender.sock.sendto(octets, sender.destination)
+                sock.sendto(octets, where)
             except OSError:  # a packet lost, as the path may lose it
                 self.unsent[discriminator] += 1
 
     def _dismiss(self) -> None:
-        for discriminator in [one for one in self._leaving if self.sessions[one].over]:
-            self.remove(discriminator)
+        if self._leaving:
+            for discriminator in [one for one in self._leaving if self.sessions[one].over]:
+                self.remove(discriminator)
 
 
 def _random32() -> int:
     return int.from_bytes(os.urandom(4), "big")
-
-
-def _lot() -> float:
-    """Draw a number in [0, 1); the module `random` takes longer to load than all else here."""
-    return _random32() / 2**32
