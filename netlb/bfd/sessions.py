@@ -58,6 +58,7 @@ class Sessions:
         self._heap: list[tuple[float, int]] = []
         self._queued: dict[int, float] = {}
         self._slack: float | None = None
+        self._crowded: bool | None = None
         self._usual: dict[int, Arrival] = {}
         """How the last packet came in that a session has accepted, and the next will most likely."""
         self._packets: list[tuple[int, bytes]] = []
@@ -84,9 +85,19 @@ class Sessions:
         A tenth of the shortest interval that was negotiated, and at most 10 ms.
         """
         if self._slack is None:
+            self._crowded = None
             intervals = (session.shortest_interval for session in self._sessions.values())
             self._slack = min(_MOST_SLACK, min(intervals, default=SLOW) / _SECOND * _SLACK)
         return self._slack
+
+    @property
+    def crowded(self) -> bool:
+        """Whether a packet or more is to be expected within every slack."""
+        slack = self.slack
+        if self._crowded is None:
+            intervals = (session.shortest_interval for session in self._sessions.values())
+            self._crowded = sum(slack * _SECOND / interval for interval in intervals) >= 1
+        return self._crowded
 
     def find(self, path: SessionPath) -> int | None:
         """Return the discriminator of the session on exactly this path."""

@@ -30,8 +30,6 @@ from netlb.worker.terms import Terms
 __all__ = ["main"]
 
 _LONGEST_SLEEP: Final = 0.5
-_TICK: Final = 0.001
-"""Seconds: the kernel's measure for waiting."""
 
 
 class Worker:
@@ -43,7 +41,7 @@ class Worker:
         self._all = select.epoll()
         self._all.register(self._epoll, select.EPOLLIN)
         self._reads_at = 0.0
-        """What comes in before waits in the sockets; 0: nothing has come for a while, and what does is read at once."""
+        """What comes in before waits in the sockets; 0: little is to be expected, and what comes is read at once."""
         self.line = Line(self._epoll, channel, terms, control.MOST_BYTES)
         self._engine = Engine()
         self._watched: set[int] = set()
@@ -69,17 +67,17 @@ class Worker:
         """Wait for what comes first; run the sessions if it is theirs, and return the sockets of the line to read."""
         now, wakeup = time.monotonic(), self._engine.next_wakeup()
         until = now + _LONGEST_SLEEP if wakeup is None else min(wakeup, now + _LONGEST_SLEEP)
-        came = False
         if self._reads_at:
-            until = min(until, self._reads_at)
-            ready = self._epoll.poll(_timeout(until - now))
+            ready = _wait_for(self._epoll, min(until, self._reads_at) - now)
+            came = False
         else:
-            found = dict(self._all.poll(_timeout(until - now)))
+            found = dict(_wait_for(self._all, until - now))
             ready = self._epoll.poll(0) if found.pop(self._epoll.fileno(), 0) else []
             came = bool(found)
         now = time.monotonic()
         if came or (wakeup is not None and wakeup <= now) or 0.0 < self._reads_at <= now:
-            self._reads_at = now + self._engine.sessions.slack if self._engine.run_due(now) else 0.0
+            sessions = self._engine.sessions
+            self._reads_at = now + sessions.slack if self._engine.run_due(now) or sessions.crowded else 0.0
         return [fileno for fileno, _ in ready]
 
     # Requests
@@ -173,9 +171,9 @@ class Worker:
         self.line.tell(control.encode(message))
 
 
-def _timeout(seconds: float) -> float:
-    """Return for how long to wait: `poll` rounds up, and what is due must not be late."""
-    return 0.0 if seconds <= 0 else max(_TICK, seconds // _TICK * _TICK)
+def _wait_for(epoll: select.epoll, seconds: float) -> list[tuple[int, int]]:
+    """Poll for some time: by `select`, since an epoll counts in milliseconds, and would be late."""
+    return epoll.poll(0) if select.select([epoll], [], [], max(0.0, seconds))[0] else []
 
 
 def main(arguments: list[str]) -> None:

@@ -128,3 +128,13 @@ def test_between_the_first_moment_and_the_last_there_is_all_of_the_slack(
     assert pace.ready(last - slack + 1e-9, slack)
     assert pace.ready(last, slack)
     assert last <= 6.0 + latest + 1e-9
+
+
+def test_polling_is_for_those_to_whom_a_packet_comes_within_every_slack() -> None:
+    sessions = node([0.5], 100_000)
+    assert sessions.crowded
+    for number in range(10, PEERS + 1):
+        sessions.remove(number)
+    assert not sessions.crowded
+    assert node([0.5], 300_000).crowded
+    assert not node([0.5], 1_000_000).crowded
