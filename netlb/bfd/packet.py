@@ -19,6 +19,7 @@ __all__ = [
     "LONGEST",
     "SHORTEST",
     "VERSION",
+    "YOUR_DISCRIMINATOR",
     "Authentication",
     "AuthenticationType",
     "ControlPacket",
@@ -36,6 +37,8 @@ SHORTEST: Final = 24
 """Octets of a packet without authentication."""
 LONGEST: Final = 255
 """Octets that the Length field can count."""
+YOUR_DISCRIMINATOR: Final = slice(8, 12)
+"""Where the field is in a packet."""
 
 _HEADER: Final = Struct("!BBBBIIIII")
 _SHA1_SECTION: Final = Struct("!BBBBI20s")

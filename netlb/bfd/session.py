@@ -16,8 +16,10 @@ Octets that came in go to `receive`, time that went by to `due`, which `next_wak
 from collections import Counter
 from collections.abc import Callable
 
+from netlb.bfd.authentication import judge
 from netlb.bfd.events import AdminDown, Down, Event, ParametersChanged, Up
-from netlb.bfd.packet import ControlPacket, Diagnostic, Key, State, authentic, encode, sign
+from netlb.bfd.pace import Pace
+from netlb.bfd.packet import ControlPacket, Diagnostic, Key, State, encode, sign
 from netlb.bfd.settings import Settings
 from netlb.reasons import BfdVerdict
 
@@ -28,6 +30,7 @@ SLOW = 1_000_000
 _LONGEST_FAREWELL = 5.0
 """Seconds in which a peer is told that the session was stopped, whatever intervals the two would have kept."""
 _SECOND = 1e6
+_NEVER = float("inf")
 _SEQUENCE_MASK = 0xFFFF_FFFF
 
 
@@ -59,7 +62,6 @@ class Session:
         self.ups = 0
         self.downs = 0
         """Failures: `Down` events."""
-        self._lots = lots
         self._packets: list[bytes] = []
         self._events: list[Event] = []
         # What our packets say, and what counts until the peer has confirmed it, in microseconds.
@@ -79,9 +81,9 @@ class Session:
         """The peer has been heard, and its silence is being timed."""
         self._sequence = sequence & _SEQUENCE_MASK
         self._remote_sequence: int | None = None
-        self._sent_at = now
-        self._next_transmission = now
-        self._pace = self.transmit_interval
+        self._pace = Pace(lots, self.transmit_interval, now)
+        self._repeated = b""
+        """What the peer says again and again, while the session is up and nothing else goes on."""
         self._said: tuple[int, ...] = ()
         self._plain = b""
         """The content of the last packet, and its octets without Poll, Final and authentication."""
@@ -106,16 +108,21 @@ class Session:
         """A poll sequence is under way."""
         return self._polling
 
-    def next_wakeup(self) -> float | None:
-        """Return when to call `due` next, or None while only a packet can change anything."""
+    @property
+    def shortest_interval(self) -> int:
+        """Microseconds: the shorter of what is negotiated for the two directions."""
+        return min(self.transmit_interval, max(self._rx_in_force, self._remote_min_tx))
+
+    def next_wakeup(self, slack: float = 0.0) -> float | None:
+        """Return when to call `due` next, or None while only a packet can change anything; slack is as in `Pace`."""
         if self.over:
             return None
-        times = [self._next_transmission] if self._sends_periodically() else []
+        wakeup = self._pace.deadline(slack) if self._sends_periodically() else _NEVER
         if self._expected and self._heard_at is not None:
-            times.append(self._heard_at + self.detection_time / _SECOND)
+            wakeup = min(wakeup, self._heard_at + self.detection_time / _SECOND)
         if self._farewell_until is not None:
-            times.append(self._farewell_until)
-        return min(times, default=None)
+            wakeup = min(wakeup, self._farewell_until)
+        return None if wakeup == _NEVER else wakeup
 
     def take_packets(self) -> list[bytes]:
         """Return what is to be sent now, in this order."""
@@ -130,10 +137,7 @@ class Session:
     # What happens
 
     def receive(self, packet: ControlPacket, data: bytes, ttl: int, now: float) -> BfdVerdict:
-        """Judge a packet that was selected for this session, and heed it if it is accepted (section 6.8.6).
-
-        `data` are the octets that it was decoded from, `ttl` the TTL or hop limit that it came with.
-        """
+        """Judge a packet, decoded from `data`, that was selected for this session, and heed it (section 6.8.6)."""
         verdict = self._judge(packet, data, ttl, now)
         if verdict is BfdVerdict.ACCEPTED or verdict is BfdVerdict.STOPPED:
             self._learn(packet, now)
@@ -145,10 +149,20 @@ class Session:
         if packet.poll:
             self._transmit(now, final=True)
         self._catch_up(now)
+        if self._is_settled() and not (packet.poll or packet.final):
+            self._repeated = data
         return verdict
 
-    def due(self, now: float) -> None:
-        """Do what the time has come for."""
+    def hear_again(self, data: bytes, ttl: int, now: float) -> bool:
+        """Accept a packet that says what the last one said, at little cost; False: `receive` is to judge it."""
+        if data != self._repeated or ttl < self.settings.minimum_ttl:
+            return False
+        self._heard_at = now
+        self.received += 1
+        return True
+
+    def due(self, now: float, slack: float = 0.0) -> None:
+        """Do what the time has come for, and send what may be sent within the slack, as of `Pace`."""
         if self.over:
             return
         if self._farewell_until is not None and now >= self._farewell_until:
@@ -156,9 +170,9 @@ class Session:
             return
         if self._expected and self._heard_at is not None and now >= self._heard_at + self.detection_time / _SECOND:
             self._lose_peer(now)
-        if self._sends_periodically() and now >= self._next_transmission:
+            self._catch_up(now)
+        if self._sends_periodically() and self._pace.ready(now, slack):
             self._transmit(now)
-        self._catch_up(now)
 
     def change(self, settings: Settings, now: float) -> None:
         """Put other settings in force: timers by a poll sequence if the session is up, all else at once.
@@ -169,6 +183,7 @@ class Session:
         if not set(settings.keys) & set(self.settings.keys):
             self._remote_sequence = None
         self.settings = settings
+        self._repeated = b""
         self._announce_timers()
         self._catch_up(now)
 
@@ -201,39 +216,29 @@ class Session:
     def _judge(self, packet: ControlPacket, data: bytes, ttl: int, now: float) -> BfdVerdict:
         if ttl < self.settings.minimum_ttl:
             return BfdVerdict.LOW_TTL
-        verdicts = [self._authenticate(key, packet, data, now) for key in self.settings.keys]
+        verdicts = [
+            judge(key, packet, data, lambda key, packet: self._in_window(key, packet, now))
+            for key in self.settings.keys
+        ]
         if BfdVerdict.ACCEPTED not in verdicts:
             return verdicts[0]
         return BfdVerdict.STOPPED if self.state is State.ADMIN_DOWN else BfdVerdict.ACCEPTED
 
-    def _authenticate(self, key: Key | None, packet: ControlPacket, data: bytes, now: float) -> BfdVerdict:
-        authentication = packet.authentication
-        if key is None:
-            return BfdVerdict.ACCEPTED if authentication is None else BfdVerdict.UNEXPECTED_AUTHENTICATION
-        if authentication is None:
-            return BfdVerdict.UNAUTHENTICATED
-        if authentication.type != key.type:
-            return BfdVerdict.WRONG_AUTHENTICATION_TYPE
-        if authentication.key_identifier != key.identifier:
-            return BfdVerdict.UNKNOWN_KEY
-        if not self._in_window(key, authentication.sequence, packet.detect_mult, now):
-            return BfdVerdict.REPLAYED
-        return BfdVerdict.ACCEPTED if authentic(data, key) else BfdVerdict.WRONG_DIGEST
-
-    def _in_window(self, key: Key, sequence: int, detect_mult: int, now: float) -> bool:
+    def _in_window(self, key: Key, packet: ControlPacket, now: float) -> bool:
         """Say whether a sequence number may follow the last one (section 6.7.4).
 
         After twice the detection time in silence any may: the peer has begun anew.
         """
-        if self._remote_sequence is None or self._heard_at is None:
+        if packet.authentication is None or self._remote_sequence is None or self._heard_at is None:
             return True
         if now >= self._heard_at + 2 * self.detection_time / _SECOND:
             return True
         least = 1 if key.meticulous else 0
-        return least <= (sequence - self._remote_sequence & _SEQUENCE_MASK) <= 3 * detect_mult
+        ahead = packet.authentication.sequence - self._remote_sequence & _SEQUENCE_MASK
+        return least <= ahead <= 3 * packet.detect_mult
 
     def _learn(self, packet: ControlPacket, now: float) -> None:
-        before = self.remote_state
+        before, self._repeated = self.remote_state, b""
         self.remote_discriminator = packet.my_discriminator
         self.remote_state = packet.state
         self.remote_diagnostic = packet.diagnostic
@@ -285,8 +290,13 @@ class Session:
         elif remote is State.DOWN:
             self._fail(Diagnostic.NEIGHBOR_SIGNALED_SESSION_DOWN, now)
 
+    def _is_settled(self) -> bool:
+        """Say whether the peer's last packet, said once more, would change nothing but the time it was heard at."""
+        up = self.state is State.UP is self.remote_state and self.reported is not None
+        return up and not self._polling and self._settled_at is None and self.settings.keys == (None,)
+
     def _lose_peer(self, now: float) -> None:
-        self._expected = False
+        self._expected, self._repeated = False, b""
         self.remote_discriminator = 0
         self._remote_min_rx = 1
         self._remote_demand = False
@@ -301,7 +311,7 @@ class Session:
         self._events.append(Down(diagnostic, self.remote_diagnostic))
 
     def _enter(self, state: State, diagnostic: Diagnostic, now: float) -> None:
-        self.state, self.diagnostic, self.changed_at = state, diagnostic, now
+        self.state, self.diagnostic, self.changed_at, self._repeated = state, diagnostic, now, b""
         self._polling, self._polling_since, self._settled_at = False, None, None
         if state is State.UP:
             self.ups += 1
@@ -343,9 +353,8 @@ class Session:
             return
         if self._content() != self._said and (self.remote_discriminator or not self.settings.passive):
             self._transmit(now)
-        if self.transmit_interval != self._pace:
-            self._pace = self.transmit_interval
-            self._next_transmission = self._sent_at + self._jittered()
+        if self.transmit_interval != self._pace.interval:
+            self._pace.change(self.transmit_interval, self.settings.detect_multiplier)
         usable = self.remote_diagnostic != Diagnostic.CONCATENATED_PATH_DOWN
         told = Up(self.transmit_interval, self.detection_time, usable)
         if self.state is State.UP and told != self.reported:
@@ -388,11 +397,4 @@ class Session:
         if poll and self._polling_since is None:
             self._polling_since = now
         if not final:
-            self._sent_at = now
-            self._pace = self.transmit_interval
-            self._next_transmission = now + self._jittered()
-
-    def _jittered(self) -> float:
-        """Seconds until the next packet (section 6.8.7): 75 to 100 % of the interval; to 90 % if none may be lost."""
-        most = 0.9 if self.settings.detect_multiplier == 1 else 1.0
-        return self._pace / _SECOND * (0.75 + self._lots() * (most - 0.75))
+            self._pace.sent(now, self.transmit_interval, self.settings.detect_multiplier)

@@ -3,15 +3,19 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from netlb.bfd.events import Event
-from netlb.bfd.packet import decode
-from netlb.bfd.session import Session
+from netlb.bfd.packet import YOUR_DISCRIMINATOR, decode
+from netlb.bfd.session import SLOW, Session
 from netlb.bfd.settings import Settings
 from netlb.reasons import BfdVerdict
 
 __all__ = ["Arrival", "SessionPath", "Sessions"]
+
+_SLACK: Final = 0.1
+_MOST_SLACK: Final = 0.01
+_SECOND: Final = 1e6
 
 
 class SessionPath(NamedTuple):
@@ -53,6 +57,10 @@ class Sessions:
         # ones. A packet that only puts a deadline off costs nothing here.
         self._heap: list[tuple[float, int]] = []
         self._queued: dict[int, float] = {}
+        self._slack: float | None = None
+        self._crowded: bool | None = None
+        self._usual: dict[int, Arrival] = {}
+        """How the last packet came in that a session has accepted, and the next will most likely."""
         self._packets: list[tuple[int, bytes]] = []
         self._events: list[tuple[int, Event]] = []
 
@@ -70,6 +78,27 @@ class Sessions:
         """Return what a session is about; KeyError if there is none."""
         return self._paths[discriminator]
 
+    @property
+    def slack(self) -> float:
+        """Seconds that nothing is the worse for: what is due within them may be done at once, and what has come wait.
+
+        A tenth of the shortest interval that was negotiated, and at most 10 ms.
+        """
+        if self._slack is None:
+            self._crowded = None
+            intervals = (session.shortest_interval for session in self._sessions.values())
+            self._slack = min(_MOST_SLACK, min(intervals, default=SLOW) / _SECOND * _SLACK)
+        return self._slack
+
+    @property
+    def crowded(self) -> bool:
+        """Whether a packet or more is to be expected within every slack."""
+        slack = self.slack
+        if self._crowded is None:
+            intervals = (session.shortest_interval for session in self._sessions.values())
+            self._crowded = sum(slack * _SECOND / interval for interval in intervals) >= 1
+        return self._crowded
+
     def find(self, path: SessionPath) -> int | None:
         """Return the discriminator of the session on exactly this path."""
         return self._by_path.get(path)
@@ -86,11 +115,13 @@ class Sessions:
         self._sessions[discriminator] = Session(discriminator, settings, sequence=sequence, lots=self._lots, now=now)
         self._paths[discriminator] = path
         self._by_path[path] = discriminator
+        self._slack = None
         self._gather(discriminator)
 
     def change(self, discriminator: int, settings: Settings, now: float) -> None:
         """See Session."""
         self._sessions[discriminator].change(settings, now)
+        self._slack = None
         self._gather(discriminator)
 
     def stop(self, discriminator: int, now: float) -> None:
@@ -105,27 +136,34 @@ class Sessions:
 
     def remove(self, discriminator: int) -> None:
         """Forget a session, without a word to the peer."""
+        self._slack = None
         del self._sessions[discriminator]
         del self._by_path[self._paths.pop(discriminator)]
         self._queued.pop(discriminator, None)
+        self._usual.pop(discriminator, None)
 
     def receive(self, data: bytes, arrival: Arrival, now: float) -> BfdVerdict:
         """Take in the payload of one datagram, whatever it is."""
+        discriminator = int.from_bytes(data[YOUR_DISCRIMINATOR], "big")
+        usual = arrival == self._usual.get(discriminator)
+        if usual and self._sessions[discriminator].hear_again(data, arrival.ttl, now):
+            self.counts[BfdVerdict.ACCEPTED] += 1
+            return BfdVerdict.ACCEPTED
         verdict = self._receive(data, arrival, now)
         self.counts[verdict] += 1
         return verdict
 
     def due(self, now: float) -> None:
-        """Do what the time has come for, in all sessions."""
-        while self._heap and self._heap[0][0] <= now:
+        """Do what the time has come for, in all sessions, and send what may be sent within the slack."""
+        slack, near = self.slack, []
+        while self._heap and self._heap[0][0] <= now + slack:
             at, discriminator = heappop(self._heap)
             if self._queued.get(discriminator) == at:
                 del self._queued[discriminator]
-                session = self._sessions[discriminator]
-                wakeup = session.next_wakeup()
-                if wakeup is not None and wakeup <= now:
-                    session.due(now)
-                self._gather(discriminator)
+                near.append(discriminator)
+        for discriminator in near:
+            self._sessions[discriminator].due(now, slack)
+            self._gather(discriminator)
 
     def next_wakeup(self) -> float | None:
         """Return when to call `due` next; it may find that nothing is due yet."""
@@ -167,15 +205,21 @@ class Sessions:
             discriminator = found
         verdict = self._sessions[discriminator].receive(packet, data, arrival.ttl, now)
         if verdict is BfdVerdict.ACCEPTED or verdict is BfdVerdict.STOPPED:
+            self._usual[discriminator] = arrival
             self._gather(discriminator)
         return verdict
 
     def _gather(self, discriminator: int) -> None:
         """Take what a session has made, and have it woken in time."""
         session = self._sessions[discriminator]
-        self._packets.extend((discriminator, octets) for octets in session.take_packets())
-        self._events.extend((discriminator, event) for event in session.take_events())
-        wakeup = session.next_wakeup()
+        packets = session.take_packets()
+        if packets:
+            self._packets += [(discriminator, octets) for octets in packets]
+        events = session.take_events()
+        if events:
+            self._slack = None
+            self._events += [(discriminator, event) for event in events]
+        wakeup = session.next_wakeup(self._slack or 0.0)
         if wakeup is None:
             return
         queued = self._queued.get(discriminator)

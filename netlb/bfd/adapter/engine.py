@@ -4,7 +4,7 @@
     discriminator = engine.add(path, settings, now)
     ...                                     # watch engine.filenos() for input, after each `add`
     engine.readable(fileno, now)            # when one has some
-    engine.run_due(now)                     # at engine.next_wakeup(), which every call may change
+    engine.run_due(now)                     # at engine.next_wakeup(), which every call may change; it reads all too
     for discriminator, event in engine.take_events(): ...
 
 The standard library is all it needs. `now` is seconds of one clock that never goes back.
@@ -13,6 +13,7 @@ The standard library is all it needs. `now` is seconds of one clock that never g
 import errno
 import os
 import socket
+from _random import Random  # as the module `random` has it, which takes longer to load than all else here
 from collections import Counter
 from typing import NamedTuple
 
@@ -46,7 +47,7 @@ class Engine:
     """The sessions of this node, their sockets, and the lots that they draw."""
 
     def __init__(self) -> None:
-        self.sessions = Sessions(_lot)
+        self.sessions = Sessions(Random().random)
         """To be looked at."""
         self.unsent: Counter[int] = Counter()
         """Packets that the kernel would not send, by discriminator: no route, the link is down, the queue is full."""
@@ -113,9 +114,7 @@ class Engine:
 
     def readable(self, fileno: int, now: float) -> None:
         """Take in what waits in a socket of `filenos`."""
-        receiver = self._receivers[fileno]
-        for data, arrival in arrivals(receiver.sock, multihop=receiver.multihop):
-            self.sessions.receive(data, arrival, now)
+        self._take_in(self._receivers[fileno], now)
         self._send()
         self._dismiss()
 
@@ -123,13 +122,18 @@ class Engine:
         """Return when to call `run_due` next, or None while nothing is due."""
         return self.sessions.next_wakeup()
 
-    def run_due(self, now: float) -> None:
-        """Do what the time has come for, after all that came in: nobody is dead whose packets only wait here."""
-        for fileno in self._receivers:
-            self.readable(fileno, now)
+    def run_due(self, now: float) -> bool:
+        """Do what the time has come for, after all that came in: nobody is dead whose packets only wait here.
+
+        Return whether anything had come in.
+        """
+        came = 0
+        for receiver in self._receivers.values():
+            came += self._take_in(receiver, now)
         self.sessions.due(now)
         self._send()
         self._dismiss()
+        return came > 0
 
     def take_events(self) -> list[tuple[int, Event]]:
         """Return what happened since the last call, with the discriminators of the sessions."""
@@ -142,6 +146,13 @@ class Engine:
         for receiver in self._receivers.values():
             receiver.sock.close()
         self._receivers.clear()
+
+    def _take_in(self, receiver: _Receiver, now: float) -> int:
+        came = 0
+        for data, arrival in arrivals(receiver.sock, multihop=receiver.multihop):
+            self.sessions.receive(data, arrival, now)
+            came += 1
+        return came
 
     def _listen(self, path: SessionPath) -> None:
         family = socket.AF_INET if len(path.local) == 4 else socket.AF_INET6
@@ -157,21 +168,17 @@ class Engine:
 
     def _send(self) -> None:
         for discriminator, octets in self.sessions.take_packets():
-            sender = self._senders[discriminator]
+            sock, where = self._senders[discriminator]
             try:
-                sender.sock.sendto(octets, sender.destination)
+                sock.sendto(octets, where)
             except OSError:  # a packet lost, as the path may lose it
                 self.unsent[discriminator] += 1
 
     def _dismiss(self) -> None:
-        for discriminator in [one for one in self._leaving if self.sessions[one].over]:
-            self.remove(discriminator)
+        if self._leaving:
+            for discriminator in [one for one in self._leaving if self.sessions[one].over]:
+                self.remove(discriminator)
 
 
 def _random32() -> int:
     return int.from_bytes(os.urandom(4), "big")
-
-
-def _lot() -> float:
-    """Draw a number in [0, 1); the module `random` takes longer to load than all else here."""
-    return _random32() / 2**32

@@ -3,6 +3,7 @@
 import errno
 import socket
 from collections.abc import Iterator
+from functools import lru_cache
 from struct import Struct
 from typing import Final
 
@@ -62,6 +63,7 @@ def open_receiver(family: socket.AddressFamily, port: int) -> socket.socket:
 
 def arrivals(sock: socket.socket, *, multihop: bool, longest: int = LONGEST) -> Iterator[tuple[bytes, Arrival]]:
     """Yield the datagrams that wait in a receiver, at most 4,096."""
+    family = sock.family
     for _ in range(_MOST_DATAGRAMS):
         try:
             data, ancillary, _, sender = sock.recvmsg(longest + 1, _ANCILLARY)
@@ -69,18 +71,25 @@ def arrivals(sock: socket.socket, *, multihop: bool, longest: int = LONGEST) -> 
             return
         except OSError:  # of an earlier datagram, and told once
             continue
-        interface, ttl, local = 0, 0, b""
-        for level, kind, value in ancillary:
-            if level == socket.IPPROTO_IP:
-                if kind == _IP_PKTINFO:
-                    interface, _, local = _PKTINFO4.unpack(value)
-                elif kind == socket.IP_TTL:
-                    (ttl,) = _INT.unpack(value)
-            elif kind == socket.IPV6_PKTINFO:
-                local, interface = _PKTINFO6.unpack(value)
-            elif kind == socket.IPV6_HOPLIMIT:
+        yield data, _arrival(family, sender[0], tuple(ancillary), multihop)
+
+
+@lru_cache(maxsize=1024)  # a peer's packets come in the same way again and again
+def _arrival(
+    family: socket.AddressFamily, sender: str, ancillary: tuple[tuple[int, int, bytes], ...], multihop: bool
+) -> Arrival:
+    interface, ttl, local = 0, 0, b""
+    for level, kind, value in ancillary:
+        if level == socket.IPPROTO_IP:
+            if kind == _IP_PKTINFO:
+                interface, _, local = _PKTINFO4.unpack(value)
+            elif kind == socket.IP_TTL:
                 (ttl,) = _INT.unpack(value)
-        yield data, Arrival(socket.inet_pton(sock.family, sender[0]), local, interface, ttl, multihop)
+        elif kind == socket.IPV6_PKTINFO:
+            local, interface = _PKTINFO6.unpack(value)
+        elif kind == socket.IPV6_HOPLIMIT:
+            (ttl,) = _INT.unpack(value)
+    return Arrival(socket.inet_pton(family, sender), local, interface, ttl, multihop)
 
 
 def open_sender(path: SessionPath, first_try: int) -> socket.socket:

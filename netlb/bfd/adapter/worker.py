@@ -3,6 +3,9 @@
 It is a process because peers must hear from us within fractions of a second, and a program that parses, plans or
 collects garbage stands still for longer: its peers would take the node for dead. It loads the standard library only.
 
+It is woken for what is due and what has come in within some milliseconds together, and not for every packet: with
+many peers, waking costs more than all else. Its program is heard at once.
+
 Nor must it keep a dead program's node alive for long. When the program is dead, however it ended, or its event loop has
 stood still, the process goes on for as long as its terms say (`netlb.worker`), and another program may take it over
 meanwhile; then every peer is told that its session has failed, and the process ends.
@@ -34,6 +37,11 @@ class Worker:
 
     def __init__(self, channel: socket.socket, terms: Terms) -> None:
         self._epoll = select.epoll()
+        """The line's sockets; `_all` has those of the sessions too."""
+        self._all = select.epoll()
+        self._all.register(self._epoll, select.EPOLLIN)
+        self._reads_at = 0.0
+        """What comes in before waits in the sockets; 0: little is to be expected, and what comes is read at once."""
         self.line = Line(self._epoll, channel, terms, control.MOST_BYTES)
         self._engine = Engine()
         self._watched: set[int] = set()
@@ -48,21 +56,29 @@ class Worker:
         gc.freeze()
         while (why := self.line.why_over()) is None:
             self.line.flush()
-            for fileno, _ in self._epoll.poll(self._timeout()):
-                if fileno in self._watched:
-                    self._engine.readable(fileno, time.monotonic())
-                elif self.line.has(fileno):
+            for fileno in self._wait():
+                if self.line.has(fileno):
                     self._serve_program(fileno)
-            wakeup = self._engine.next_wakeup()
-            if wakeup is not None and wakeup <= time.monotonic():
-                self._engine.run_due(time.monotonic())
             self._tell_news()
         self._engine.abandon(time.monotonic())
         return why
 
-    def _timeout(self) -> float:
-        wakeup = self._engine.next_wakeup()
-        return _LONGEST_SLEEP if wakeup is None else min(_LONGEST_SLEEP, max(0.0, wakeup - time.monotonic()))
+    def _wait(self) -> list[int]:
+        """Wait for what comes first; run the sessions if it is theirs, and return the sockets of the line to read."""
+        now, wakeup = time.monotonic(), self._engine.next_wakeup()
+        until = now + _LONGEST_SLEEP if wakeup is None else min(wakeup, now + _LONGEST_SLEEP)
+        if self._reads_at:
+            ready = _wait_for(self._epoll, min(until, self._reads_at) - now)
+            came = False
+        else:
+            found = dict(_wait_for(self._all, until - now))
+            ready = self._epoll.poll(0) if found.pop(self._epoll.fileno(), 0) else []
+            came = bool(found)
+        now = time.monotonic()
+        if came or (wakeup is not None and wakeup <= now) or 0.0 < self._reads_at <= now:
+            sessions = self._engine.sessions
+            self._reads_at = now + sessions.slack if self._engine.run_due(now) or sessions.crowded else 0.0
+        return [fileno for fileno, _ in ready]
 
     # Requests
 
@@ -136,7 +152,7 @@ class Worker:
     def _watch(self) -> None:
         for fileno in self._engine.filenos() - self._watched:
             self._watched.add(fileno)
-            self._epoll.register(fileno, select.EPOLLIN)
+            self._all.register(fileno, select.EPOLLIN)
 
     # Messages to the program: never waited for
 
@@ -153,6 +169,11 @@ class Worker:
 
     def _tell(self, message: control.Message) -> None:
         self.line.tell(control.encode(message))
+
+
+def _wait_for(epoll: select.epoll, seconds: float) -> list[tuple[int, int]]:
+    """Poll for some time: by `select`, since an epoll counts in milliseconds, and would be late."""
+    return epoll.poll(0) if select.select([epoll], [], [], max(0.0, seconds))[0] else []
 
 
 def main(arguments: list[str]) -> None:

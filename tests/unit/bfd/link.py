@@ -28,7 +28,9 @@ def open_session(discriminator: int = 1, settings: Settings = DEFAULTS, now: flo
 def deliver(session: Session, data: bytes, now: float, ttl: int = 255) -> BfdVerdict:
     """Give a session octets as Sessions does."""
     packet = decode(data)
-    return packet if isinstance(packet, BfdVerdict) else session.receive(packet, data, ttl, now)
+    if isinstance(packet, BfdVerdict):
+        return packet
+    return BfdVerdict.ACCEPTED if session.hear_again(data, ttl, now) else session.receive(packet, data, ttl, now)
 
 
 def said(state: State, **fields: object) -> ControlPacket:
