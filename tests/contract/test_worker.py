@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import select
 import shutil
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from netlb.errors import SettingError, TransientError
+from netlb.worker.adapter.line import Line
 from netlb.worker.adapter.process import WorkerProcess
 from netlb.worker.adapter.shelter import Shelter
 from netlb.worker.terms import Terms
@@ -224,3 +226,16 @@ def test_it_is_small_and_keeps_what_it_has_in_memory(workers: Workers, module: s
     assert kibibytes["VmRSS"] < MOST_RESIDENT
     assert kibibytes["VmLck"] > 0
     assert os.SCHED_FIFO == os.sched_getscheduler(process.pid)
+
+
+def test_what_a_program_said_last_is_read_though_it_takes_no_answer_any_more() -> None:
+    program, channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    channel.setblocking(False)
+    with select.epoll() as epoll:
+        line = Line(epoll, channel, Terms(LONG, "", "", ""), 4096)
+        program.send(b"end")
+        program.close()
+        line.tell(b"an answer to what it asked before")
+        line.flush()
+        assert b"end" == line.read(channel.fileno())
+        line.close()

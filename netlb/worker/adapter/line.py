@@ -100,8 +100,9 @@ class Line:
             self._epoll.modify(self._channel, select.EPOLLIN)
         except BlockingIOError:
             self._epoll.modify(self._channel, select.EPOLLIN | select.EPOLLOUT)
-        except OSError:
-            self._lose()
+        except OSError:  # the program has closed it; what it said last, perhaps to end, is still to be read
+            self._outbox.clear()
+            self._epoll.modify(self._channel, select.EPOLLIN)
 
     def close(self, last_words: bytes | None = None) -> None:
         """Let go of everything; `last_words` are sent if that is possible at once."""
