@@ -89,14 +89,15 @@ async def _open() -> tuple[socket.socket, dict[int, Link]]:
             links = await _list(opened, sequence)
             if links is not None:
                 return opened, links
-        raise OSError(errno.EINTR, os.strerror(errno.EINTR))
     except BaseException:
         opened.close()
         raise
+    opened.close()
+    raise OSError(errno.EINTR, os.strerror(errno.EINTR))
 
 
 async def _list(opened: socket.socket, sequence: int) -> dict[int, Link] | None:
-    """Return all links; None where they changed while they were read. Events that come in between count as they come."""
+    """Return all links; None where they changed while they were read. Events in between count as they come."""
     links: dict[int, Link] = {}
     interrupted = False
     opened.send(linkmsg.encode_list(sequence))
