@@ -41,6 +41,7 @@ from netlb_speaker.gobgp import GobgpSettings
 from netlb_speaker.hearing import Hearing
 from netlb_speaker.incumbents import Incumbents
 from netlb_speaker.metrics import announced_metric, bfd_metrics, bgp_metrics, l2_metrics
+from netlb_speaker.permitted import Permitted
 from netlb_speaker.prober import Prober
 from netlb_speaker.readiness import Readiness
 from netlb_speaker.reminder import Reminder
@@ -107,6 +108,7 @@ class Speaker:
         self.l2 = Reconciler("l2", self._either_way, on_bug=self._bug, on_status=self._settled)
         self._snapshot: Snapshot | None = None
         self._informed = False
+        self._permitted = Permitted()
         self.incumbents = Incumbents(node, tenancies, self._plan, patience)
         self.reminder = Reminder(self._either_way.announce, lambda: self.plan.l2.keys() if self.plan else (), refresh)
         self.liveness = (
@@ -352,12 +354,8 @@ class Speaker:
         if self.liveness and self.liveness.mute:
             return {}
         self.incumbents.decided(plan)
-        withheld, held = self.prober.withheld, self._either_way.held()
-        return {
-            address: Way(each.interfaces, by_kernel=each.announce == "address")
-            for address, each in plan.l2.items()
-            if address not in withheld and (address in held or not self.hearing.doubtful)
-        }
+        held = self._either_way.held() if self.hearing.doubtful else None
+        return self._permitted.ways(plan.l2, self.prober.withheld, held)
 
     def _report(self, plan: NodePlan) -> Mapping[str, Any]:
         """Return what is to be said of this node now."""
