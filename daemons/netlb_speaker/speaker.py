@@ -30,6 +30,7 @@ from netlb.plan.bgp import BgpPlan, plan_bgp
 from netlb.plan.segment import addresses_of
 from netlb.reconcile import Reconciler, Status
 from netlb.runtime.log import get_logger
+from netlb.runtime.memory import give_back
 from netlb.runtime.metrics import reconciler_metrics
 from netlb.source.protocol import Sink, Source
 from netlb.source.status import node_data, service_bgp_statuses, service_l2_statuses
@@ -61,6 +62,7 @@ NAME = "netlb-speaker"
 _REPORT_SECONDS = 0.02
 _REPORT_LATEST = 1.0  # while addresses are brought to interfaces: the report of thousands takes as long
 _FINISH_SECONDS = 3.0
+_FIRST_SECONDS = 8.0  # from the first plan until all that is done once is done: announced, reported and kept on disk
 _COUNT_SECONDS = 10.0  # between two readings of the responder's counters; Prometheus scrapes no oftener
 
 
@@ -157,6 +159,7 @@ class Speaker:
             self._plan(self._source.touched)
             if first:
                 gc.freeze()  # what is there stays, for the most part: looking through it for cycles takes long
+                asyncio.get_running_loop().call_later(_FIRST_SECONDS, give_back)
             if self._gobgp is not None and not self._stopping:
                 self._plan_bgp(snapshot, self._gobgp)
 
