@@ -30,6 +30,7 @@ from netlb.plan.bgp import BgpPlan, plan_bgp
 from netlb.plan.segment import addresses_of
 from netlb.reconcile import Reconciler, Status
 from netlb.runtime.log import get_logger
+from netlb.runtime.memory import give_back
 from netlb.runtime.metrics import reconciler_metrics
 from netlb.source.protocol import Sink, Source
 from netlb.source.status import node_data, service_bgp_statuses, service_l2_statuses
@@ -41,6 +42,7 @@ from netlb_speaker.gobgp import GobgpSettings
 from netlb_speaker.hearing import Hearing
 from netlb_speaker.incumbents import Incumbents
 from netlb_speaker.metrics import announced_metric, bfd_metrics, bgp_metrics, l2_metrics
+from netlb_speaker.permitted import Permitted
 from netlb_speaker.prober import Prober
 from netlb_speaker.readiness import Readiness
 from netlb_speaker.reminder import Reminder
@@ -60,6 +62,7 @@ NAME = "netlb-speaker"
 _REPORT_SECONDS = 0.02
 _REPORT_LATEST = 1.0  # while addresses are brought to interfaces: the report of thousands takes as long
 _FINISH_SECONDS = 3.0
+_FIRST_SECONDS = 8.0  # from the first plan until all that is done once is done: announced, reported and kept on disk
 _COUNT_SECONDS = 10.0  # between two readings of the responder's counters; Prometheus scrapes no oftener
 
 
@@ -107,6 +110,7 @@ class Speaker:
         self.l2 = Reconciler("l2", self._either_way, on_bug=self._bug, on_status=self._settled)
         self._snapshot: Snapshot | None = None
         self._informed = False
+        self._permitted = Permitted()
         self.incumbents = Incumbents(node, tenancies, self._plan, patience)
         self.reminder = Reminder(self._either_way.announce, lambda: self.plan.l2.keys() if self.plan else (), refresh)
         self.liveness = (
@@ -155,6 +159,7 @@ class Speaker:
             self._plan(self._source.touched)
             if first:
                 gc.freeze()  # what is there stays, for the most part: looking through it for cycles takes long
+                asyncio.get_running_loop().call_later(_FIRST_SECONDS, give_back)
             if self._gobgp is not None and not self._stopping:
                 self._plan_bgp(snapshot, self._gobgp)
 
@@ -352,12 +357,8 @@ class Speaker:
         if self.liveness and self.liveness.mute:
             return {}
         self.incumbents.decided(plan)
-        withheld, held = self.prober.withheld, self._either_way.held()
-        return {
-            address: Way(each.interfaces, by_kernel=each.announce == "address")
-            for address, each in plan.l2.items()
-            if address not in withheld and (address in held or not self.hearing.doubtful)
-        }
+        held = self._either_way.held() if self.hearing.doubtful else None
+        return self._permitted.ways(plan.l2, self.prober.withheld, held)
 
     def _report(self, plan: NodePlan) -> Mapping[str, Any]:
         """Return what is to be said of this node now."""

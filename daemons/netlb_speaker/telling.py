@@ -37,7 +37,7 @@ def tell_moves(log: Any, plan: NodePlan, former: NodePlan | None) -> None:
         ("address taken over", "more addresses taken over", plan.l2, earlier),
         ("address given up", "more addresses given up", earlier, plan.l2),
     ):
-        moved = now.keys() - then.keys()
+        moved = set(now).difference(then)  # between two dicts nothing is hashed anew
         for address in islice(moved, _NAMED):
             services = ",".join(map(service_name, now[address].services))
             log.info(one, address=str(address), services=services)

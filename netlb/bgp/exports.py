@@ -6,18 +6,16 @@ mark from everybody. So what nobody has offered goes nowhere, and a route and it
 """
 
 from collections.abc import Iterable
-from ipaddress import ip_network
 from typing import Any, Final
 
 from netlb.bgp.dialect import Dialect
 from netlb.bgp.messages import Message, message
-from netlb.bgp.model import Key, Kind, Offer, Peer, Prefix, Restriction
+from netlb.bgp.model import Key, Kind, Offer, Restriction
 from netlb.bgp.owner import AUDIENCE_MARK, Owner
 
 __all__ = [
     "EXPORT",
     "GLOBAL_TABLE",
-    "audience",
     "encode_policy",
     "encode_sets",
     "export_key",
@@ -32,24 +30,6 @@ GLOBAL_TABLE: Final = "global"
 _ACCEPT, _REJECT = 1, 2
 _REST: Final = "rest"
 """What the restriction is called, beside the offers' ids."""
-
-
-def audience(peer: Peer, peers: Iterable[Peer]) -> tuple[Prefix, ...]:
-    """Return where a peer is, and none of the others; nothing where that cannot be said.
-
-    A peer within another one's prefix is taken out of that. Addresses of single links say nothing without the link, and
-    GoBGP's policies know none.
-    """
-    if peer.address is not None:
-        return () if peer.interface else (ip_network(peer.address),)
-    if peer.prefix is None:
-        return ()
-    left: list[Prefix] = [peer.prefix]
-    for other in peers:
-        inner = ip_network(other.address) if other.address is not None and not other.interface else other.prefix
-        if inner is not None and other is not peer and _is_within(inner, peer.prefix):
-            left = [piece for each in left for piece in _without(each, inner)]
-    return tuple(sorted(left, key=str))
 
 
 def export_name(owner: Owner, key: Key) -> str:
@@ -115,13 +95,3 @@ def _terms(dialect: Dialect, offer: Offer) -> dict[str, Any]:
     if offer.large_communities:
         terms["large_community"] = added(map(str, sorted(offer.large_communities)))
     return terms
-
-
-def _is_within(inner: Prefix, outer: Prefix) -> bool:
-    return inner.version == outer.version and inner.prefixlen > outer.prefixlen and inner.overlaps(outer)
-
-
-def _without(prefix: Prefix, inner: Prefix) -> Iterable[Prefix]:
-    if not prefix.overlaps(inner):
-        return [prefix]
-    return prefix.address_exclude(inner) if _is_within(inner, prefix) else []  # type: ignore[arg-type]  # of one version

@@ -301,7 +301,7 @@ class Offer:
     peer: str
     """The name in the peer's key."""
     neighbors: tuple[Prefix, ...]
-    """Where that peer is, and no other; see `netlb.bgp.exports.audience`."""
+    """Where that peer is, and no other; see `netlb.bgp.audience.audience`."""
     local_pref: int | None = None
     """Instead of the route's; GoBGP cannot set 0, and leaves it out where a session has none."""
     med: int | None = None

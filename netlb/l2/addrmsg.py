@@ -10,6 +10,7 @@ from enum import IntEnum, IntFlag
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
+from netlb.l2 import netlink
 from netlb.net import Address
 
 __all__ = [
@@ -27,9 +28,7 @@ __all__ = [
 MARK: Final = 110
 """The protocol (IFA_PROTO, Linux 5.18) of addresses that are netlb's; the kernel's own are below 4."""
 
-_HEADER: Final = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
 _BODY: Final = struct.Struct("=BBBBI")  # ifaddrmsg: family, prefix length, flags, scope, index
-_ATTRIBUTE: Final = struct.Struct("=HH")
 _ERROR: Final = struct.Struct("=i")
 _WORD: Final = struct.Struct("=I")
 _LIFETIMES: Final = struct.Struct("=IIII")  # ifa_cacheinfo: preferred, valid, two times that only the kernel writes
@@ -37,14 +36,13 @@ _AF_UNSPEC, _AF_INET, _AF_INET6 = 0, 2, 10
 _ADDRESS, _LOCAL, _CACHEINFO, _FLAGS, _PROTO = 1, 2, 6, 8, 11
 _SCOPE_UNIVERSE: Final = 0
 _NODAD, _NOPREFIXROUTE = 0x02, 0x200
-_INTERRUPTED: Final = 0x10
 
 
 class Kind(IntEnum):
     """Types of messages."""
 
-    ERROR = 2
-    DONE = 3
+    ERROR = netlink.ERROR
+    DONE = netlink.DONE
     ADDED = 20
     REMOVED = 21
     LIST = 22
@@ -94,35 +92,32 @@ def encode_add(index: int, address: Address, valid: int, flags: Flag, sequence: 
     """
     wire = _NOPREFIXROUTE | (_NODAD if address.version == 6 else 0)
     attributes = (
-        _attribute(_LOCAL, address.packed),
-        _attribute(_ADDRESS, address.packed),
-        _attribute(_FLAGS, _WORD.pack(wire)),
-        _attribute(_CACHEINFO, _LIFETIMES.pack(0, valid, 0, 0)),
-        _attribute(_PROTO, bytes([MARK])),
+        netlink.attribute(_LOCAL, address.packed),
+        netlink.attribute(_ADDRESS, address.packed),
+        netlink.attribute(_FLAGS, _WORD.pack(wire)),
+        netlink.attribute(_CACHEINFO, _LIFETIMES.pack(0, valid, 0, 0)),
+        netlink.attribute(_PROTO, bytes([MARK])),
     )
-    return _message(Kind.ADDED, flags, sequence, _body(address, index) + b"".join(attributes))
+    return netlink.encode(Kind.ADDED, flags, sequence, _body(address, index) + b"".join(attributes))
 
 
 def encode_remove(index: int, address: Address, flags: Flag, sequence: int) -> bytes:
     """Ask for the removal of an address that `encode_add` made."""
-    body = _body(address, index) + _attribute(_LOCAL, address.packed) + _attribute(_ADDRESS, address.packed)
-    return _message(Kind.REMOVED, flags, sequence, body)
+    body = (
+        _body(address, index) + netlink.attribute(_LOCAL, address.packed) + netlink.attribute(_ADDRESS, address.packed)
+    )
+    return netlink.encode(Kind.REMOVED, flags, sequence, body)
 
 
 def encode_list(sequence: int) -> bytes:
     """Ask for all addresses of all interfaces, DONE at the end."""
-    return _message(Kind.LIST, Flag.REQUEST | Flag.DUMP, sequence, _BODY.pack(_AF_UNSPEC, 0, 0, 0, 0))
+    return netlink.encode(Kind.LIST, Flag.REQUEST | Flag.DUMP, sequence, _BODY.pack(_AF_UNSPEC, 0, 0, 0, 0))
 
 
 def decode(data: bytes) -> Iterator[Message]:
     """Read the messages of one datagram from the kernel; what is neither of addresses nor an answer is left out."""
-    at = 0
-    while len(data) - at >= _HEADER.size:
-        length, kind, flags, sequence, _ = _HEADER.unpack_from(data, at)
-        if length < _HEADER.size or length > len(data) - at:
-            return
-        body = data[at + _HEADER.size : at + length]
-        interrupted = bool(flags & _INTERRUPTED)
+    for kind, flags, sequence, body in netlink.split(data):
+        interrupted = bool(flags & netlink.INTERRUPTED)
         match kind:
             case Kind.ERROR:
                 yield Message(kind, sequence, -_ERROR.unpack_from(body)[0])
@@ -130,7 +125,6 @@ def decode(data: bytes) -> Iterator[Message]:
                 yield Message(kind, sequence, interrupted=interrupted)
             case Kind.ADDED | Kind.REMOVED if (found := _interface_address(body)) is not None:
                 yield Message(kind, sequence, address=found, interrupted=interrupted)
-        at += length + 3 & ~3
 
 
 def _body(address: Address, index: int) -> bytes:
@@ -138,26 +132,13 @@ def _body(address: Address, index: int) -> bytes:
     return _BODY.pack(family, address.max_prefixlen, 0, _SCOPE_UNIVERSE, index)
 
 
-def _attribute(kind: int, value: bytes) -> bytes:
-    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value + bytes(-len(value) % 4)
-
-
-def _message(kind: Kind, flags: Flag, sequence: int, body: bytes) -> bytes:
-    return _HEADER.pack(_HEADER.size + len(body), kind, flags, sequence, 0) + body
-
-
 def _interface_address(body: bytes) -> InterfaceAddress | None:
     if len(body) < _BODY.size:
         return None
     family, prefix_length, _, _, index = _BODY.unpack_from(body)
-    attributes: dict[int, bytes] = {}
-    at = _BODY.size
-    while len(body) - at >= _ATTRIBUTE.size:
-        length, kind = _ATTRIBUTE.unpack_from(body, at)
-        if length < _ATTRIBUTE.size:
-            return None
-        attributes[kind] = body[at + _ATTRIBUTE.size : at + length]
-        at += length + 3 & ~3
+    attributes = netlink.split_attributes(body, _BODY.size)
+    if attributes is None:
+        return None
     network = attributes.get(_ADDRESS, b"")
     local = attributes.get(_LOCAL, network)
     ours = attributes.get(_PROTO) == bytes([MARK])

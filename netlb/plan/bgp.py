@@ -12,8 +12,8 @@ from netlb.api.keys import RACK_LABEL
 from netlb.api.meta import Record, selects
 from netlb.api.snapshot import Snapshot
 from netlb.api.v1alpha1 import AddressPool, BGPAdvertisement, BGPConfiguration, BGPConfigurationSpec, BGPPeer
+from netlb.bgp.audience import audience
 from netlb.bgp.drain import shutting_down
-from netlb.bgp.exports import audience
 from netlb.bgp.model import BgpState, Global, LargeCommunity, Offer, Peer, Prefix, Route
 from netlb.findings import Finding, ObjectRef, Severity
 from netlb.net import Address, Family, family_of, parse_address

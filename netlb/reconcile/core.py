@@ -25,6 +25,7 @@ from enum import Enum
 from typing import Generic, TypeVar
 
 from netlb.errors import TransientError
+from netlb.reconcile.differences import differing
 from netlb.reconcile.status import Counts, Status, StatusKind
 
 __all__ = ["FIRST_BACKOFF", "LONGEST_BACKOFF", "REFRESH_INTERVAL", "Core", "Work"]
@@ -85,12 +86,17 @@ class Core(Generic[K, D]):
 
     def want(self, desired: Mapping[K, D]) -> None:
         """Set the whole desired state; an object whose wanted state changed is tried at once."""
-        old = {} if self._desired is None else self._desired
-        self._desired = dict(desired)
-        self._compare()
-        for key in list(self._failures):
-            if old.get(key, Unknown.ABSENT) != self._desired.get(key, Unknown.ABSENT):
-                del self._failures[key]
+        old, self._desired = self._desired, dict(desired)
+        if old is None:
+            self._compare()
+            return
+        actual = self._actual or {}
+        for key in differing(old, self._desired):
+            self._failures.pop(key, None)
+            if actual.get(key, Unknown.ABSENT) == self._desired.get(key, Unknown.ABSENT):
+                self._pending.pop(key, None)
+            else:
+                self._pending[key] = None
 
     def refresh(self) -> None:
         """Observe again at the next opportunity and repair what drifted."""

@@ -43,7 +43,7 @@ class _Read:
 
     snapshot: Snapshot
     services: Mapping[ObjectRef, ServiceSeen | None]
-    """Those that were concerned; None: gone."""
+    """Those that were concerned; None: gone, or nobody wants to know."""
     touched: frozenset[ObjectRef]
     """The Services of which something may be different, their endpoints too."""
 
@@ -100,7 +100,7 @@ class KubeSource:
         self._held_anew = False
         self._ours: dict[str, frozenset[str]] = {}
         self._worth_keeping = asyncio.Event()
-        self.on_services: Callable[[Mapping[ObjectRef, ServiceSeen | None]], None] = lambda _: None
+        self.on_services: Callable[[Mapping[ObjectRef, ServiceSeen | None]], None] = _nobody
         """Called with the Services that changed, before a snapshot that has them; None: gone."""
         self.on_rewound: Callable[[], None] = lambda: None
         """Called when the server turns out to have another history: what was written may not be there any more."""
@@ -259,7 +259,8 @@ class KubeSource:
                 body = _said(content)
                 seen = None
                 if ref.kind == SERVICES.kind:
-                    services[ref] = seen = None if body is None or content is None else see(body, content)
+                    seen = None if body is None or content is None else see(body, content)
+                    services[ref] = seen if self.on_services is not _nobody else None  # thousands are megabytes
                     self._hold(origin, ref, seen)
                 if body is None or (seen is not None and self._is_others(origin, seen)):
                     self._intake.withdraw(origin)
@@ -396,6 +397,10 @@ class KubeSource:
             yield from keeper.save(objects, time.time_ns() // 10**9)
         except TransientError as error:
             self._on_trouble(str(error))
+
+
+def _nobody(_: Mapping[ObjectRef, ServiceSeen | None]) -> None:
+    """Do not want to know."""
 
 
 def _said(content: Known | None) -> Mapping[str, Any] | None:

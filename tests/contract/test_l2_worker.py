@@ -271,7 +271,7 @@ def test_link_changes_that_were_lost_are_read_again(rig: VethRig) -> None:
     async def scenario() -> None:
         async with LinkWatch() as watch:
             assert {"lo", "n0"} == {link.name for link in watch.links.values()}
-            first = watch._route
+            first = watch._socket
             assert first is not None
             first.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             batch([f"link add name a{number} type bridge" for number in range(20)], rig.node)
@@ -281,7 +281,7 @@ def test_link_changes_that_were_lost_are_read_again(rig: VethRig) -> None:
                 async for _ in watch.changes():
                     if expected == {link.name for link in watch.links.values()}:
                         break
-            assert first is not watch._route
+            assert first is not watch._socket
 
     rig.run(scenario)
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from netlb.bgp.adapter.client import GobgpClient
 from netlb.bgp.adapter.operations import BgpOperations, Tenancy
+from netlb.bgp.audience import audience
 from netlb.bgp.dialect import DIALECTS, V3, V4, Dialect
-from netlb.bgp.exports import audience
 from netlb.bgp.messages import message
 from netlb.bgp.model import BgpState, Global, GracefulRestart, LargeCommunity, Offer, Origin, Peer, PrivateAsns, Route
 from netlb.bgp.owner import Owner

@@ -3,19 +3,20 @@
 import asyncio
 import contextlib
 import errno
+import os
+import socket
 from collections.abc import AsyncIterator
-from typing import Any, Final, Self
-
-from pyroute2 import AsyncIPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-from pyroute2.netlink.rtnl import RTMGRP_LINK
+from typing import Final, Self
 
 from netlb.errors import DataplaneError
+from netlb.l2 import linkmsg
 from netlb.l2.interfaces import Link
 
 __all__ = ["LinkWatch"]
 
-_AF_UNSPEC: Final = 0
+_RTMGRP_LINK: Final = 1
+_CHUNK: Final = 1 << 16
+_TRIES: Final = 10
 _RETRY: Final = 0.2
 """Seconds between two attempts to open netlink anew."""
 
@@ -25,14 +26,14 @@ class LinkWatch:
 
     def __init__(self) -> None:
         self.links: dict[int, Link] = {}
-        self._route: AsyncIPRoute | None = None
+        self._socket: socket.socket | None = None
 
     async def __aenter__(self) -> Self:
         """Read the links; DataplaneError where netlink does not serve."""
         try:
-            self._route, self.links = await _open()
-        except (OSError, NetlinkError) as error:
-            raise DataplaneError("list the network interfaces", _errno(error)) from error
+            self._socket, self.links = await _open()
+        except OSError as error:
+            raise DataplaneError("list the network interfaces", error.errno or errno.EIO) from error
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -45,20 +46,20 @@ class LinkWatch:
         """
         while True:
             try:
-                assert self._route is not None
-                async for message in self._route.get():
-                    change = _change(message)
-                    if change is not None and self.links.get(change[0]) != change[1]:
-                        yield self._apply(*change)
-            except (OSError, NetlinkError):
+                assert self._socket is not None
+                data = await asyncio.get_running_loop().sock_recv(self._socket, _CHUNK)
+                for message in linkmsg.decode(data):
+                    if not message.ended and self.links.get(message.index) != message.link:
+                        yield self._apply(message.index, message.link)
+            except OSError:
                 for index, link in await self._resync():
                     yield self._apply(index, link)
 
     async def _resync(self) -> list[tuple[int, Link | None]]:
         self._close()
         while True:
-            with contextlib.suppress(OSError, NetlinkError):
-                self._route, links = await _open()
+            with contextlib.suppress(OSError):
+                self._socket, links = await _open()
                 break
             await asyncio.sleep(_RETRY)
         gone: list[tuple[int, Link | None]] = [(index, None) for index in self.links.keys() - links.keys()]
@@ -72,39 +73,42 @@ class LinkWatch:
         return index, link
 
     def _close(self) -> None:
-        if self._route is not None:
-            self._route.close()
-            self._route = None
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
 
-async def _open() -> tuple[AsyncIPRoute, dict[int, Link]]:
+async def _open() -> tuple[socket.socket, dict[int, Link]]:
     """Subscribe first and read then, so that no change falls in between."""
-    route = AsyncIPRoute()
-    try:
-        await route.bind(groups=RTMGRP_LINK)
-        found = [_change(message) async for message in await route.get_links()]
-    except BaseException:
-        route.close()
-        raise
-    return route, {index: link for index, link in filter(None, found) if link is not None}
-
-
-def _change(message: Any) -> tuple[int, Link | None] | None:
-    """Read one netlink message; None where it is not about a link itself.
-
-    Bridges send messages of their own family about their ports, and such a "deletion" only ends the membership.
-    """
-    if message["family"] != _AF_UNSPEC or message["event"] not in {"RTM_NEWLINK", "RTM_DELLINK"}:
-        return None
-    index = int(message["index"])
-    if message["event"] == "RTM_DELLINK":
-        return index, None
-    address = message.get("address")
-    mac = bytes.fromhex(address.replace(":", "")) if address else b""
-    return index, Link(
-        index=index, name=message.get("ifname"), mac=mac, flags=message["flags"], master=message.get("master")
+    opened = socket.socket(
+        socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
     )
+    try:
+        opened.bind((0, _RTMGRP_LINK))
+        for sequence in range(1, _TRIES + 1):
+            links = await _list(opened, sequence)
+            if links is not None:
+                return opened, links
+    except BaseException:
+        opened.close()
+        raise
+    opened.close()
+    raise OSError(errno.EINTR, os.strerror(errno.EINTR))
 
 
-def _errno(error: OSError | NetlinkError) -> int:
-    return (error.errno if isinstance(error, OSError) else error.code) or errno.EIO
+async def _list(opened: socket.socket, sequence: int) -> dict[int, Link] | None:
+    """Return all links; None where they changed while they were read. Events in between count as they come."""
+    links: dict[int, Link] = {}
+    interrupted = False
+    opened.send(linkmsg.encode_list(sequence))
+    while True:
+        for message in linkmsg.decode(await asyncio.get_running_loop().sock_recv(opened, _CHUNK)):
+            interrupted |= message.interrupted
+            if message.errno and message.sequence == sequence:
+                raise OSError(message.errno, os.strerror(message.errno))
+            if message.ended and message.sequence == sequence:
+                return None if interrupted else links
+            if message.link is not None:
+                links[message.index] = message.link
+            elif not message.ended:
+                links.pop(message.index, None)

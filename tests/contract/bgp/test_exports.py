@@ -11,9 +11,10 @@ import pytest
 from netlb.bgp.adapter.client import GobgpClient
 from netlb.bgp.adapter.exports import Exports
 from netlb.bgp.adapter.operations import BgpOperations, Tenancy
+from netlb.bgp.audience import audience
 from netlb.bgp.dialect import Dialect
 from netlb.bgp.events import DaemonBack
-from netlb.bgp.exports import EXPORT, GLOBAL_TABLE, audience, encode_policy, encode_sets, set_types
+from netlb.bgp.exports import EXPORT, GLOBAL_TABLE, encode_policy, encode_sets, set_types
 from netlb.bgp.messages import message
 from netlb.bgp.model import GRACEFUL_SHUTDOWN, BgpState, LargeCommunity, Offer, Peer, Record, Restriction, Route
 from netlb.bgp.owner import Owner

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from netlb.bgp.audience import audience
 from netlb.bgp.events import Drifted
-from netlb.bgp.exports import audience
 from netlb.bgp.model import BgpState, Offer, Peer, Route
 from netlb.testing.lab import requirements
 from tests.support.bgp import FOUR, LISTENING, RealRig, kept, real_rig, without_gobgpd

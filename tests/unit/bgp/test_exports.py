@@ -5,8 +5,9 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
+from netlb.bgp.audience import audience
 from netlb.bgp.dialect import DIALECTS, Dialect
-from netlb.bgp.exports import audience, export_key, export_name
+from netlb.bgp.exports import export_key, export_name
 from netlb.bgp.model import Key, Kind, LargeCommunity, Offer, Peer, Restriction, Route, Unlike
 from netlb.bgp.owner import Owner
 from netlb.bgp.paths import decode_path, encode_path
