@@ -108,7 +108,7 @@ class Vigil:
         if not sign.holder:
             self._judge(known, Life.DEAD)
         elif not sign.ready:
-            coming = False
+            coming = sign.starting and (known.coming or known.life is Life.UNKNOWN)
             self._judge(known, Life.NOT_READY, coming=coming)
         elif not first:
             self._judge(known, Life.ALIVE)

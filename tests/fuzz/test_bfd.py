@@ -2,7 +2,7 @@
 
 import pytest
 
-from netlb.bfd import packet, session
+from netlb.bfd import authentication, packet
 from netlb.bfd.packet import Authentication
 from tests.fuzz.fuzz_bfd import fuzz
 
@@ -13,7 +13,7 @@ def test_a_short_run(seed: int) -> None:
 
 
 def test_it_finds_a_session_that_does_not_look_at_the_digest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "authentic", lambda _data, _key: True)
+    monkeypatch.setattr(authentication, "authentic", lambda _data, _key: True)
     with pytest.raises(AssertionError, match="seed 0"):
         fuzz(3_000, 0)
 
