@@ -250,6 +250,10 @@ class ApiServer:
 
     async def _hang_up(self) -> None:
         for listener in self._listeners:
+            for sock in listener.sockets:
+                self._loop.remove_reader(sock)
+        await asyncio.sleep(0)  # who has been accepted already is lost, and never closed, where its listener is closed
+        for listener in self._listeners:
             listener.close()
         self._listeners.clear()
         ended: set[Connection] = set()
