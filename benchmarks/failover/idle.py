@@ -87,4 +87,4 @@ def _measured(pid: int, seconds: float) -> Idle:
 def _name(pid: int) -> str:
     """Return what a child is: its module stands on its command line."""
     words = Path(f"/proc/{pid}/cmdline").read_text()
-    return "bfd" if "bfd" in words else "responder"
+    return "bfd" if "netlb.bfd." in words else "responder"
