@@ -83,6 +83,9 @@ def test_more_prefixes_come_without_a_gap_and_go(joined: World) -> None:
     assert not a.pings("10.99.0.1", within=1)
     more = replace(b.as_peer(), allowed=b.own | prefixes("10.99.0.0/24"))
     flow = a.popen("ping", "-n", "-i", "0.02", "-c", "150", b.inner4)
+    assert flow.stdout is not None
+    while "icmp_seq" not in flow.stdout.readline():
+        pass  # it has begun
     a.apply({b.keys.public: more})
     assert eventually(lambda: a.pings("10.99.0.1", within=1), "the new prefix is reached")
     assert " 0% packet loss" in flow.communicate(timeout=60)[0]
