@@ -102,8 +102,8 @@ def cases(reports: list[RenderableType]) -> list[Case]:
 def test_round_trip(benchmark: BenchmarkFixture, cases: list[Case], number: int) -> None:
     """Each round of pytest-benchmark is the p50 of one of ours. Being slow fails nothing; being wrong does."""
     case = cases[number]
-    if case.peer.missing:  # `make bench` installs all of them; a machine without one still compares the others
-        pytest.skip(case.peer.missing)
+    if case.peer.missing:
+        pytest.skip(case.peer.missing)  # `make bench` installs all of them; without one the others still compare
     if case.failure:
         pytest.fail(f"{case.title}: {case.failure}")
     benchmark.group = f"{case.family}: p50 of each round"

@@ -190,4 +190,4 @@ def await_answer(client: Host, interface: str, address: str, log: Path, word: st
         if time.monotonic() > deadline:
             said = printed.strip()[-500:] or "nothing"
             raise ProbeError(f"nobody answers for {address} after {_START:.0f} s; printed: {said}")
-        time.sleep(0.05)
+        time.sleep(0.05)  # how often it is asked; nothing is measured yet

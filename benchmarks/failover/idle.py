@@ -63,7 +63,7 @@ def idle(directory: Path, seconds: float) -> Idle:
         command = [sys.executable, "-m", "benchmarks.failover.others", str(ours.ipv4), *map(str, others.values())]
         with ended(theirs.popen(command)), ended(cluster.speaker(ours.name).process) as speaker:
             eventually(lambda: _heard(cluster, ours.name) == NEIGHBOURS, "all others are heard", _PATIENCE)
-            time.sleep(_SETTLED)
+            time.sleep(_SETTLED)  # a beginning shows in nothing that could be waited for
             return _measured(speaker.pid, seconds)
 
 
@@ -74,7 +74,7 @@ def _heard(cluster: Cluster, name: str) -> int:
 def _measured(pid: int, seconds: float) -> Idle:
     names = {each: _name(each) if each != pid else "speaker" for each in family(pid)}
     before, begin = {each: cpu_nanoseconds([each]) for each in names}, time.monotonic()
-    time.sleep(seconds)
+    time.sleep(seconds)  # what is measured: doing nothing
     took = time.monotonic() - begin
     return Idle(
         neighbours=NEIGHBOURS,

@@ -25,6 +25,8 @@ _IN_ADVERTISEMENTS: Final = 20
 _PATIENCE: Final = 180.0  # seconds until everything is declared, planned and reported
 _SEEN_FOR: Final = {1_000: 6.0, 10_000: 20.0}
 """Seconds for which announcements are heard after the fault."""
+_BEFORE: Final = 0.5
+"""Seconds for which they are heard before it."""
 _HERE: Final = Path(__file__).parent
 
 
@@ -120,10 +122,10 @@ class ManyKeepalived(QuickKeepalived):
 def take_over(lab: Lab, name: str, station: Station, count: int) -> Mass:
     """Kill the owner's processes and hear who announces what."""
     with watching(lab.clients["client-1"], _HERE / "hear.py", "eth0") as heard:
-        time.sleep(0.5)
+        time.sleep(_BEFORE)  # what still comes in from before the fault is heard and told apart
         fault = time.monotonic_ns()
         station.crash()
-        time.sleep(_SEEN_FOR[count])
+        time.sleep(_SEEN_FOR[count])  # nothing says which announcement is the last
         said = heard.finish()
     if said["lost"]:
         raise WatcherError(f"{said['lost']} frames came faster than they could be heard")

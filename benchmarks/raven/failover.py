@@ -40,7 +40,9 @@ FLOWS: Final = {"direct": "c1", "by the hub": "b1"}
 _EDGE: Final = ("a1", "a2", "a3")
 _PORT: Final = 7
 _BEFORE: Final = 0.2
+"""Seconds for which pods are asked before a fault."""
 _SEEN_FOR: Final = 0.5
+"""Seconds for which they are asked after it is over."""
 KILLED_EVERY: Final = 5
 _PATIENCE: Final = 60.0
 CALM: Final = 2.5
@@ -79,12 +81,12 @@ def _die_and_return(world: World, cases: Cases) -> None:
         died = time.monotonic_ns()
         world.lab.cut(gateway)
         world.await_active("a", successor, ["a3", successor])
-        time.sleep(_SEEN_FOR)
+        time.sleep(_SEEN_FOR)  # answers must go on, or what was silent had no end
         back = time.monotonic_ns()
         world.lab.mend(gateway)
         eventually(lambda: gateway in _alive(world, successor), f"{gateway} is heard again", _PATIENCE)
         world.await_active("a", successor)
-        time.sleep(_SEEN_FOR)
+        time.sleep(_SEEN_FOR)  # answers must go on, or what was silent had no end
         _file(cases, asked, {DIES: died, BACK: back})
 
 
@@ -95,7 +97,7 @@ def _hand_over(world: World, cases: Cases) -> None:
         told = time.monotonic_ns()
         world.daemons[gateway].process.terminate()
         world.await_active("a", successor, ["a3", successor])
-        time.sleep(_SEEN_FOR)
+        time.sleep(_SEEN_FOR)  # answers must go on, or what was silent had no end
         _file(cases, asked, {PLANNED: told})
     world.daemons[gateway].wait()
     world.begin(gateway)
@@ -112,7 +114,7 @@ def _be_killed(world: World, cases: Cases) -> None:
         for pid in carriers:
             os.kill(pid, signal.SIGKILL)
         world.await_active("a", successor, ["a3", successor])
-        time.sleep(_SEEN_FOR)
+        time.sleep(_SEEN_FOR)  # answers must go on, or what was silent had no end
         _file(cases, asked, {KILLED: killed})
     daemon.wait()
     daemon.http.unlink()
@@ -125,7 +127,7 @@ def _asking(world: World) -> Iterator[Watcher]:
     addresses = [world.lab.pods[node].ipv4 for node in FLOWS.values()]
     program = Path(__file__).with_name("ask.py")
     with watching(world.lab.pods["a3"], program, _PORT, ASKED_EVERY, *addresses) as watcher:
-        time.sleep(_BEFORE)
+        time.sleep(_BEFORE)  # there must be answers from before
         yield watcher
 
 
