@@ -27,11 +27,11 @@ from netlb.bfd.settings import Settings
 from netlb.errors import DataplaneError, NetlbError
 from netlb.net import Address
 from netlb.plan.segment import Watched
-from netlb.reasons import BfdVerdict
 from netlb.runtime.metrics import gauge
 from netlb_speaker.hearsay import Hearsay
 from netlb_speaker.identity import Identity
 from netlb_speaker.keyring import Keyring
+from netlb_speaker.strangers import Strangers
 
 __all__ = ["GRACE", "Liveness"]
 
@@ -44,17 +44,7 @@ _NOTICED: Final = 0.3
 """Seconds in which the others notice that our process of BFD has ended, and take over: until then we answer on."""
 _TURN: Final = 1.0
 """Seconds between two looks at the key, and at what is refused or dropped."""
-_TELL: Final = 10.0
-"""Seconds between two warnings about one node."""
 _NO_WAY: Final = {errno.ENETUNREACH, errno.EHOSTUNREACH}
-_REMEDY: Final = "give every speaker the same key (--bfd-key-file)"
-_NOT_OURS: Final = (
-    BfdVerdict.UNAUTHENTICATED,
-    BfdVerdict.UNEXPECTED_AUTHENTICATION,
-    BfdVerdict.WRONG_AUTHENTICATION_TYPE,
-    BfdVerdict.UNKNOWN_KEY,
-    BfdVerdict.WRONG_DIGEST,
-)
 
 
 class Liveness:
@@ -101,8 +91,7 @@ class Liveness:
         """They heard this node until its process of BFD ended, and not since; at first they do not know that."""
         self._noticed = False
         self.silences = 0
-        self._strange = 0
-        self._told: dict[str, tuple[int, float]] = {}
+        self._strangers = Strangers(log, on_note)
         """By node: packets that were not made with our key, and when that was logged."""
         self._lost: frozenset[str] = frozenset()
 
@@ -150,7 +139,9 @@ class Liveness:
             if self._keyring is not None and self._keyring.look(asyncio.get_running_loop().time()):
                 self._timers.clear()
             self._watch(self._wanted)
-            self._tell_of_strangers()
+            if self._bfd is not None:
+                now = asyncio.get_running_loop().time()
+                self._strangers.look(self._bfd, self._sessions, self.states(), now)
 
     def watch(
         self,
@@ -221,10 +212,7 @@ class Liveness:
             *([stranger] if stranger else []),
             *self._hearsay.notes(),
             *(f"node {node} is not watched: {problem}" for node, problem in self._refused.items()),
-            *(
-                f"{number} packets in the name of node {node} were not made with the key of this one; {_REMEDY}"
-                for node, (number, _) in self._told.items()
-            ),
+            *self._strangers.notes(),
         ]
 
     def metrics(self) -> Iterable[Metric]:
@@ -307,7 +295,7 @@ class Liveness:
         self._alive.discard(node)
         self._heard_of.discard(node)
         self._missed.discard(node)
-        self._told.pop(node, None)
+        self._strangers.forget(node)
         if self._bfd is not None:
             removal = asyncio.ensure_future(self._bfd.remove(peer))
             removal.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -379,26 +367,3 @@ class Liveness:
         self._on_change()
         if before - self._mourned:
             self._on_return()
-
-    def _tell_of_strangers(self) -> None:
-        """Log whose packets are not made with our key: it has another one, or somebody forges them."""
-        if self._bfd is None:
-            return
-        counts = self._bfd.counts()
-        strange = sum(counts.get(verdict, 0) for verdict in _NOT_OURS)
-        if strange == self._strange:
-            return
-        self._strange = strange
-        now = asyncio.get_running_loop().time()
-        for node, peer in self._sessions.items():
-            verdicts = self._bfd.status(peer).dropped
-            number = sum(verdicts.get(verdict, 0) for verdict in _NOT_OURS)
-            before, told = self._told.get(node, (0, float("-inf")))
-            if not number:
-                self._told.pop(node, None)  # counts begin anew with each process of BFD
-            elif number != before and now >= told + _TELL:
-                self._told[node] = (number, now)
-                why = ", ".join(f"{verdict} {verdicts[verdict]}" for verdict in _NOT_OURS if verdicts.get(verdict))
-                state = self.states()[node]
-                self._log.warning("packets of node dropped", node=node, state=state, dropped=why, remedy=_REMEDY)
-                self._on_note()
