@@ -92,7 +92,6 @@ class Liveness:
         self._noticed = False
         self.silences = 0
         self._strangers = Strangers(log, on_note)
-        """By node: packets that were not made with our key, and when that was logged."""
         self._lost: frozenset[str] = frozenset()
 
     @property

@@ -14,10 +14,11 @@ import msgspec
 
 from netlb.api.documents import Document
 from netlb.api.intake import Intake
-from netlb.api.snapshot import Holding, Snapshot
+from netlb.api.snapshot import Snapshot
 from netlb.errors import TransientError
 from netlb.findings import ObjectRef
 from netlb.source.collection import Entry, Key
+from netlb.source.holders import Holders
 from netlb.source.keeper import Keeper, Kept
 from netlb.source.kube import KubeClient
 from netlb.source.kube_follower import Follower, Known, Work
@@ -79,8 +80,6 @@ class KubeSource:
         self._client = client
         self._intake = intake
         self._secrets_in = secrets_in
-        self._leaves_others = leaves_others
-        self._takes_over = takes_over
         self._keeper = keeper
         self._on_trouble = on_trouble
         self._pace = pace
@@ -94,11 +93,7 @@ class KubeSource:
         self._borrowed: set[str] = set()
         self._changed = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._holdings: dict[ObjectRef, Holding] = {}
-        self._held: Mapping[ObjectRef, Holding] = {}
-        """The same, as it was in the last snapshot."""
-        self._held_anew = False
-        self._ours: dict[str, frozenset[str]] = {}
+        self._holders = Holders(leaves_others=leaves_others, takes_over=takes_over)
         self._worth_keeping = asyncio.Event()
         self.on_services: Callable[[Mapping[ObjectRef, ServiceSeen | None]], None] = _nobody
         """Called with the Services that changed, before a snapshot that has them; None: gone."""
@@ -261,8 +256,8 @@ class KubeSource:
                 if ref.kind == SERVICES.kind:
                     seen = None if body is None or content is None else see(body, content)
                     services[ref] = seen if self.on_services is not _nobody else None  # thousands are megabytes
-                    self._hold(origin, ref, seen)
-                if body is None or (seen is not None and self._is_others(origin, seen)):
+                    self._holders.see(origin, ref, seen)
+                if body is None or (seen is not None and self._holders.is_others(origin, seen)):
                     self._intake.withdraw(origin)
                     self._intake.dismiss(ref)
                 elif isinstance(content, Lean):
@@ -271,30 +266,8 @@ class KubeSource:
                     self._intake.declare(origin, (Document(origin, body),))
             for origin, finding in one.unreadable.items():
                 self._intake.unreadable(origin, finding)
-        if self._held_anew:
-            self._held, self._held_anew = dict(self._holdings), False
-        snapshot = self._complete(self._intake.snapshot(self._held))
+        snapshot = self._complete(self._intake.snapshot(self._holders.holdings()))
         return _Read(snapshot, services, self._intake.touched | services.keys())
-
-    def _hold(self, origin: str, ref: ObjectRef, seen: ServiceSeen | None) -> None:
-        """Note what a Service holds, if a load balancer whose results we take over says so."""
-        before = self._holdings.pop(ref, None)
-        if seen is None:
-            self._ours.pop(origin, None)
-        elif seen.marked:
-            if self._leaves_others:
-                self._ours[origin] = frozenset(seen.ingress)
-            if seen.holding is not None and (seen.ours or self._takes_over):
-                self._holdings[ref] = seen.holding
-        self._held_anew |= self._holdings.get(ref) != before
-
-    def _is_others(self, origin: str, seen: ServiceSeen) -> bool:
-        """Say whether another load balancer serves a Service.
-
-        One that has what it had with our mark, and no mark any more, is still ours: its addresses are not free.
-        """
-        others = self._leaves_others and bool(seen.ingress) and not seen.marked
-        return others and not self._ours.get(origin, frozenset()) & set(seen.ingress)
 
     def _complete(self, snapshot: Snapshot) -> Snapshot:
         """Let passwords of netlb's own namespace be found without its name, too."""
