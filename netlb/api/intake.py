@@ -10,22 +10,22 @@ Rules of this file:
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from netlb.api import keys
-from netlb.api.admission import Candidate, admit_pools
+from netlb.api.admission import admit_pools
 from netlb.api.calico import BlockAffinity
 from netlb.api.core import EndpointSlice, Namespace, Node, Secret, Service, without_annotations
 from netlb.api.decode import decode, identify
-from netlb.api.dialects import DEFAULT, DIALECTS, FOREIGN, KINDS, KINDS_OF, Compatibility, Foreign
+from netlb.api.dialects import DEFAULT, DIALECTS, FOREIGN, KINDS, KINDS_OF, Compatibility
 from netlb.api.documents import Document
 from netlb.api.holdings import read_holding
 from netlb.api.meta import Record
 from netlb.api.reports import GatewayNodeStatus
 from netlb.api.snapshot import EVERYTHING, Holding, Serving, Snapshot
+from netlb.api.translation import names_only, translate_all
 from netlb.api.v1alpha1 import (
     AddressPool,
     BFDProfile,
@@ -273,7 +273,16 @@ class Intake:
         chosen = self._choose(findings)
         unread = {declared.ref for declared in chosen.values() if declared.ref and declared.record is None}
         admitted = {ref: declared.record for ref, declared in chosen.items() if declared.record is not None}
-        native, translated = self._translate(chosen, admitted, findings, unread)
+        origins = {ref: declared.origin for ref, declared in chosen.items()}
+        native, translated = translate_all(
+            origins,
+            admitted,
+            in_force=self._in_force,
+            compatibility=self._compatibility,
+            translators=self._translators,
+            findings=findings,
+            unread=unread,
+        )
         pools = admit_pools(native, self._in_force)
         findings.extend(pools.findings)
         unread |= pools.unread
@@ -284,7 +293,7 @@ class Intake:
             one.record
             for one in native
             if not isinstance(one.record, AddressPool)
-            and not (one.subject != one.record.ref and _names_only(one.record, missing))
+            and not (one.subject != one.record.ref and names_only(one.record, missing))
         ]
         foreign = [record for record in admitted.values() if isinstance(record, FOREIGN)]
         self._counterparts = tuple(
@@ -348,72 +357,6 @@ class Intake:
                 record = declared.record or last_good
                 chosen[declared.ref] = _Declared(declared.origin, declared.ref, record)
         return chosen
-
-    def _translate(
-        self,
-        chosen: Mapping[ObjectRef, _Declared],
-        admitted: dict[ObjectRef, Record],
-        findings: list[Finding],
-        unread: set[ObjectRef],
-    ) -> tuple[list[Candidate], Mapping[ObjectRef, Sequence[Record]]]:
-        """Return native records, and those of them that are translated by the object that they come from.
-
-        `admitted` keeps, of each foreign object, the last version that was good.
-        """
-        by_source: dict[ObjectRef, list[Record]] = {}
-        foreign = {
-            ref: Foreign(chosen[ref].origin, record) for ref, record in admitted.items() if isinstance(record, FOREIGN)
-        }
-        native = {
-            ref: Candidate(chosen[ref].origin, ref, record) for ref, record in admitted.items() if ref not in foreign
-        }
-        for translate in self._translators:
-            translation = translate(foreign, self._compatibility)
-            said: set[ObjectRef] = set()
-            while translation.refused:  # what comes back in an object's place may contradict another one
-                findings.extend(finding for ref, finding in translation.refused.items() if ref not in said)
-                said |= translation.refused.keys()
-                for ref in translation.refused:
-                    last_good = self._in_force.get(ref)
-                    if last_good is None or last_good == foreign[ref].record:
-                        del admitted[ref], foreign[ref]
-                        unread.add(ref)
-                    else:
-                        admitted[ref] = last_good
-                        foreign[ref] = Foreign(foreign[ref].origin, last_good)
-                translation = translate(foreign, self._compatibility)
-            findings.extend(translation.findings)
-            lost: set[tuple[ObjectRef, str]] = set()
-            for translated in sorted(translation.records, key=lambda each: not isinstance(each.record, AddressPool)):
-                if _names_only(translated.record, {name for source, name in lost if source == translated.source}):
-                    continue  # its pool is not in force: it would announce another one of that name
-                mine = Candidate(chosen[translated.source].origin, translated.source, translated.record)
-                first = native.setdefault(translated.record.ref, mine)
-                if first is mine:
-                    by_source.setdefault(translated.source, []).append(translated.record)
-                else:
-                    findings.append(_duplicate(mine, first))
-                    if isinstance(translated.record, AddressPool):
-                        lost.add((translated.source, translated.record.metadata.name))
-        return list(native.values()), by_source
-
-
-def _names_only(record: Record, pools: AbstractSet[str]) -> bool:
-    """Say whether a record is an advertisement of nothing but these pools."""
-    if not isinstance(record, L2Advertisement | BGPAdvertisement):
-        return False
-    names = record.spec.ip_address_pools
-    return bool(names) and not record.spec.ip_address_pool_selectors and pools >= set(names)
-
-
-def _duplicate(second: Candidate, first: Candidate) -> Finding:
-    return Finding(
-        origin=second.origin,
-        subject=second.subject,
-        reason=ManifestProblem.DUPLICATE_OBJECT,
-        problem=f"it stands for {second.record.ref}, as does {first.subject} in {first.origin}, and that one counts",
-        remedy="rename or remove one of the two",
-    )
 
 
 def _decode(document: Document) -> _Declared:

@@ -21,6 +21,7 @@ __all__ = [
     "Compatibility",
     "Foreign",
     "System",
+    "Translate",
     "Translated",
     "Translation",
 ]
