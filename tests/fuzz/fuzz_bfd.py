@@ -4,14 +4,13 @@ python tests/fuzz/fuzz_bfd.py [SECONDS]
 """
 
 import random
-import sys
-import time
 
 from netlb.bfd.packet import ControlPacket, Key, State, decode, encode, sign
 from netlb.bfd.session import Session
 from netlb.bfd.sessions import Arrival, SessionPath, Sessions
 from netlb.bfd.settings import Settings
 from netlb.reasons import BfdVerdict
+from tests.fuzz.timed import run
 
 _KEY = Key(7, b"not to be guessed")
 _HERE, _PEER, _OTHER = b"\xc0\0\2\1", b"\xc0\0\2\2", b"\xc0\0\2\3"
@@ -126,15 +125,5 @@ def fuzz(rounds: int, seed: int) -> None:
             raise AssertionError(f"seed {seed}: {octets.hex()} {came}") from error
 
 
-def main(seconds: float) -> None:
-    """Fuzz for that long, with new seeds."""
-    end = time.monotonic() + seconds
-    done = 0
-    while time.monotonic() < end:
-        fuzz(5_000, time.monotonic_ns())
-        done += 5_000
-    print(f"{done} packets, and the invariant holds")
-
-
 if __name__ == "__main__":
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else 10.0)
+    run(fuzz, "packets", 5_000)

@@ -4,14 +4,13 @@ python tests/fuzz/fuzz_frames.py [SECONDS]
 """
 
 import random
-import sys
-import time
 
 from netlb.l2 import arp, ndp
 from netlb.l2.filters import arp_filter, nd_filter
 from netlb.l2.probe import RFC_TIMINGS, Probing
 from netlb.l2.responder import Responder
 from netlb.reasons import FrameVerdict
+from tests.fuzz.timed import run
 from tests.unit.l2.bpf import passes
 from tests.unit.l2.crafted import CRAFTED, HELD4, HELD6, NODE
 
@@ -87,15 +86,5 @@ def fuzz(rounds: int, seed: int) -> None:
             corpus[chance.randrange(len(CRAFTED), len(corpus) + 1) :] = [frame]
 
 
-def main(seconds: float) -> None:
-    """Fuzz for that long, with new seeds."""
-    end = time.monotonic() + seconds
-    done = 0
-    while time.monotonic() < end:
-        fuzz(10_000, time.monotonic_ns())
-        done += 10_000
-    print(f"{done} frames, and the invariant holds")
-
-
 if __name__ == "__main__":
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else 10.0)
+    run(fuzz, "frames", 10_000)

@@ -6,14 +6,13 @@ python tests/fuzz/fuzz_notices.py [SECONDS]
 
 import hmac
 import random
-import sys
-import time
 
 from netlb.bfd.linkstate import LinkState, Statement
 from netlb.bfd.notices import MOST_OCTETS, decode, encode, mark
 from netlb.bfd.packet import Key
 from netlb.reasons import BfdVerdict
 from tests.fuzz.fuzz_bfd import mutate
+from tests.fuzz.timed import run
 
 _KEY, _OTHER = Key(7, b"not to be guessed"), Key(7, b"guess")
 _NODES = ("a", "b", "c", "d")
@@ -72,15 +71,5 @@ def fuzz(rounds: int, seed: int) -> None:
             raise AssertionError(f"seed {seed}: {data.hex()}") from error
 
 
-def main(seconds: float) -> None:
-    """Fuzz for that long, with new seeds."""
-    end = time.monotonic() + seconds
-    done = 0
-    while time.monotonic() < end:
-        fuzz(5_000, time.monotonic_ns())
-        done += 5_000
-    print(f"{done} datagrams, and the invariant holds")
-
-
 if __name__ == "__main__":
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else 10.0)
+    run(fuzz, "datagrams", 5_000)

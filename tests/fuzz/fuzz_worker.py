@@ -4,12 +4,11 @@ python tests/fuzz/fuzz_worker.py [SECONDS]
 """
 
 import random
-import sys
-import time
 from collections.abc import Callable
 
 from netlb.bfd import control as bfd
 from netlb.l2 import control as l2
+from tests.fuzz.timed import run
 from tests.unit.bfd.test_control import MESSAGES as BFD_MESSAGES
 from tests.unit.l2.test_control import MESSAGES as L2_MESSAGES
 
@@ -65,15 +64,5 @@ def fuzz(rounds: int, seed: int) -> None:
             raise AssertionError(f"seed {seed}: {data!r}") from error
 
 
-def main(seconds: float) -> None:
-    """Fuzz for that long, with new seeds."""
-    end = time.monotonic() + seconds
-    done = 0
-    while time.monotonic() < end:
-        fuzz(10_000, time.monotonic_ns())
-        done += 10_000
-    print(f"{done} messages, and the invariant holds")
-
-
 if __name__ == "__main__":
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else 10.0)
+    run(fuzz, "messages", 10_000)
