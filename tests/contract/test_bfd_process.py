@@ -5,8 +5,9 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -36,6 +37,13 @@ def path() -> SessionPath:
     """The stranger's end."""
     ours, theirs = ip_address("192.0.0.1").packed, ip_address("192.0.0.2").packed
     return SessionPath(ours, theirs, socket.if_nametoindex("f0"), multihop=False)
+
+
+@pytest.fixture
+def shelter() -> Iterator[Path]:
+    """Where workers that are left have their sockets, whose paths must be short: pytest's own are not."""
+    with tempfile.TemporaryDirectory(prefix="netlb-", dir="/tmp") as folder:
+        yield Path(folder) / "w"
 
 
 def stand_still(seconds: float) -> None:
@@ -154,16 +162,16 @@ def test_a_removal_ends_with_the_process(pair: Pair) -> None:
 
 
 def test_sessions_that_are_left_go_on_under_the_next_program_and_the_peer_notices_nothing(
-    pair: Pair, tmp_path: Path
+    pair: Pair, shelter: Path
 ) -> None:
-    shelter = Shelter(tmp_path / "w", "one", PATIENCE, "--worker-dir")
+    predecessor = Shelter(shelter, "one", PATIENCE, "--worker-dir")
 
     async def first(bfd: Bfd, events: list[tuple[Peer, Event]]) -> None:
         bfd.add(PEER, SECOND)
         bfd.add(ABSENT, SECOND)
         await until(lambda: events and theirs, "up")
         pids.append(workers())
-        shelter.leaves = True
+        predecessor.leaves = True
 
     async def second(bfd: Bfd, events: list[tuple[Peer, Event]]) -> None:
         assert frozenset() == bfd.peers()
@@ -181,32 +189,32 @@ def test_sessions_that_are_left_go_on_under_the_next_program_and_the_peer_notice
 
     pids: list[list[int]] = []
     with epoll_loop(pair, path, SECOND) as theirs:
-        pair.run(first, shelter=shelter)
-        successor = Shelter(tmp_path / "w", "one", PATIENCE, "--worker-dir")
+        pair.run(first, shelter=predecessor)
+        successor = Shelter(shelter, "one", PATIENCE, "--worker-dir")
         assert "taken over" == inside(pair.node, lambda: successor.claim((WORKER,)))
         pair.run(second, shelter=successor)
         assert [AdminDown] == kinds(theirs[-1:])
-    assert [] == list((tmp_path / "w").iterdir())
+    assert [] == list(shelter.iterdir())
 
 
 def test_a_session_that_nobody_adds_again_is_stopped(
-    pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pair: Pair, shelter: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("netlb.bfd.adapter.bfd._UNCLAIMED", 0.1)
-    shelter = Shelter(tmp_path / "w", "one", PATIENCE, "--worker-dir")
+    predecessor = Shelter(shelter, "one", PATIENCE, "--worker-dir")
 
     async def first(bfd: Bfd, events: list[tuple[Peer, Event]]) -> None:
         bfd.add(PEER, SECOND)
         await until(lambda: events and theirs, "up")
-        shelter.leaves = True
+        predecessor.leaves = True
 
     async def second(bfd: Bfd, _: list[tuple[Peer, Event]]) -> None:
         await until(lambda: [Up, AdminDown] == kinds(theirs), "the peer is told")
         assert frozenset() == bfd.peers()
 
     with epoll_loop(pair, path, SECOND) as theirs:
-        pair.run(first, shelter=shelter)
-        successor = Shelter(tmp_path / "w", "one", PATIENCE, "--worker-dir")
+        pair.run(first, shelter=predecessor)
+        successor = Shelter(shelter, "one", PATIENCE, "--worker-dir")
         assert "taken over" == inside(pair.node, lambda: successor.claim((WORKER,)))
         pair.run(second, shelter=successor)
 

@@ -159,4 +159,5 @@ def test_with_static_liveness_a_node_is_alive_as_long_as_it_is_declared(cluster:
         cluster.await_ready(daemon)
     owner = cluster.await_owner(ADDRESS)
     kill(cluster, speakers, owner)
+    eventually(lambda: [] == cluster.answerers(ADDRESS), "its responder has followed it")
     assert [] == cluster.answerers(ADDRESS, 1.0)
