@@ -37,8 +37,8 @@ NEEDS_bench = /usr/bin/cc:gcc /usr/include/stdio.h:libc6-dev /usr/sbin/farpd:far
 	/usr/bin/iperf3:iperf3 /usr/sbin/keepalived:keepalived /usr/bin/gobgpd:gobgpd /usr/lib/frr/bgpd:frr /usr/sbin/bird:bird2 \
 	$(NEEDS_sites) /usr/bin/wg:wireguard-tools
 
-# pytest keeps the temporary directories of three runs in /tmp; here they go when it ends.
-PYTEST = tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; PYTEST_DEBUG_TEMPROOT="$$tmp" $(BIN)/python -m pytest
+# pytest keeps the temporary directories of three runs; here they go when it ends. Sockets in them need short paths.
+PYTEST = tmp=$$(mktemp -d /tmp/netlb.XXXX); trap 'rm -rf "$$tmp"' EXIT; PYTEST_DEBUG_TEMPROOT="$$tmp" $(BIN)/python -m pytest
 # Most tests wait, for packets and timers, most of the time. Files are not torn apart: their tests may share a world.
 SIDE_BY_SIDE = -n $(JOBS) --dist loadfile
 PIP = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check

@@ -24,6 +24,13 @@ class Statement(NamedTuple):
     lost: frozenset[str]
     """The neighbours that it does not hear. It hears all others."""
 
+    def counts_more_than(self, other: "Statement") -> bool:
+        """Whether it is the one of two of a node that counts: for all the same one, as in RFC 2328, section 13.1.
+
+        A node that begins anew with a clock that went back can give a number twice.
+        """
+        return (self.version, sorted(self.lost)) > (other.version, sorted(other.lost))
+
 
 class Reaction(NamedTuple):
     """What is said on account of what was heard."""
@@ -63,12 +70,12 @@ class LinkState:
         all are told one of ours that counts more.
         """
         known = self._known.get(said.origin, Statement(said.origin, 0, frozenset()))
-        if said.origin not in self._graph or known.version == said.version or said.version > _LAST:
+        if said.origin not in self._graph or known == said or said.version > _LAST:
             return None
-        if known.version > said.version:
-            return Reaction(known, everybody=False)
-        if said.origin == self._node:
+        if said.origin == self._node and said.version >= known.version:
             return Reaction(self._take(known._replace(version=max(now, said.version + 1))), everybody=True)
+        if known.counts_more_than(said):
+            return Reaction(known, everybody=False)
         return Reaction(self._take(said), everybody=True)
 
     def statements(self) -> tuple[Statement, ...]:

@@ -109,3 +109,34 @@ def test_in_the_end_everybody_sees_who_can_be_reached(seed: int, faults: int) ->
     for name in set(NAMES) - segment.stopped:
         alive = frozenset(NAMES) - segment.nodes[name].dead(segment.lost(name))
         assert segment.reachable(name) == alive
+
+
+NUMBERED_TWICE = [
+    Statement("node-0", 7, frozenset(lost)) for lost in ((), ("node-1",), ("node-2",), ("node-1", "node-2"))
+]
+
+
+@given(st.permutations(NUMBERED_TWICE))
+def test_of_statements_with_one_number_the_same_counts_for_all(heard: list[Statement]) -> None:
+    state = LinkState("node-1")
+    state.arrange(GRAPH)
+    for said in heard:
+        state.hear(said, 1)
+    [counts] = state.statements()
+    assert counts == max(NUMBERED_TWICE, key=lambda said: sorted(said.lost))
+    assert [None if said == counts else counts for said in NUMBERED_TWICE] == [
+        reaction and reaction.said for said in NUMBERED_TWICE for reaction in [state.hear(said, 1)]
+    ]
+
+
+@given(st.sampled_from(NUMBERED_TWICE), st.sampled_from(NUMBERED_TWICE))
+def test_who_hears_another_statement_of_its_own_with_the_same_number_says_what_counts_more(
+    ours: Statement, other: Statement
+) -> None:
+    state = LinkState("node-0")
+    state.arrange(GRAPH)
+    ours = state.say(ours.lost, ours.version) or Statement("node-0", 0, frozenset())
+    reaction = state.hear(other._replace(version=ours.version), 1)
+    assert (reaction is None) == (ours.lost == other.lost)
+    if reaction is not None:
+        assert (ours.version + 1, ours.lost, True) == (reaction.said.version, reaction.said.lost, reaction.everybody)
