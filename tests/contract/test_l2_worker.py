@@ -466,7 +466,7 @@ def test_a_process_that_hangs_is_replaced(rig: VethRig) -> None:
             await becomes(lambda: announcer.restarts == 1)
             await answered(rig)
             died = [event.problem for event in rig.events if isinstance(event, WorkerDied)]
-            assert ["did not answer for 0.5 s, and was killed"] == died
+            assert ["did not answer for 0.4 s, and was killed"] == died
             assert ended(pid)
 
     rig.run(scenario)

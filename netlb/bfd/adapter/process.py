@@ -31,8 +31,8 @@ _MODULE: Final = "netlb.bfd.adapter.worker"
 _START_TIMEOUT: Final = 10.0
 _ANSWER_TIMEOUT: Final = 0.4
 _STOP_TIMEOUT: Final = 1.0
-_BEAT: Final = 0.1
-_MOST_UNANSWERED: Final = 4
+_BEAT: Final = 0.2
+_MOST_UNANSWERED: Final = 2
 """Beats in a row that a process may leave unanswered: peers have given this node up by then. They are counted, and not
 seconds, so that a machine that was asleep finds nobody guilty."""
 

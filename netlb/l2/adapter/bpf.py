@@ -19,6 +19,7 @@ __all__ = ["BpfMap", "attach_tcx", "bpf", "load", "pack"]
 
 _NUMBERS: Final = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "loongarch64": 280, "ppc64le": 361}
 """bpf(2) on the little-endian machines; elsewhere the program would compare fields of frames the wrong way round."""
+_NUMBER: Final = _NUMBERS.get(os.uname().machine) if sys.byteorder == "little" else None
 _MAP_CREATE, _MAP_LOOKUP, _MAP_UPDATE, _PROG_LOAD, _LINK_CREATE = 0, 1, 2, 5, 28
 _UPDATE_BATCH, _DELETE_BATCH = 26, 27
 _SCHED_CLS = 3
@@ -39,10 +40,9 @@ def pack(format_: str, *fields: int | bytes) -> "ctypes.Array[ctypes.c_char]":
 
 def bpf(command: int, attributes: "ctypes.Array[ctypes.c_char]") -> int:
     """Call bpf(2) and return what it returns; OSError."""
-    number = _NUMBERS.get(os.uname().machine)
-    if number is None or sys.byteorder != "little":
+    if _NUMBER is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-    result = int(_libc.syscall(number, command, ctypes.byref(attributes), len(attributes)))
+    result = int(_libc.syscall(_NUMBER, command, ctypes.byref(attributes), len(attributes)))
     if result < 0:
         failed = ctypes.get_errno()
         raise OSError(failed, os.strerror(failed))

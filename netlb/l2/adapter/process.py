@@ -25,8 +25,8 @@ OnEvent = Callable[[control.ClaimSeen | control.Probed], None]
 _MODULE: Final = "netlb.l2.adapter.worker"
 _START_TIMEOUT: Final = 10.0
 _STOP_TIMEOUT: Final = 2.0
-_BEAT: Final = 0.1
-_MOST_UNANSWERED_BEATS: Final = 5
+_BEAT: Final = 0.2
+_MOST_UNANSWERED_BEATS: Final = 2
 """How many a process may leave unanswered in a row: it hangs, and its successor is there in a fraction of a second.
 They are counted, and not seconds, so that a machine that was asleep finds nobody guilty."""
 _MOST_UNANSWERED: Final = 8

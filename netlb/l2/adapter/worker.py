@@ -32,8 +32,9 @@ from netlb.worker.terms import Terms
 __all__ = ["main"]
 
 _MOST_UNSENT_EVENTS: Final = 64
-_RENEWAL: Final = 0.125
-"""Seconds between two renewals of the fast paths' leases, of which each is four times as long."""
+_RENEWAL, _LATEST_RENEWAL = 0.15, 0.25
+"""Seconds between two renewals of the fast paths' leases, of which each lasts 0.5 s, at least and at most: they go with
+what wakes the process anyhow, as its program's beats do, or else have a turn of their own."""
 _LONGEST_SLEEP: Final = 0.5
 _UNSENT_PROBE: Final = 1.0
 """Seconds until a probe that could not be sent begins anew: what was not asked tells nothing."""
@@ -51,7 +52,7 @@ class Worker:
         self._burst = GratuitousBurst()
         self._probing = Probing(_lot)
         self._conflicts = ConflictReports()
-        self._renewal: float | None = None
+        self._renewed_at: float | None = None
 
     def run(self) -> str:
         """Serve until the line is at its end; return why."""
@@ -72,7 +73,8 @@ class Worker:
         return why
 
     def _timeout(self) -> float:
-        due = (self._burst.next_wakeup(), self._probing.next_wakeup(), self._renewal)
+        renewal = None if self._renewed_at is None else self._renewed_at + _LATEST_RENEWAL
+        due = (self._burst.next_wakeup(), self._probing.next_wakeup(), renewal)
         wakeups = [at for at in due if at is not None]
         return min(_LONGEST_SLEEP, max(0.0, min(wakeups) - time.monotonic())) if wakeups else _LONGEST_SLEEP
 
@@ -118,11 +120,11 @@ class Worker:
         leased = [path for port in self._ports.values() if (path := port.fastpath) is not None and not path.idle]
         now = time.monotonic()
         if not leased:
-            self._renewal = None
-        elif self._renewal is None or self._renewal <= now:
+            self._renewed_at = None
+        elif self._renewed_at is None or self._renewed_at + _RENEWAL <= now:
             for path in leased:
                 path.renew()
-            self._renewal = now + _RENEWAL
+            self._renewed_at = now
 
     # Requests
 
