@@ -174,6 +174,11 @@ class Session:
         if self._sends_periodically() and self._pace.ready(now, slack):
             self._transmit(now)
 
+    def link_up(self, now: float) -> None:
+        """Speak at once unless the session is up: its link was down, and both ends would stay silent for a second."""
+        if self.state is not State.UP and self._sends_periodically():
+            self._transmit(now)
+
     def change(self, settings: Settings, now: float) -> None:
         """Put other settings in force: timers by a poll sequence if the session is up, all else at once.
 

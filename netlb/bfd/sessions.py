@@ -124,6 +124,13 @@ class Sessions:
         self._slack = None
         self._gather(discriminator)
 
+    def link_up(self, interface: int, now: float) -> None:
+        """See Session; of all that go by this interface."""
+        for discriminator, path in self._paths.items():
+            if path.interface == interface:
+                self._sessions[discriminator].link_up(now)
+                self._gather(discriminator)
+
     def stop(self, discriminator: int, now: float) -> None:
         """See Session; `remove` it when it is over."""
         self._sessions[discriminator].stop(now)

@@ -21,7 +21,7 @@ from netlb.bfd.sessions import SessionPath
 from netlb.bfd.settings import Settings
 from netlb.errors import SettingError
 from netlb.testing.lab import requirements
-from netlb.testing.lab.namespaces import inside
+from netlb.testing.lab.namespaces import batch, inside
 from netlb.worker.adapter.shelter import Shelter
 from tests.support.bfd_pair import PATIENCE, SLOW, Pair, epoll_loop, until, workers
 
@@ -158,6 +158,26 @@ def test_a_removal_ends_with_the_process(pair: Pair) -> None:
         await until(lambda: [Up, Up] == kinds([event for _, event in events]), "another session")
 
     with epoll_loop(pair, path, SECOND):
+        pair.run(play)
+
+
+def test_what_a_link_that_was_down_has_swallowed_is_said_again_when_it_comes_up(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.support.bfd_pair.PATIENCE", 30.0)  # the second packet is due after 45 s
+    rare = replace(SECOND, transmit_interval=60_000_000, receive_interval=60_000_000)
+
+    batch(["link set f0 address 02:00:00:00:00:02"], pair.far)
+    batch(["neighbor add 192.0.0.2 dev n0 lladdr 02:00:00:00:00:02"], pair.node)  # or the kernel keeps the first packet
+
+    async def play(bfd: Bfd, events: list[tuple[Peer, Event]]) -> None:
+        batch(["link set f0 down"], pair.far)
+        bfd.add(PEER, rare)
+        await until(lambda: bfd.status(PEER).sent, "the first packet is lost")
+        batch(["link set f0 up"], pair.far)
+        await until(lambda: events and theirs, "up")
+
+    with epoll_loop(pair, path, replace(rare, passive=True)) as theirs:
         pair.run(play)
 
 

@@ -90,6 +90,11 @@ class Engine:
         self.sessions.change(discriminator, settings, now)
         self._send()
 
+    def link_up(self, interface: int, now: float) -> None:
+        """Let the sessions of an interface that are down speak at once."""
+        self.sessions.link_up(interface, now)
+        self._send()
+
     def stop(self, discriminator: int, now: float) -> None:
         """Take a session down on purpose; it is removed when its peer knows, or has had the time to."""
         self._leaving.add(discriminator)

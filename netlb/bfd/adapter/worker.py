@@ -22,6 +22,7 @@ from typing import Final
 
 from netlb.bfd import control
 from netlb.bfd.adapter.engine import Engine
+from netlb.bfd.adapter.links import Links
 from netlb.errors import DataplaneError
 from netlb.worker.adapter.line import Line
 from netlb.worker.adapter.start import begin
@@ -37,13 +38,15 @@ class Worker:
 
     def __init__(self, channel: socket.socket, terms: Terms) -> None:
         self._epoll = select.epoll()
-        """The line's sockets; `_all` has those of the sessions too."""
+        """The line's sockets, and the one for links; `_all` has those of the sessions too."""
         self._all = select.epoll()
         self._all.register(self._epoll, select.EPOLLIN)
         self._reads_at = 0.0
         """What comes in before waits in the sockets; 0: little is to be expected, and what comes is read at once."""
         self.line = Line(self._epoll, channel, terms, control.MOST_BYTES)
         self._engine = Engine()
+        self._links = Links()
+        self._epoll.register(self._links, select.EPOLLIN)
         self._watched: set[int] = set()
         self._sessions: dict[int, int] = {}
         """Discriminators by the program's numbers, and the reverse."""
@@ -59,12 +62,15 @@ class Worker:
             for fileno in self._wait():
                 if self.line.has(fileno):
                     self._serve_program(fileno)
+                elif fileno == self._links.fileno():
+                    for interface in self._links.running():
+                        self._engine.link_up(interface, time.monotonic())
             self._tell_news()
         self._engine.abandon(time.monotonic())
         return why
 
     def _wait(self) -> list[int]:
-        """Wait for what comes first; run the sessions if it is theirs, and return the sockets of the line to read."""
+        """Wait for what comes first; run the sessions if it is theirs, and return the others that are to be read."""
         now, wakeup = time.monotonic(), self._engine.next_wakeup()
         until = now + _LONGEST_SLEEP if wakeup is None else min(wakeup, now + _LONGEST_SLEEP)
         if self._reads_at:

@@ -269,6 +269,20 @@ def test_a_passive_session_says_nothing_until_the_peer_does() -> None:
     assert None is session.next_wakeup()
 
 
+@pytest.mark.parametrize(("state", "told"), [(DOWN, 1), (INIT, 1), (UP, 0)])
+def test_whoever_has_a_link_again_says_so_at_once_unless_it_is_up(state: State, told: int) -> None:
+    session = session_in(state)
+    session.take_packets()
+    session.link_up(11.0)
+    assert [state] * told == [decode(octets).state for octets in session.take_packets()]  # type: ignore[union-attr]
+
+
+def test_a_link_that_comes_up_makes_no_passive_end_begin() -> None:
+    session = open_session(MINE, replace(FAST, passive=True), 10.0)
+    session.link_up(11.0)
+    assert [] == session.take_packets()
+
+
 def test_two_passive_ends_never_meet_and_one_is_enough() -> None:
     passive = replace(FAST, passive=True)
     link = Link((passive, passive))

@@ -62,6 +62,15 @@ def test_a_session_without_an_interface_takes_any() -> None:
     assert BfdVerdict.ACCEPTED == sessions.receive(encode(HELLO._replace(your_discriminator=5)), CAME, 10.0)
 
 
+def test_a_link_that_comes_up_is_for_its_own_sessions() -> None:
+    sessions = node()
+    sessions.add(78, PATH._replace(interface=5), FAST, 1, 10.0)
+    sessions.due(10.0)
+    sessions.take_packets()
+    sessions.link_up(5, 10.1)
+    assert [78] == [discriminator for discriminator, _ in sessions.take_packets()]
+
+
 def test_a_discriminator_that_nobody_has() -> None:
     sessions = node()
     named = encode(HELLO._replace(your_discriminator=78))
