@@ -41,6 +41,11 @@ class Leash:
             self._heard_at = now
         self._decided = self.orphaned = False
 
+    @property
+    def ends_at(self) -> float:
+        """When it is time to end if nothing is heard; to be awake for."""
+        return self._heard_at + self._patience
+
     def why_over(self, now: float) -> str | None:
         """Return why it is time to end, or None; to be asked at every turn of the loop.
 

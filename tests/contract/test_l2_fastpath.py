@@ -232,7 +232,7 @@ def test_each_frame_on_the_wire_has_one_answer_at_most_and_the_plain_ones_by_the
 def test_a_responder_that_hangs_is_silent_and_answers_again_when_it_goes_on(
     rig: VethRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "_MOST_UNANSWERED_BEATS", 1 << 30)  # or it is replaced before that is seen
+    monkeypatch.setattr(process, "MOST_UNANSWERED", 1 << 30)  # or it is replaced before that is seen
 
     async def scenario() -> None:
         async with rig.announcer() as announcer:

@@ -33,7 +33,8 @@ def demo() -> Iterator["subprocess.Popen[str]"]:
     with tempfile.TemporaryDirectory(prefix="netlb-") as temporary:  # where FRR, which gives up root, has a way to
         Path(temporary).chmod(0o711)
         running = subprocess.Popen(
-            [sys.executable, "-m", "examples.demo"],
+            # Who runs these tests in the background has it ignored.
+            ["env", "--default-signal=INT", sys.executable, "-m", "examples.demo"],
             cwd=REPOSITORY,
             env={**os.environ, "TMPDIR": temporary, "COLUMNS": "120", "PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE,

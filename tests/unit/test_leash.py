@@ -2,6 +2,7 @@
 
 import pytest
 
+from netlb.worker.beats import BEAT, next_beat
 from netlb.worker.leash import Leash
 from netlb.worker.terms import Terms
 
@@ -94,3 +95,19 @@ def test_an_orphan_that_was_asleep_gains_nothing() -> None:
 @pytest.mark.parametrize("terms", [Terms(10.0), Terms(5.5, "/run/netlb/workers-a b", "bfd", "0.1.0 node auto net:[1]")])
 def test_terms_are_read_as_they_are_written(terms: Terms) -> None:
     assert terms == Terms.parse(terms.arguments())
+
+
+def test_a_worker_is_awake_when_it_is_time_to_end() -> None:
+    leash = Leash(10.0, outlives=True, now=1.0)
+    assert 11.0 == leash.ends_at
+    leash.heard(5.0)
+    leash.lost()
+    assert 15.0 == leash.ends_at
+
+
+@pytest.mark.parametrize("now", [0.0, 0.3, 12_345.678, 1e9 + 0.1])
+def test_beats_are_at_the_same_moments_for_all(now: float) -> None:
+    then = next_beat(now)
+    assert now < then <= now + BEAT
+    assert then == pytest.approx(round(then / BEAT) * BEAT)
+    assert then == next_beat((now + then) / 2)

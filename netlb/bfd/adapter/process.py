@@ -19,6 +19,7 @@ from netlb.bfd.sessions import SessionPath
 from netlb.bfd.settings import Settings
 from netlb.errors import DataplaneError, TransientError
 from netlb.worker.adapter.process import WorkerProcess
+from netlb.worker.beats import BEAT, MOST_UNANSWERED, next_beat
 from netlb.worker.terms import Terms
 
 __all__ = ["EngineProcess"]
@@ -31,10 +32,6 @@ _MODULE: Final = "netlb.bfd.adapter.worker"
 _START_TIMEOUT: Final = 10.0
 _ANSWER_TIMEOUT: Final = 0.4
 _STOP_TIMEOUT: Final = 1.0
-_BEAT: Final = 0.2
-_MOST_UNANSWERED: Final = 2
-"""Beats in a row that a process may leave unanswered: peers have given this node up by then. They are counted, and not
-seconds, so that a machine that was asleep finds nobody guilty."""
 
 
 class EngineProcess:
@@ -200,14 +197,14 @@ class EngineProcess:
             self._on_news(self._news.popleft())
 
     def _beat(self) -> None:
-        if self._unanswered == _MOST_UNANSWERED:
-            self._reason = f"the BFD process did not answer for {_BEAT * _MOST_UNANSWERED:g} s, and was killed"
+        if self._unanswered == MOST_UNANSWERED:
+            self._reason = f"the BFD process did not answer for {BEAT * MOST_UNANSWERED:g} s, and was killed"
             self._process.kill()
             return  # its end is told by the socket
         self._unanswered += 1
         with suppress(OSError):  # full: it has heard enough of us; gone: that is told elsewhere
             self._channel.send(control.encode(control.Beat(self.decided)))
-        self._beating = self._loop.call_later(_BEAT, self._beat)
+        self._beating = self._loop.call_at(next_beat(self._loop.time()), self._beat)
 
     def _end(self) -> None:
         self._disconnect()

@@ -72,7 +72,9 @@ class Worker:
     def _wait(self) -> list[int]:
         """Wait for what comes first; run the sessions if it is theirs, and return the others that are to be read."""
         now, wakeup = time.monotonic(), self._engine.next_wakeup()
-        until = now + _LONGEST_SLEEP if wakeup is None else min(wakeup, now + _LONGEST_SLEEP)
+        until = min(now + _LONGEST_SLEEP, self.line.next_wakeup())
+        if wakeup is not None:
+            until = min(until, wakeup)
         if self._reads_at:
             ready = _wait_for(self._epoll, min(until, self._reads_at) - now)
             came = False

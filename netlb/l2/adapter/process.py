@@ -14,6 +14,7 @@ from netlb.errors import DataplaneError, TransientError
 from netlb.l2 import control
 from netlb.l2.probe import ProbeTimings
 from netlb.worker.adapter.process import WorkerProcess
+from netlb.worker.beats import BEAT, MOST_UNANSWERED, next_beat
 from netlb.worker.terms import Terms
 
 __all__ = ["ResponderProcess"]
@@ -25,10 +26,6 @@ OnEvent = Callable[[control.ClaimSeen | control.Probed], None]
 _MODULE: Final = "netlb.l2.adapter.worker"
 _START_TIMEOUT: Final = 10.0
 _STOP_TIMEOUT: Final = 2.0
-_BEAT: Final = 0.2
-_MOST_UNANSWERED_BEATS: Final = 2
-"""How many a process may leave unanswered in a row: it hangs, and its successor is there in a fraction of a second.
-They are counted, and not seconds, so that a machine that was asleep finds nobody guilty."""
 _MOST_UNANSWERED: Final = 8
 """Requests under way at once: few enough that neither end's socket buffer fills."""
 
@@ -187,14 +184,14 @@ class ResponderProcess:
     def _beat(self) -> None:
         if self._channel.fileno() < 0:
             return
-        if self._unanswered_beats == _MOST_UNANSWERED_BEATS:
-            self._crash = f"did not answer for {_BEAT * _MOST_UNANSWERED_BEATS:g} s, and was killed"
+        if self._unanswered_beats == MOST_UNANSWERED:
+            self._crash = f"did not answer for {BEAT * MOST_UNANSWERED:g} s, and was killed"
             self._process.kill()
             return
         self._unanswered_beats += 1
         with suppress(OSError):  # full: it does not read; gone: that is told elsewhere
             self._channel.send(control.encode(control.Beat(next(self._numbers), self.decided)))
-        self._beating = self._loop.call_later(_BEAT, self._beat)
+        self._beating = self._loop.call_at(next_beat(self._loop.time()), self._beat)
 
     def _read(self) -> bool:
         """Take one message; False if there is none."""

@@ -74,9 +74,8 @@ class Worker:
 
     def _timeout(self) -> float:
         renewal = None if self._renewed_at is None else self._renewed_at + _LATEST_RENEWAL
-        due = (self._burst.next_wakeup(), self._probing.next_wakeup(), renewal)
-        wakeups = [at for at in due if at is not None]
-        return min(_LONGEST_SLEEP, max(0.0, min(wakeups) - time.monotonic())) if wakeups else _LONGEST_SLEEP
+        due = (self.line.next_wakeup(), self._burst.next_wakeup(), self._probing.next_wakeup(), renewal)
+        return min(_LONGEST_SLEEP, max(0.0, min(at for at in due if at is not None) - time.monotonic()))
 
     def _register(self, sock: socket.socket, handler: Callable[[], None]) -> None:
         self._handlers[sock.fileno()] = handler

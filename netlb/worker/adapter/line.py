@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Final
 
 from netlb.worker.adapter.door import MOST_BYTES, Door
+from netlb.worker.beats import MOST_UNANSWERED, next_beat
 from netlb.worker.leash import Leash
 from netlb.worker.terms import Terms
 
@@ -19,9 +20,6 @@ __all__ = ["Line"]
 
 _SUFFIX: Final = ".sock"
 _CALL: Final = b'["Companion"]'
-_BEAT: Final = 0.25
-_MOST_UNANSWERED: Final = 3
-"""Beats in a row that another worker may leave unanswered; counted, and not seconds, as the whole machine may sleep."""
 
 
 class Line:
@@ -55,9 +53,13 @@ class Line:
             return ""
         now = time.monotonic()
         if self._companions and now >= self._beat_at:
-            self._beat_at = now + _BEAT
+            self._beat_at = next_beat(now)
             self._call_companions()
         return self._leash.why_over(now) if self._ended is None else self._ended
+
+    def next_wakeup(self) -> float:
+        """Return when to ask that next."""
+        return min(self._leash.ends_at, self._beat_at) if self._companions else self._leash.ends_at
 
     def has(self, fileno: int) -> bool:
         """Whether a socket that is readable is the line's."""
@@ -162,7 +164,7 @@ class Line:
 
     def _call_companions(self) -> None:
         for fileno, companion in self._companions.items():
-            if self._unanswered[fileno] == _MOST_UNANSWERED:
+            if self._unanswered[fileno] == MOST_UNANSWERED:
                 self._ended = "another worker of the program that is gone hangs"
             self._unanswered[fileno] += 1
             with suppress(OSError):  # full, or gone: that is told elsewhere
