@@ -4,11 +4,11 @@ It may be this one that is deaf: by a link that works one way only, it would ann
 their clients would follow it into nothing. So it takes over nothing before a frame has come in, from whomever: from a
 further node, which speaks many times a second, or from a neighbour that it asks. Whoever asks for an address sends one,
 too. A node that has heard nothing for longer knows by that frame only that its link works again, and waits a moment for
-the others to be heard.
+the others to be heard. By an interface that comes up, it asks for them.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Final
 
 from netlb.api.snapshot import Snapshot
 from netlb.errors import NetlbError
-from netlb.l2.announces import Announces
+from netlb.l2.announces import Announces, Event, InterfaceAppeared
 from netlb.l2.probe import ProbeTimings
 from netlb.net import Address
 from netlb.plan.segment import addresses_of
@@ -60,6 +60,7 @@ class Hearing:
         self._before: Mapping[str, int] = {}
         self._asked: Mapping[Address, str] = {}
         self._names: Collection[str] = ()
+        self._greetings: asyncio.Queue[Mapping[Address, str]] = asyncio.Queue()
         self.doubtful = False
         """Whether nothing is to be taken over now."""
 
@@ -85,17 +86,27 @@ class Hearing:
             self.doubtful = True
             self._news.set()
 
+    def happened(self, event: Event, others: Iterable[Address]) -> None:
+        """Take in what happened; by an interface that has appeared, the other nodes are asked for.
+
+        While the link was down the kernel asked for them in vain, and it may not do so again for a second, in which no
+        packet of BFD leaves. It heeds the answers to our questions as those to its own.
+        """
+        if isinstance(event, InterfaceAppeared):
+            self._greetings.put_nowait(dict.fromkeys(others, event.interface.name))
+
     async def run(self) -> None:
-        """Look and ask while there is doubt, until cancelled."""
+        """Look and ask while there is doubt, and greet, until cancelled."""
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._greet())
             while True:
                 await self._news.wait()
                 self._news.clear()
                 ask = self._since
                 while self.doubtful and self._heard() == self._before:
                     if self._asked and loop.time() >= ask:
-                        group.create_task(self._ask())
+                        group.create_task(self._ask(self._asked))
                         ask = loop.time() + _ASK
                     await asyncio.sleep(_LOOK if loop.time() < self._since + _ASK else _SLOW)
                 if self.doubtful and loop.time() > self._since + _CUT_OFF:
@@ -104,9 +115,13 @@ class Hearing:
                     self.doubtful = False
                     self._on_change()
 
-    async def _ask(self) -> None:
+    async def _greet(self) -> None:
+        while True:
+            await self._ask(await self._greetings.get())
+
+    async def _ask(self, asked: Mapping[Address, str]) -> None:
         with suppress(NetlbError):  # the responder is being restarted
-            await self._announcer.probe({address: {name} for address, name in self._asked.items()}, _QUICK)
+            await self._announcer.probe({address: {name} for address, name in asked.items()}, _QUICK)
 
     def _heard(self) -> dict[str, int]:
         counts = self._received()

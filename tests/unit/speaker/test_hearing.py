@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from netlb.api.snapshot import Snapshot
+from netlb.l2.announces import InterfaceAppeared, InterfaceVanished
 from netlb.net import Address, parse_address
 from netlb.testing.l2 import FakeAnnouncer, FakeSegment
 from netlb_speaker.hearing import Hearing, neighbours, received
@@ -68,6 +69,20 @@ def test_what_the_kernel_says_is_read() -> None:
     assert {"lo": 17374, "eth0": 75832} == received(DEV)
     known = {ROUTER: "eth0", parse_address("192.0.2.77"): "eth1", parse_address("fe80::1"): "eth0"}
     assert known == neighbours(ARP, ROUTES)
+
+
+def test_other_nodes_are_asked_for_by_an_interface_that_comes_up() -> None:
+    async def scene(rig: Rig) -> None:
+        again = rig.announcer.add_interface("eth1", other := FakeSegment())
+        assert again is not None
+        rig.hearing.happened(InterfaceVanished(again), [ROUTER])
+        rig.hearing.happened(InterfaceAppeared(again), [ROUTER])
+        await becomes(lambda: bool(other.probed))
+        assert {ROUTER.packed} == {frame[38:42] for frame in other.probed}
+        assert [] == rig.segment.probed
+        assert not rig.hearing.doubtful
+
+    play(scene, {})
 
 
 def test_there_is_doubt_until_a_frame_comes_in_and_a_neighbour_is_asked_for_one() -> None:
