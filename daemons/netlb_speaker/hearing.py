@@ -19,7 +19,7 @@ from netlb.errors import NetlbError
 from netlb.l2.announces import Announces, Event, InterfaceAppeared
 from netlb.l2.probe import ProbeTimings
 from netlb.net import Address
-from netlb.plan.segment import addresses_of
+from netlb.plan.segment import Watched, addresses_of
 
 __all__ = ["Hearing", "neighbours", "received"]
 
@@ -86,14 +86,14 @@ class Hearing:
             self.doubtful = True
             self._news.set()
 
-    def happened(self, event: Event, others: Iterable[Address]) -> None:
+    def happened(self, event: Event, others: Iterable[Watched]) -> None:
         """Take in what happened; by an interface that has appeared, the other nodes are asked for.
 
         While the link was down the kernel asked for them in vain, and it may not do so again for a second, in which no
         packet of BFD leaves. It heeds the answers to our questions as those to its own.
         """
         if isinstance(event, InterfaceAppeared):
-            self._greetings.put_nowait(dict.fromkeys(others, event.interface.name))
+            self._greetings.put_nowait({each.address: event.interface.name for each in others})
 
     async def run(self) -> None:
         """Look and ask while there is doubt, and greet, until cancelled."""

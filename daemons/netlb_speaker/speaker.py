@@ -318,7 +318,7 @@ class Speaker:
 
     def _happened(self, event: Event) -> None:
         tell_event(self._log, event)
-        self.hearing.happened(event, (each.address for each in self.plan.peers.values()) if self.plan else ())
+        self.hearing.happened(event, self.plan.peers.values() if self.plan and self.liveness else ())
         match event:
             case Conflict():
                 self.conflicts.seen(event)

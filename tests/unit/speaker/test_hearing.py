@@ -5,8 +5,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from netlb.api.snapshot import Snapshot
+from netlb.bfd.settings import Settings
 from netlb.l2.announces import InterfaceAppeared, InterfaceVanished
 from netlb.net import Address, parse_address
+from netlb.plan.segment import Watched
 from netlb.testing.l2 import FakeAnnouncer, FakeSegment
 from netlb_speaker.hearing import Hearing, neighbours, received
 from tests.support.waiting import becomes
@@ -75,8 +77,8 @@ def test_other_nodes_are_asked_for_by_an_interface_that_comes_up() -> None:
     async def scene(rig: Rig) -> None:
         again = rig.announcer.add_interface("eth1", other := FakeSegment())
         assert again is not None
-        rig.hearing.happened(InterfaceVanished(again), [ROUTER])
-        rig.hearing.happened(InterfaceAppeared(again), [ROUTER])
+        rig.hearing.happened(InterfaceVanished(again), [Watched(ROUTER, Settings())])
+        rig.hearing.happened(InterfaceAppeared(again), [Watched(ROUTER, Settings())])
         await becomes(lambda: bool(other.probed))
         assert {ROUTER.packed} == {frame[38:42] for frame in other.probed}
         assert [] == rig.segment.probed
