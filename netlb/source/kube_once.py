@@ -15,6 +15,8 @@ __all__ = ["read_cluster", "require_cluster"]
 
 _PATIENCE = 30.0
 """Seconds for the API server to tell everything."""
+_LOOK = 0.05
+"""Seconds between two looks whether that will ever be."""
 
 
 def require_cluster(kubeconfig: Path | None) -> None:
@@ -52,11 +54,18 @@ def read_cluster(
 
 
 async def _first(source: KubeSource, client: KubeClient) -> Snapshot:
+    first = asyncio.ensure_future(source.first())
     try:
         async with asyncio.timeout(_PATIENCE):
-            return await source.first()
+            while not first.done():
+                if refusal := source.refusal():
+                    raise SettingError("--source", refusal, "or name another account's kubeconfig (kube:FILE)")
+                await asyncio.wait([first], timeout=_LOOK)
+            return first.result()
     except TimeoutError:
         why = next(iter(source.troubles().values()), "it is slow")
         raise SettingError("--source", f"not all was told within {_PATIENCE:g} s: {why}", "try again") from None
     finally:
+        first.cancel()
+        await asyncio.wait([first])
         await client.close()

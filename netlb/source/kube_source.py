@@ -186,6 +186,11 @@ class KubeSource:
         every = {**self._followers, **self._secrets}
         return {name: trouble for name, follower in every.items() if (trouble := follower.trouble)}
 
+    def refusal(self) -> str:
+        """Return why a kind may not be read; empty if all may."""
+        every = (*self._followers.values(), *self._secrets.values())
+        return next((follower.trouble for follower in every if follower.trouble and follower.reflector.refused), "")
+
     def find(self, resource: Resource, namespace: str, name: str) -> Entry[Known] | None:
         """Return what is known of one object: its uid and resourceVersion, to write to it."""
         follower = self._followers.get(str(resource))

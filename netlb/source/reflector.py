@@ -31,6 +31,7 @@ __all__ = ["DEFAULT_PACE", "Action", "Failure", "List", "Pace", "Page", "Probe",
 T = TypeVar("T")
 
 GONE, NOT_FOUND, TIMEOUT = 410, 404, 504
+REFUSED = (401, 403)
 RELIST_AFTER = 3
 """Failures in a row after which a list is begun anew, and a watch that the server answers is replaced by a list."""
 SHORT_WATCH = 1.0
@@ -164,7 +165,7 @@ class Reflector(Generic[T]):
         self._not_before = float("-inf")
         self._absent_since: float | None = None
         self._synced = False
-        self._trouble = ""
+        self._failure: Failure | None = None
         self.rewound = 0
         """How often the server turned out to have another history, with less in it."""
 
@@ -198,7 +199,12 @@ class Reflector(Generic[T]):
     @property
     def trouble(self) -> str:
         """Why the last request brought nothing; empty once one has."""
-        return self._trouble
+        return self._failure.message if self._failure else ""
+
+    @property
+    def refused(self) -> bool:
+        """Whether it was for want of an identity or a right."""
+        return self._failure is not None and self._failure.status in REFUSED
 
     def take_changes(self) -> dict[Key, Change]:
         """Return what changed since the last call. Never more than what was there then and what is there now."""
@@ -239,7 +245,7 @@ class Reflector(Generic[T]):
         if action is not self._out or self._listing is None:
             return
         self._out = None
-        self._trouble = ""
+        self._failure = None
         listing = self._listing
         listing.resource_version = listing.resource_version or page.resource_version
         listing.continue_token = page.continue_token
@@ -265,7 +271,7 @@ class Reflector(Generic[T]):
         """Note that the server began to answer a watch."""
         if action is self._out:
             self._opened_at = now
-            self._trouble = ""
+            self._failure = None
             self._deadline = now + self._pace.idle_timeout
 
     def event(self, action: Action, kind: str, body: Any, now: float) -> bool:
@@ -329,7 +335,7 @@ class Reflector(Generic[T]):
         lasted = self._opened_at is not None and now - self._opened_at >= SHORT_WATCH
         self._close()
         self._failures = 1 if lasted else self._failures + 1
-        self._trouble = failure.message
+        self._failure = failure
         self._doubted |= failure.status is None
         if listing and failure.status == GONE:
             self._in_one_piece = True
@@ -357,7 +363,7 @@ class Reflector(Generic[T]):
         if self.entries and now - self._absent_since < self._pace.absence_grace:
             return False
         self._replace(Part())
-        self._trouble = ""
+        self._failure = None
         self._failures = 0
         return True
 

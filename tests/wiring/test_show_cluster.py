@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from netlb.cli.main import main
 from netlb.source.kube_reading import reports_of
+from netlb.testing.apiserver import ApiServer
 from tests.support.kubernetes import GATEWAY, OPERATOR, SPEAKER, Kubernetes, endpoints, kubernetes, node, pool, service
 from tests.support.sites import documents
 from tests.support.speaking import Net
@@ -54,6 +55,16 @@ def test_a_cluster_without_speakers_says_so(cluster: Kubernetes) -> None:
     shown = show("peers", cluster)
     assert 0 == shown.exit_code
     assert "no speaker reports in kube:" in shown.output
+
+
+def test_who_may_not_read_is_told_so_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netlb.source.kube_once._PATIENCE", 3600.0)
+    with ApiServer(rights={"weak": {}}) as server:
+        kubeconfig = server.write_kubeconfig(tmp_path / "kubeconfig", token="weak")
+        explained = CliRunner().invoke(main, ["explain", "service", "default/web", "--source", f"kube:{kubeconfig}"])
+    assert 64 == explained.exit_code
+    assert "grant list on" in explained.output
+    assert "another account's kubeconfig" in explained.output
 
 
 READ = {
