@@ -78,6 +78,18 @@ def test_the_chart_gives_the_gateway_that_kustomize_gives() -> None:
     assert expected == {name: manifest for name, manifest in actual.items() if name not in without}
 
 
+def test_sites_may_be_all_there_is() -> None:
+    values = {**REGISTRY, "loadBalancer": False, "gateway": {"enabled": True}}
+    assert by_name(kustomized(DEPLOY / "overlays" / "raven")) == by_name(chart(values))
+    watched = chart({**values, "prometheus": {"enabled": True}})
+    assert [] == schema_complaints(watched)
+    names = {found["metadata"]["name"] for found in watched}
+    assert {"netlb", "netlb-gateway-metrics", "netlb-metrics-proxy-gateway", "netlb-metrics-proxy"} <= names
+    assert not [found for found in watched if re.search("netlb-(controller|speaker)", str(found.get("subjects", "")))]
+    assert not {name for name in names if name.startswith(("netlb-controller", "netlb-speaker"))}
+    assert {"netlb-gateway"} == {found["metadata"]["name"] for found in of_kind(watched, "PrometheusRule")}
+
+
 def test_the_gateways_settings_have_their_effect() -> None:
     values: dict[str, Any] = {
         **REGISTRY,
