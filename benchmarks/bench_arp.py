@@ -62,7 +62,7 @@ of flood: which part was not answered of 100,000 questions a second, for {FLOOD 
 All numbers are medians over the rounds, drawn in a new order each; x kernel is the median of the rounds' own ratios, \
 to the kernel's answer for one address over the same way. scapy and farpd, which no noise can make fast, and many \
 addresses, which take long to announce, take part in every third round.
-TCP: iperf3, {SECONDS} s at a time, by turns.
+TCP: iperf3, {SECONDS} s at a time after one that does not count, by turns.
 {cpus.describe()}"""
 
 

@@ -5,6 +5,8 @@ their clients would follow it into nothing. So it takes over nothing before a fr
 further node, which speaks many times a second, or from a neighbour that it asks. Whoever asks for an address sends one,
 too. A node that has heard nothing for longer knows by that frame only that its link works again, and waits a moment for
 the others to be heard. By an interface that comes up, it asks for them.
+
+Nor does it announce what it has, which others have taken over by then.
 """
 
 import asyncio
@@ -20,6 +22,7 @@ from netlb.l2.announces import Announces, Event, InterfaceAppeared
 from netlb.l2.probe import ProbeTimings
 from netlb.net import Address
 from netlb.plan.segment import Watched, addresses_of
+from netlb_speaker.reminder import Reminder
 
 __all__ = ["Hearing", "neighbours", "received"]
 
@@ -28,6 +31,8 @@ _LOOK: Final = 0.005
 _SLOW: Final = 0.05
 _ASK: Final = 1.0
 """Seconds between two rounds of questions."""
+_DEAF: Final = 0.1
+"""Seconds without a frame after which nothing is announced."""
 _CUT_OFF: Final = 0.5
 """Seconds without a frame that tell that the link was gone."""
 _SETTLE: Final = 1.5
@@ -45,12 +50,14 @@ class Hearing:
     def __init__(
         self,
         announcer: Announces,
+        reminder: Reminder,
         on_change: Callable[[], None],
         *,
         received: Callable[[], Mapping[str, int]] | None = None,
         neighbours: Callable[[], Mapping[Address, str]] | None = None,
     ) -> None:
         self._announcer = announcer
+        self._reminder = reminder
         self._on_change = on_change
         self._received = received or _received
         self._neighbours = neighbours or _neighbours
@@ -103,8 +110,11 @@ class Hearing:
             while True:
                 await self._news.wait()
                 self._news.clear()
-                ask = self._since
+                ask, deaf = self._since, False
                 while self.doubtful and self._heard() == self._before:
+                    if not deaf and loop.time() > self._since + _DEAF:
+                        deaf = True
+                        self._reminder.hush()
                     if self._asked and loop.time() >= ask:
                         group.create_task(self._ask(self._asked))
                         ask = loop.time() + _ASK
@@ -114,6 +124,8 @@ class Hearing:
                 if self.doubtful:
                     self.doubtful = False
                     self._on_change()
+                if deaf:
+                    self._reminder.everything()
 
     async def _greet(self) -> None:
         while True:

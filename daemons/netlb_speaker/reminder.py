@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Final
 
 from netlb.errors import NetlbError
+from netlb.l2.burst import ROUNDS
 from netlb.l2.refresh import Refresh
 from netlb.net import Address
 
@@ -20,12 +21,13 @@ class Reminder:
 
     def __init__(
         self,
-        announce: Callable[[Collection[Address]], Awaitable[None]],
+        announce: Callable[[Collection[Address], int], Awaitable[None]],
         owned: Callable[[], Collection[Address]],
         refresh: float | None,
     ) -> None:
-        """`announce` passes over what is not announced; `owned` returns what this node is to answer for.
+        """`announce` is given how many times, and passes over what is not announced.
 
+        `owned` returns what this node is to answer for.
         `refresh`: seconds after which each of them is announced again, whatever happens; None: it is not.
         """
         self._announce = announce
@@ -34,10 +36,17 @@ class Reminder:
         self._due = asyncio.Event()
         self._contested: set[Address] = set()
         """What is to be announced; empty: everything."""
+        self._hushed = False
 
     def everything(self) -> None:
         """Announce all that is owned."""
+        self._hushed = False
         self._contested.clear()
+        self._due.set()
+
+    def hush(self) -> None:
+        """Announce nothing until `everything` is to be: who hears nothing would draw clients that it cannot answer."""
+        self._hushed = True
         self._due.set()
 
     def contested(self, address: Address) -> None:
@@ -55,7 +64,7 @@ class Reminder:
                     await self._due.wait()
             if some := self._now(clock()):
                 with suppress(NetlbError):  # the responder is being restarted, and then announces everything
-                    await self._announce(some)
+                    await self._announce(some, 0 if self._hushed else ROUNDS)
 
     def _now(self, now: float) -> Collection[Address]:
         """Return what is to be announced now."""
@@ -64,5 +73,7 @@ class Reminder:
         if not self._due.is_set():
             return turn
         self._due.clear()
+        if self._hushed:
+            return owned
         contested, self._contested = self._contested, set()
         return {*turn, *(each for each in owned if each in contested)} if contested else owned

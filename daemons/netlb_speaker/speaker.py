@@ -63,7 +63,7 @@ _REPORT_SECONDS = 0.02
 _REPORT_LATEST = 1.0  # while addresses are brought to interfaces: the report of thousands takes as long
 _FINISH_SECONDS = 3.0
 _FIRST_SECONDS = 8.0  # from the first plan until all that is done once is done: announced, reported and kept on disk
-_COUNT_SECONDS = 10.0  # between two readings of the responder's counters; Prometheus scrapes no oftener
+_COUNT_SECONDS = 15.0  # between two readings of the responder's counters; Prometheus scrapes hardly oftener
 
 
 class Speaker:
@@ -144,7 +144,7 @@ class Speaker:
             reminder=self.reminder,
             settled=settled,
         )
-        self.hearing = Hearing(self._announcer, self._announce_what_may_be)
+        self.hearing = Hearing(self._announcer, self.reminder, self._announce_what_may_be)
         self.doubles = Doubles(self._log, self._announcer, lambda: (self._snapshot, self.plan), self._news.set)
         self.status: Reconciler[str, Any] = Reconciler("status", sink, on_bug=self._bug)
 

@@ -183,7 +183,7 @@ class Announces(Protocol):
         """Release several addresses."""
 
     async def announce(self, addresses: Iterable[str | Address], *, rounds: int = ROUNDS) -> None:
-        """Announce addresses anew where they are held, so many times (`netlb.l2.burst`)."""
+        """Announce addresses anew where they are held, so many times (`netlb.l2.burst`); 0: no more, for now."""
 
     async def probe(
         self, addresses: Mapping[str | Address, Collection[str] | None], timings: ProbeTimings = RFC_TIMINGS

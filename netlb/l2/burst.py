@@ -63,8 +63,14 @@ class GratuitousBurst:
         self._jobs = {key: job for key, job in self._jobs.items() if key[0] != index}
 
     def start(self, interface: int, addresses: Iterable[bytes], now: float, rounds: int = ROUNDS) -> None:
-        """Announce the addresses on a known interface; what is being announced already gets its rounds anew."""
+        """Announce the addresses on a known interface; what is being announced already gets its rounds anew.
+
+        With 0 rounds it is announced no more.
+        """
         for address in addresses:
+            if not rounds:
+                self.stop(interface, address)
+                continue
             running = self._jobs.get((interface, address))
             if running is not None:
                 running.rounds = max(running.rounds, rounds)

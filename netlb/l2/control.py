@@ -99,7 +99,7 @@ class Release(NamedTuple):
 
 
 class Announce(NamedTuple):
-    """Announce those of the addresses that are held on the interface once more, so many times."""
+    """Announce those of the addresses that are held on the interface once more, so many times, or with 0 no more."""
 
     seq: int
     interface: int

@@ -97,6 +97,24 @@ def test_an_address_newly_held_is_announced_in_five_rounds_and_holding_again_add
     rig.run(scenario)
 
 
+@pytest.mark.parametrize(("address", "other"), [(FOUR, SIX), (SIX, FOUR)])
+def test_an_address_may_be_announced_no_more_while_it_is_held(rig: Rig, address: str, other: str) -> None:
+    async def scenario() -> None:
+        async with ready(rig) as announcer:
+            await announcer.hold(address)
+            seen = await rig.announced(gratuitous(rig, address), 1)
+            await announcer.announce([address], rounds=0)
+            sent = (await announcer.stats()).addresses[ip_address(address)].gratuitous_sent
+            await announcer.hold(other)
+            assert 5 == await rig.announced(gratuitous(rig, other), 5)
+            assert sent == (await announcer.stats()).addresses[ip_address(address)].gratuitous_sent
+            await answers(rig, address)
+            await announcer.announce([address], rounds=1)
+            assert seen + 1 == await rig.announced(gratuitous(rig, address), seen + 1)
+
+    rig.run(scenario)
+
+
 def test_releasing_twice_and_releasing_what_was_never_held_is_no_error(rig: Rig) -> None:
     async def scenario() -> None:
         async with ready(rig) as announcer:

@@ -14,7 +14,7 @@ from netlb.errors import DataplaneError, NetlbError
 from netlb.l2.adapter.rtnetlink import Kernel, Rtnetlink
 from netlb.l2.addrmsg import InterfaceAddress, Kind, Message
 from netlb.l2.announces import parse_station
-from netlb.l2.burst import GratuitousBurst
+from netlb.l2.burst import ROUNDS, GratuitousBurst
 from netlb.l2.holdings import Wanted
 from netlb.l2.interfaces import DEFAULT_EXCLUDE, Interface, Selection
 from netlb.l2.residents import Place, Residents
@@ -82,9 +82,9 @@ class KernelAddresses:
         """Return every address that is wanted here, and the names of the interfaces that have it now."""
         return self._residents.held()
 
-    def announce(self, addresses: Iterable[Address]) -> None:
-        """Announce addresses anew where they are."""
-        self._begin(self._residents.places(list(addresses)))
+    def announce(self, addresses: Iterable[Address], rounds: int = ROUNDS) -> None:
+        """Announce addresses anew where they are; with 0 rounds, no more."""
+        self._begin(self._residents.places(list(addresses)), rounds)
 
     async def observe(self) -> Mapping[Address, Wanted]:
         """Return what is there, also what a process that died has left."""
@@ -213,11 +213,11 @@ class KernelAddresses:
 
     # Announcements
 
-    def _begin(self, places: Iterable[Place]) -> None:
+    def _begin(self, places: Iterable[Place], rounds: int = ROUNDS) -> None:
         now = asyncio.get_running_loop().time()
         for index, address in places:
             if self._residents.interface(index) is not None:
-                self._burst.start(index, [address.packed], now)
+                self._burst.start(index, [address.packed], now, rounds)
         self._announcing.set()
 
     async def _announce(self) -> None:

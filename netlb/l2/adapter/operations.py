@@ -6,6 +6,7 @@ from typing import Protocol
 
 from netlb.errors import DataplaneError, NetlbError
 from netlb.l2.announces import Announces
+from netlb.l2.burst import ROUNDS
 from netlb.net import Address
 
 __all__ = ["EitherWay", "InKernel", "L2Operations", "Way", "Where"]
@@ -32,8 +33,8 @@ class InKernel(Protocol):
         """Return every address that is wanted there, and the names of the interfaces that have it now."""
         ...
 
-    def announce(self, addresses: Iterable[Address]) -> None:
-        """Announce addresses anew where they are."""
+    def announce(self, addresses: Iterable[Address], rounds: int) -> None:
+        """Announce addresses anew where they are; with 0 rounds, no more."""
         ...
 
     async def observe(self) -> Mapping[Address, Where]:
@@ -107,10 +108,10 @@ class EitherWay:
             held[address] = held.get(address, frozenset()) | names
         return held
 
-    async def announce(self, addresses: Collection[Address]) -> None:
-        """Announce addresses anew where they are held; TransientError while there is no responder."""
-        self._kernel.announce(addresses)
-        await self._announcer.announce(self._announcer.held().keys() & set(addresses))
+    async def announce(self, addresses: Collection[Address], rounds: int = ROUNDS) -> None:
+        """Announce addresses anew where they are held, or with 0 rounds no more; TransientError without a responder."""
+        self._kernel.announce(addresses, rounds)
+        await self._announcer.announce(self._announcer.held().keys() & set(addresses), rounds=rounds)
 
     async def observe(self) -> Mapping[Address, Way]:
         """Return what is there, what an earlier process has left included."""

@@ -35,6 +35,8 @@ class Line:
         self._most_bytes = most_bytes
         self._leash = Leash(terms.patience, outlives=bool(terms.directory), now=time.monotonic())
         self._outbox: deque[bytes] = deque()
+        self._full = False
+        """The program takes nothing more now; it is told when it does."""
         self._companions: dict[int, socket.socket] = {}
         self._unanswered: Counter[int] = Counter()
         self._beat_at = 0.0
@@ -99,12 +101,13 @@ class Line:
             while self._outbox:
                 self._channel.send(self._outbox[0])
                 self._outbox.popleft()
-            self._epoll.modify(self._channel, select.EPOLLIN)
         except BlockingIOError:
-            self._epoll.modify(self._channel, select.EPOLLIN | select.EPOLLOUT)
+            pass
         except OSError:  # the program has closed it; what it said last, perhaps to end, is still to be read
             self._outbox.clear()
-            self._epoll.modify(self._channel, select.EPOLLIN)
+        if self._full != bool(self._outbox):
+            self._full = bool(self._outbox)
+            self._epoll.modify(self._channel, select.EPOLLIN | (select.EPOLLOUT if self._full else 0))
 
     def close(self, last_words: bytes | None = None) -> None:
         """Let go of everything; `last_words` are sent if that is possible at once."""
@@ -140,6 +143,7 @@ class Line:
             self._channel.close()
             self._channel = None
         self._outbox.clear()
+        self._full = False
         self._leash.lost()
         if self._door is not None:
             self._join_companions()

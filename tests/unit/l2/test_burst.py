@@ -76,6 +76,14 @@ def test_a_stopped_address_is_silent_and_may_start_afresh() -> None:
     assert 2 * ROUNDS == len(again)
 
 
+def test_with_no_rounds_at_all_an_address_is_announced_no_more() -> None:
+    burst = burst_on(1)
+    burst.start(1, [ONE, SIX], 0.0)
+    play(burst, until=1.0)
+    burst.start(1, [ONE, TWO], 1.05, rounds=0)
+    assert {SIX} == {address for _, _, address in play(burst)}
+
+
 def test_every_address_once_before_any_repeat_and_none_twice_in_a_round() -> None:
     burst = burst_on(1)
     many = [number.to_bytes(16, "big") for number in range(250_000)]

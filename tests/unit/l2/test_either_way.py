@@ -105,5 +105,10 @@ def test_announcing_anew_begins_five_more_rounds_either_way() -> None:
             world.segment.advance(10)  # of the announcer
             assert world.segment.announced.count(frames[0]) >= 6
             await becomes(lambda: world.segment.announced.count(frames[1]) >= 6)
+            await both.announce([ONE, TWO])
+            await both.announce([ONE, TWO], rounds=0)
+            before = list(world.segment.announced)
+            world.segment.advance(10)
+            assert before == world.segment.announced
 
     asyncio.run(scenario())

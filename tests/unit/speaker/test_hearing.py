@@ -1,16 +1,18 @@
 """A node that hears nothing takes nothing over."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
 from netlb.api.snapshot import Snapshot
 from netlb.bfd.settings import Settings
 from netlb.l2.announces import InterfaceAppeared, InterfaceVanished
+from netlb.l2.burst import ROUNDS
 from netlb.net import Address, parse_address
 from netlb.plan.segment import Watched
 from netlb.testing.l2 import FakeAnnouncer, FakeSegment
 from netlb_speaker.hearing import Hearing, neighbours, received
+from netlb_speaker.reminder import Reminder
 from tests.support.waiting import becomes
 
 ROUTER = parse_address("192.0.2.254")
@@ -41,9 +43,15 @@ class Rig:
         self.segment = FakeSegment()
         self.changes = 0
         self.announcer = FakeAnnouncer({"eth0": self.segment})
+        self.announced: list[int] = []
+        """How many rounds of everything, call by call."""
+        self.reminder = Reminder(self._announce, lambda: [ROUTER], None)
         self.hearing = Hearing(
-            self.announcer, self._changed, received=lambda: dict(self.counts), neighbours=lambda: known
+            self.announcer, self.reminder, self._changed, received=lambda: dict(self.counts), neighbours=lambda: known
         )
+
+    async def _announce(self, _: Collection[Address], rounds: int) -> None:
+        self.announced.append(rounds)
 
     def _changed(self) -> None:
         self.changes += 1
@@ -57,12 +65,13 @@ def play(scene: Callable[[Rig], Coroutine[Any, Any, None]], known: dict[Address,
     async def main() -> None:
         rig = Rig(known)
         async with rig.announcer:
-            running = asyncio.create_task(rig.hearing.run())
+            running = [asyncio.create_task(each.run()) for each in (rig.hearing, rig.reminder)]
             try:
                 await scene(rig)
             finally:
-                running.cancel()
-                await asyncio.gather(running, return_exceptions=True)
+                for task in running:
+                    task.cancel()
+                await asyncio.gather(*running, return_exceptions=True)
 
     asyncio.run(main())
 
@@ -104,6 +113,18 @@ def test_there_is_doubt_until_a_frame_comes_in_and_a_neighbour_is_asked_for_one(
     play(scene, {ROUTER: "eth0"})
 
 
+def test_who_hears_nothing_for_longer_announces_nothing_until_it_does() -> None:
+    async def scene(rig: Rig) -> None:
+        assert rig.silence(others=True)
+        await becomes(lambda: rig.announced == [0])
+        assert rig.hearing.doubtful
+        rig.counts["eth0"] += 1
+        await becomes(lambda: rig.announced == [0, ROUNDS])
+        assert not rig.hearing.doubtful
+
+    play(scene, {})
+
+
 def test_who_has_nobody_to_ask_goes_on() -> None:
     async def scene(rig: Rig) -> None:
         assert not rig.silence()
@@ -116,7 +137,7 @@ def test_further_nodes_speak_unasked() -> None:
         assert rig.silence(others=True)
         rig.counts["eth0"] += 1
         await becomes(lambda: rig.changes == 1)
-        assert [] == rig.segment.probed
+        assert [[], []] == [rig.segment.probed, rig.announced]
 
     play(scene, {})
 
