@@ -25,6 +25,7 @@ from netlb import __version__
 from netlb.errors import SettingError
 from netlb.source.kube_errors import NOT_FOUND, UNAUTHORIZED, About, RequestError, refusal
 from netlb.source.kube_kinds import Resource
+from netlb.source.kube_sockets import discard_unsent
 from netlb.source.reflector import List, Page, Watch
 
 __all__ = ["KubeClient"]
@@ -258,7 +259,12 @@ class KubeClient:
         headers = {**kind, "User-Agent": _AGENT}
         with _explained(what):
             request = http.build_request(
-                method, path or what.path, params=dict(query), content=content, headers=headers
+                method,
+                path or what.path,
+                params=dict(query),
+                content=content,
+                headers=headers,
+                extensions={"trace": discard_unsent},
             )
             response = await http.send(request, stream=True)
         self._open[response] = what

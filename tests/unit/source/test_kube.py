@@ -273,6 +273,38 @@ def test_a_failure_on_the_way_says_so(server: ApiServer, tmp_path: Path, fault: 
     assert f"get services default/web: {said}" in str(error)
 
 
+def test_what_is_given_up_is_not_carried_out_later(tmp_path: Path) -> None:
+    """The server sees a reset in place of an end: what could not be sent by then is discarded."""
+    ended: list[bytes | ConnectionResetError] = []
+
+    async def asked() -> None:
+        over = asyncio.Event()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            try:
+                ended.append(await reader.read())
+            except ConnectionResetError as error:
+                ended.append(error)
+            writer.close()
+            over.set()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
+            _, port = listening.sockets[0].getsockname()
+            clusters = [{"name": "one", "cluster": {"server": f"http://127.0.0.1:{port}"}}]
+            contexts = [{"name": "one", "context": {"cluster": "one"}}]
+            path = tmp_path / "kubeconfig"
+            path.write_text(yaml.safe_dump({"clusters": clusters, "contexts": contexts, "current-context": "one"}))
+            client = KubeClient(path, field_manager="netlb-test", deadline=0.3)
+            with pytest.raises(RequestError, match="no answer within"):
+                await get_web(client)
+            await over.wait()
+            await client.close()
+
+    asyncio.run(asked())
+    assert [ConnectionResetError] == [type(each) for each in ended]
+
+
 def test_a_page_that_is_no_json_is_a_failure_whatever_form_its_objects_should_have(
     server: ApiServer, tmp_path: Path
 ) -> None:
