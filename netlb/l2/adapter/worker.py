@@ -16,6 +16,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from netlb.l2 import control
@@ -71,6 +72,12 @@ class Worker:
             self._announce()
             self._probe(listened_until)
         return why
+
+    def close(self) -> None:
+        """Be silent at once: the end of a process takes its time."""
+        for port in self._ports.values():
+            with suppress(OSError):  # the interface is gone, and all that was there with it
+                port.close()
 
     def _timeout(self) -> float:
         renewal = None if self._renewed_at is None else self._renewed_at + _LATEST_RENEWAL
@@ -271,5 +278,6 @@ def main(arguments: list[str]) -> None:
         reason = worker.run()
     except Exception:
         reason = traceback.format_exc()[-4000:]
+    worker.close()
     worker.line.close(control.encode(control.Crashed(reason)) if reason else None)
     sys.exit(1 if reason else 0)
