@@ -111,6 +111,10 @@ class Cluster:
         """Return what a node's speaker says; empty while it says nothing."""
         return self._read(f"nodes/{name}.yaml") or {}
 
+    def hears_all(self, name: str) -> bool:
+        """Whether a node's speaker says that all others are alive: from then on all agree who owns what."""
+        return ["alive"] * (len(self.lab.nodes) - 1) == list(self.node(name).get("nodes", {}).values())
+
     def logs(self) -> dict[str, str]:
         """Return what the daemons logged."""
         return {log.name: log.read_text() for log in sorted(self.root.glob("*.log"))}

@@ -85,6 +85,7 @@ def _show_service(cluster: Cluster, service: str, expected: str) -> None:
         require(address == expected, f"{service} got {address}, not {expected}")
         say(address)
     with step("one node owns it") as say:
+        eventually(lambda: all(map(cluster.hears_all, cluster.lab.nodes)), "not every speaker hears the others")
         owner = eventually(lambda: cluster.owner(address), "no speaker announces it")
         say(f"{owner.name} at {owner.mac}")
     with step("who has it? the client asks 200 times") as say:
