@@ -1,11 +1,13 @@
-"""Whether a packet was made with a key (RFC 5880 section 6.7); what may follow what is the session's to know."""
+"""Whether a packet was made with a key, and may follow another one (RFC 5880 section 6.7)."""
 
 from collections.abc import Callable
 
 from netlb.bfd.packet import ControlPacket, Key, authentic
 from netlb.reasons import BfdVerdict
 
-__all__ = ["judge"]
+__all__ = ["SEQUENCE_MASK", "follows", "judge"]
+
+SEQUENCE_MASK = 0xFFFF_FFFF
 
 
 def judge(
@@ -28,3 +30,11 @@ def judge(
     if not in_window(key, packet):
         return BfdVerdict.REPLAYED
     return BfdVerdict.ACCEPTED if authentic(data, key) else BfdVerdict.WRONG_DIGEST
+
+
+def follows(key: Key, packet: ControlPacket, last: int) -> bool:
+    """Say whether a packet's sequence number is in the window after the last one (section 6.7.4)."""
+    if packet.authentication is None:
+        return True
+    ahead = packet.authentication.sequence - last & SEQUENCE_MASK
+    return (1 if key.meticulous else 0) <= ahead <= 3 * packet.detect_mult

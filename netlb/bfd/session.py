@@ -16,7 +16,7 @@ Octets that came in go to `receive`, time that went by to `due`, which `next_wak
 from collections import Counter
 from collections.abc import Callable
 
-from netlb.bfd.authentication import judge
+from netlb.bfd.authentication import SEQUENCE_MASK, follows, judge
 from netlb.bfd.events import AdminDown, Down, Event, ParametersChanged, Up
 from netlb.bfd.pace import Pace
 from netlb.bfd.packet import ControlPacket, Diagnostic, Key, State, encode, sign
@@ -29,9 +29,7 @@ SLOW = 1_000_000
 """Microseconds: nobody sends faster than this until the session is up (section 6.8.3)."""
 _LONGEST_FAREWELL = 5.0
 """Seconds in which a peer is told that the session was stopped, whatever intervals the two would have kept."""
-_SECOND = 1e6
-_NEVER = float("inf")
-_SEQUENCE_MASK = 0xFFFF_FFFF
+_SECOND, _NEVER = 1e6, float("inf")
 
 
 class Session:
@@ -79,7 +77,7 @@ class Session:
         self._heard_at: float | None = None
         self._expected = False
         """The peer has been heard, and its silence is being timed."""
-        self._sequence = sequence & _SEQUENCE_MASK
+        self._sequence = sequence & SEQUENCE_MASK
         self._remote_sequence: int | None = None
         self._pace = Pace(lots, self.transmit_interval, now)
         self._repeated = b""
@@ -234,13 +232,10 @@ class Session:
 
         After twice the detection time in silence any may: the peer has begun anew.
         """
-        if packet.authentication is None or self._remote_sequence is None or self._heard_at is None:
+        if self._remote_sequence is None or self._heard_at is None:
             return True
-        if now >= self._heard_at + 2 * self.detection_time / _SECOND:
-            return True
-        least = 1 if key.meticulous else 0
-        ahead = packet.authentication.sequence - self._remote_sequence & _SEQUENCE_MASK
-        return least <= ahead <= 3 * packet.detect_mult
+        begun_anew = now >= self._heard_at + 2 * self.detection_time / _SECOND
+        return begun_anew or follows(key, packet, self._remote_sequence)
 
     def _learn(self, packet: ControlPacket, now: float) -> None:
         before, self._repeated = self.remote_state, b""
@@ -396,7 +391,7 @@ class Session:
             self._said, self._plain = content, self._encode(poll=False, final=False)
         octets = self._encode(poll=poll, final=final) if poll or final else self._plain
         for key in self.settings.keys:
-            self._sequence = self._sequence + 1 & _SEQUENCE_MASK
+            self._sequence = self._sequence + 1 & SEQUENCE_MASK
             self._packets.append(octets if key is None else sign(octets, key, self._sequence))
             self.sent += 1
         if poll and self._polling_since is None:
