@@ -7,7 +7,7 @@ import pytest
 
 from netlb.errors import DataplaneError, TransientError
 from netlb.reconcile import Counts, Reconciler, Status, StatusKind
-from tests.unit.reconcile.virtual_time import run
+from tests.support.virtual_time import run
 
 
 class Model:

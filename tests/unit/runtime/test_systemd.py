@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from netlb.runtime.systemd import notify, watchdog
-from tests.unit.reconcile.virtual_time import run
+from tests.support.virtual_time import run
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from netlb.source.kube_recorder import EventRecorder
 from netlb.source.kube_status import Condition, ServiceStatus, see
 from netlb.source.kube_writer import ClusterStatuses
 from netlb.source.reflector import Page
-from tests.unit.reconcile.virtual_time import run
+from tests.support.virtual_time import run
 
 REF = ObjectRef("Service", "default", "web")
 KEY = "services/default/web"

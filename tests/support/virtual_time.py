@@ -5,6 +5,8 @@ import selectors
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+__all__ = ["VirtualLoop", "run"]
+
 T = TypeVar("T")
 
 
@@ -27,6 +29,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._jumping.now
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time go by, as what takes long does."""
+        self._jumping.now += seconds
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
