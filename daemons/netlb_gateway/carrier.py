@@ -126,6 +126,10 @@ class Carrier:
         if backend is not None:
             backend.watch(self._tunnel_lost)
         self._wanted: DataPlane | None = None
+        self._guard: tuple[DataPlane, DataPlane] | None = None
+        """What is to be there until something is wanted, and what may be wanted then."""
+        self._guards = False
+        """Whether it is there: nothing of an earlier process was."""
         self._made: DataPlane | None = None
         self.obstacle: NetlbError | None = None
         """Why nothing is begun: another one, as Raven's agent, has the place of a rule or of the overlay."""
@@ -154,6 +158,15 @@ class Carrier:
         if plane != self._wanted:
             self._wanted = plane
             self._idle.clear()
+            self._news.set()
+
+    def guard(self, guard: DataPlane, plane: DataPlane) -> None:
+        """Make `guard` true until something is wanted, which may be `plane`, if there is room for that.
+
+        Something of an earlier process stays: it leads somewhere, and guards as well.
+        """
+        if (guard, plane) != self._guard and self._wanted is None:
+            self._guard = guard, plane
             self._news.set()
 
     def is_settled(self) -> bool:
@@ -211,12 +224,14 @@ class Carrier:
                 self._news.clear()
                 if self._wanted is not None:
                     await self._make(self._wanted)
+                elif self._guard is not None:
+                    await self._close(*self._guard)
                 if not self._news.is_set():
                     self._idle.set()
 
     async def _make(self, plane: DataPlane) -> None:
         before = self._made
-        if before is None and not await self._has_room(plane):
+        if before is None and await self._found(plane) is None:
             return
         if before is not None and before.role is Role.GATEWAY and plane.role is not Role.GATEWAY:
             with suppress(TimeoutError):
@@ -237,21 +252,27 @@ class Carrier:
         if before is None or before.role is not plane.role:
             self._on_made()
 
-    async def _has_room(self, plane: DataPlane) -> bool:
-        """Say whether to begin: not beside another one that has our rules or our overlay, whose routes ours would be
-        among. Where something of ours is there already, each object is seen to by itself."""
-        before = self.obstacle
+    async def _close(self, guard: DataPlane, plane: DataPlane) -> None:
+        found = {} if self._guards else await self._found(plane)
+        if found is not None and not found:
+            self._guards = True
+            self.kernel.want(objects(guard, self._numbers))
+
+    async def _found(self, plane: DataPlane) -> Mapping[Key, Value] | None:
+        """Return what is there of ours; None: do not begin, beside another one that has our rules or our overlay, whose
+        routes ours would be among. Where something of ours is there already, each object is seen to by itself."""
+        before, found = self.obstacle, None
         try:
-            there = await self._in_turn.observe()
-            self.obstacle = None if there else await self._in_turn.taken(objects(plane, self._numbers))
+            found = await self._in_turn.observe()
+            self.obstacle = None if found else await self._in_turn.taken(objects(plane, self._numbers))
         except NetlbError as error:
             self.obstacle = error
         if self.obstacle is None:
-            return True
+            return found
         asyncio.get_running_loop().call_later(_AGAIN, self._news.set)
         if before is None:
             self._on_status()
-        return False
+        return None
 
     async def _make_tunnels(self, plane: DataPlane) -> None:
         tunnel = plane.tunnel

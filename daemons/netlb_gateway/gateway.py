@@ -21,6 +21,7 @@ from netlb.raven.hello import Claim
 from netlb.raven.keys import Keys
 from netlb.raven.model import Site
 from netlb.raven.node import Local
+from netlb.raven.subnets import settle
 from netlb.raven.views import Evidence, Published, View, Views
 from netlb.raven.watch import watches
 from netlb.reconcile import Reconciler
@@ -28,6 +29,7 @@ from netlb.runtime.log import get_logger
 from netlb.source.gateway_status import gateway_path, node_document, node_path, site_document
 from netlb.source.protocol import Source
 from netlb_gateway.carrier import Carrier, Kernel
+from netlb_gateway.coalescer import Coalescer
 from netlb_gateway.hellos import Hellos, Sockets
 from netlb_gateway.liveness import GRACE, Liveness
 from netlb_gateway.metrics import Peers, gateway_metrics
@@ -45,6 +47,7 @@ _LEAVE_SECONDS: Final = 2.0
 _STATES_SECONDS: Final = 5.0
 _AGAIN_SECONDS: Final = 1.0
 _ABSENT = Site(name="")
+_UNKNOWN: Final = "not known yet which endpoints are alive"
 
 MakeCarrier = Callable[[Callable[[], None], Callable[[], None], Callable[[str, Exception], None]], Carrier]
 
@@ -78,15 +81,18 @@ class Gateway:
         self._withdraws = withdraws
         self._grace = grace
         self._bfd = bfd
-        self.carrier = carrier(self._progressed, self._replan, self._bug)
-        self.liveness = Liveness(self._log, self._replan, grace=grace)
-        self.hellos = Hellos(self._log, node, numbers.hello_port, self._replan, sockets=sockets)
+        self._news = asyncio.Event()
+        soon = Coalescer(self._replan).ask
+        self.carrier = carrier(self._news.set, soon, self._bug)
+        self.liveness = Liveness(self._log, soon, grace=grace)
+        self.hellos = Hellos(self._log, node, numbers.hello_port, soon, sockets=sockets)
         self.status: Reconciler[str, Any] = Reconciler("status", sink, on_bug=self._bug)
         self._views = Views(node)
         self._view: View | None = None
         self._snapshot: Snapshot | None = None
         self._sites: tuple[Site, ...] = ()
         self._findings: tuple[Finding, ...] = ()
+        self._subnets = settle(())
         self._local: Local | None = None
         self._own = Claim()
         self._leaving = False
@@ -98,7 +104,6 @@ class Gateway:
         self._began: float | None = None
         self._settled = False
         self._timer: asyncio.TimerHandle | None = None
-        self._news = asyncio.Event()
         self._heard = asyncio.Event()
         self._peers: Peers = {}
         self.elections: Counter[str] = Counter()
@@ -122,6 +127,7 @@ class Gateway:
                 {**seen.keys, self._node: own.public} if own else seen.keys,
                 {**seen.backends, self._node: self._backend},
             )
+            self._subnets = settle(self._sites)
             self._tell_findings((*snapshot.findings, *self._findings))
             await self._look()
 
@@ -204,7 +210,7 @@ class Gateway:
         if self.plan is None or self.plane is None:
             return "no snapshot yet"
         if not self._settled:
-            return "not known yet which endpoints are alive"
+            return self.carrier.problem() or _UNKNOWN
         if not self.carrier.is_settled():
             return self.carrier.problem() or "not everything is there yet"
         return why_not_connected(self.plane, self.liveness.alive, self.liveness.dead)
@@ -218,6 +224,8 @@ class Gateway:
         found = [f"{node} is not watched: {problem}" for node, problem in self.liveness.problems.items()]
         if problem := self.carrier.problem():
             found.append(problem)
+        if not self._settled:
+            return [_UNKNOWN, *found]
         return [*found, *notes(self.plane, self.liveness.alive, self.liveness.dead, self.hellos.ways)]
 
     def is_lost(self, site: str) -> bool:
@@ -259,7 +267,7 @@ class Gateway:
         view = self._views.conclude(self._sites, self._evidence(self._snapshot), now)
         seen = Seen(health=view.health, incumbents=view.incumbents, hub=view.hub, fallen=view.fallen)
         before, self._view = self.plan, view
-        plan = plan_sites(self._sites, self._findings, seen)
+        plan = plan_sites(self._sites, self._findings, seen, self._subnets)
         plane = plan.node(self._node, self._local, self._numbers)
         self.plan, self.plane = plan, plane
         self._attend(plan, plane)
@@ -271,6 +279,8 @@ class Gateway:
             if not self._leaving or self._handed_over:
                 self.carrier.want(plane)
             self._tell(before, plan)
+        elif not self._leaving:
+            self.carrier.guard(plan.guard(self._node, self._local, self._numbers), plane)
         self._schedule(now)
         self._news.set()
 
@@ -348,9 +358,6 @@ class Gateway:
     def _claimed(self, node: str) -> Collection[str]:
         claim = self.hellos.claims.get(node)
         return claim.active if claim is not None else ()
-
-    def _progressed(self) -> None:
-        self._news.set()
 
     # What is told
 

@@ -18,6 +18,8 @@ __all__ = ["GRACE", "STEADY", "Liveness"]
 
 GRACE: Final = 5.0
 """Seconds for which a node that was never heard is not known to be dead: sessions begin at one packet a second."""
+_FAR: Final = 1.6
+"""Times as long for the other end of a tunnel: WireGuard repeats a lost handshake after 5 s (whitepaper, 6.4)."""
 STEADY: Final = 2.0
 """Seconds for which a node has to be heard before it counts in what a claim is worth: sessions of one that comes back
 come up one after the other, and it must not outweigh who went on without it."""
@@ -121,7 +123,8 @@ class Liveness:
 
     def _begin(self, node: str, wanted: Watched, bfd: Bfd) -> None:
         if node not in self._doubts and node not in self._dead:
-            self._doubts[node] = asyncio.get_running_loop().call_later(self._grace, self._give_up, node)
+            grace = self._grace * (_FAR if wanted.tunnel else 1)
+            self._doubts[node] = asyncio.get_running_loop().call_later(grace, self._give_up, node)
         try:
             peer = Peer(wanted.address, local=wanted.local, multihop=True)
             bfd.add(peer, _settings(wanted), lambda _, event: self._heard(node, peer, event))

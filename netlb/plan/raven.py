@@ -14,8 +14,8 @@ from netlb.raven.dataplane import DataPlane, Numbers
 from netlb.raven.election import Health, elect
 from netlb.raven.mesh import Mesh
 from netlb.raven.model import Site
-from netlb.raven.node import Local, plan_node
-from netlb.raven.subnets import Dispute, settle
+from netlb.raven.node import Local, guard_node, plan_node
+from netlb.raven.subnets import Dispute, Subnets, settle
 from netlb.reasons import ManifestProblem
 
 __all__ = ["RavenPlan", "Seen", "plan_raven", "plan_sites", "render_mesh"]
@@ -67,16 +67,22 @@ class RavenPlan:
         """Return what one node has to have: a value, equal whenever it is the same."""
         return plan_node(self.mesh, node, local, numbers)
 
+    def guard(self, node: str, local: Local, numbers: Numbers) -> DataPlane:
+        """Return what one node has to have while it does not know yet who is alive: nothing gets out in clear text."""
+        return guard_node(self.mesh, node, local, numbers)
+
 
 def plan_raven(snapshot: Snapshot, seen: Seen) -> RavenPlan:
     """Plan all sites. Pure: the same snapshot and the same things seen give the same plan."""
     sites, findings = read_sites(snapshot, seen.keys, seen.backends)
-    return plan_sites(sites, findings, seen)
+    return plan_sites(sites, findings, seen, settle(sites))
 
 
-def plan_sites(sites: Collection[Site], findings: Collection[Finding], seen: Seen) -> RavenPlan:
-    """Plan sites that have been read before, with the keys in them, as `plan_raven` does."""
-    subnets = settle(sites)
+def plan_sites(sites: Collection[Site], findings: Collection[Finding], seen: Seen, subnets: Subnets) -> RavenPlan:
+    """Plan sites that have been read before, with the keys in them, as `plan_raven` does.
+
+    `subnets` are what they `settle` to, which does not depend on what is seen.
+    """
     elections = {site.name: elect(site, seen.incumbents.get(site.name, ()), seen.health) for site in sites}
     return RavenPlan(
         Mesh(sites, elections, subnets, seen.hub, seen.fallen),

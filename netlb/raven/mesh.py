@@ -237,7 +237,11 @@ class Mesh:
 
     def _share_out(self, site: Site, without: Collection[str] = ()) -> Iterator[tuple[str, tuple[Prefix, ...]]]:
         """Yield each active endpoint and the prefixes of its nodes; the first one has what belongs to no node, too."""
-        for place, gateway in enumerate(self.elections[site.name].active):
+        active = self.elections[site.name].active
+        if len(active) == 1 and not without:  # merging again what is merged already would take most of the time
+            yield active[0], self.subnets.of(site)
+            return
+        for place, gateway in enumerate(active):
             prefixes = [
                 prefix
                 for node in site.nodes

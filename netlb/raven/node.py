@@ -33,7 +33,7 @@ from netlb.raven.overlay import Station, stations
 from netlb.raven.subnets import Coverage
 from netlb.reasons import Apart
 
-__all__ = ["Local", "plan_node"]
+__all__ = ["Local", "guard_node", "plan_node"]
 
 _LAST = 1 << 20
 """The metric of routes that count only where no other is left."""
@@ -57,8 +57,20 @@ class Local:
 
 def plan_node(mesh: Mesh, node: str, local: Local, numbers: Numbers) -> DataPlane:
     """Plan one node. A node that is in no site has nothing."""
+    planner = _planner(mesh, node, local, numbers)
+    return planner.plan() if planner else DataPlane(node=node)
+
+
+def guard_node(mesh: Mesh, node: str, local: Local, numbers: Numbers) -> DataPlane:
+    """Plan what a node has to have while it is not known yet which way leads to other sites: pods' packets get nowhere,
+    and so not out in clear text. Other nodes are reached as without us: it may take them to learn of the way."""
+    planner = _planner(mesh, node, local, numbers)
+    return planner.guard() if planner else DataPlane(node=node)
+
+
+def _planner(mesh: Mesh, node: str, local: Local, numbers: Numbers) -> "_Planner | None":
     site = next((site for site in mesh.sites.values() if node in site.nodes), None)
-    return _Planner(mesh, site, node, local, numbers).plan() if site else DataPlane(node=node)
+    return _Planner(mesh, site, node, local, numbers) if site else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +121,31 @@ class _Planner:
             rules=tuple(self._rules(overlay, tunnel)),
             nft=self._nft(overlay, tunnel) if self._remote else "",
             ways=ways,
+        )
+
+    def guard(self) -> DataPlane:
+        """Return the plan for the time before."""
+        numbers, remote = self._numbers, Coverage(self._remote)
+        table = numbers.overlay_table
+        sites = self._mesh.sites.values()
+        nodes = {address for site in sites for node in site.nodes.values() for address in node.addresses}
+        ends = {address for site in sites for endpoint in site.endpoints for address in endpoint.addresses}
+        return DataPlane(
+            node=self._node,
+            site=self._site.name,
+            routes=(
+                *(_closed(prefix, table) for prefix in self._remote),
+                *(
+                    Route(prefix=_host(each), table=table, kind=RouteKind.THROW)
+                    for each in _in_order(nodes | ends)
+                    if each in remote
+                ),
+            ),
+            rules=tuple(
+                Rule(family, numbers.overlay_priority, table)
+                for family in Family
+                if family in map(family_of_prefix, self._remote)
+            ),
         )
 
     @property
@@ -222,10 +259,10 @@ class _Planner:
                     source=source,
                     mtu=for_family(min(overlay.mtu, destination.mtu), family),
                 )
-            yield Route(prefix=destination.prefix, table=table, kind=RouteKind.UNREACHABLE, metric=_LAST)
+            yield _closed(destination.prefix, table)
         if tunnel is not None and tunnel.peers:
             yield Route(prefix=numbers.inner_network, table=table, device=tunnel.device)
-            yield Route(prefix=numbers.inner_network, table=table, kind=RouteKind.UNREACHABLE, metric=_LAST)
+            yield _closed(numbers.inner_network, table)
         remote = Coverage(self._remote)
         for address in self._carriers(tunnel):
             if address in remote:
@@ -275,7 +312,7 @@ class _Planner:
         """Return the addresses to which tunnels and overlay themselves send."""
         stations_met = {station.underlay for station in self._met().values()}
         ends = {peer.destination[0] for peer in tunnel.peers if peer.destination} if tunnel else set()
-        return sorted(stations_met | ends, key=lambda address: (address.version, int(address)))
+        return _in_order(stations_met | ends)
 
     def _rules(self, overlay: Overlay | None, tunnel: Tunnel | None) -> Iterator[Rule]:
         numbers = self._numbers
@@ -323,6 +360,14 @@ class _Planner:
 
 def _reached_at(peer: Peer, address: IPv4Address) -> Peer:
     return replace(peer, allowed=(*peer.allowed, IPv4Network(address)), address=address)
+
+
+def _in_order(addresses: Iterable[Address]) -> list[Address]:
+    return sorted(addresses, key=lambda address: (address.version, int(address)))
+
+
+def _closed(prefix: Prefix, table: int) -> Route:
+    return Route(prefix=prefix, table=table, kind=RouteKind.UNREACHABLE, metric=_LAST)
 
 
 def _host(address: Address) -> Prefix:

@@ -31,12 +31,13 @@ class Subnets:
     """By node, merged; a node without any is not there."""
     extra: Mapping[str, tuple[Prefix, ...]]
     """By site: what belongs to no single node of it, merged."""
+    sites: Mapping[str, tuple[Prefix, ...]]
+    """By site: all that belongs to it, merged."""
     disputes: tuple[Dispute, ...] = ()
 
     def of(self, site: Site) -> tuple[Prefix, ...]:
         """Return all that belongs to a site, merged."""
-        prefixes = [prefix for node in site.nodes for prefix in self.nodes.get(node, ())]
-        return merged((*prefixes, *self.extra.get(site.name, ())))
+        return self.sites.get(site.name, ())
 
 
 def merged(prefixes: Iterable[Prefix]) -> tuple[Prefix, ...]:
@@ -73,6 +74,7 @@ def settle(sites: Iterable[Site]) -> Subnets:
     taken = _Taken()
     nodes: dict[str, list[Prefix]] = {}
     extra: dict[str, list[Prefix]] = {}
+    whole: dict[str, list[Prefix]] = {}
     disputes = []
     for site, node, claim in sorted(_claims(sites), key=_order):
         holder = taken.holder(claim.prefix, site.name)
@@ -80,6 +82,7 @@ def settle(sites: Iterable[Site]) -> Subnets:
             disputes.append(Dispute(site.name, node, claim, holder))
             continue
         taken.take(claim.prefix, site.name)
+        whole.setdefault(site.name, []).append(claim.prefix)
         if node:
             nodes.setdefault(node, []).append(claim.prefix)
         else:
@@ -87,6 +90,7 @@ def settle(sites: Iterable[Site]) -> Subnets:
     return Subnets(
         {node: merged(nodes[node]) for node in sorted(nodes)},
         {site: merged(extra[site]) for site in sorted(extra)},
+        {site: merged(whole[site]) for site in sorted(whole)},
         tuple(disputes),
     )
 

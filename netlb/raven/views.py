@@ -26,8 +26,9 @@ _NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
 UNFIT_SECONDS: Final = 2.0
 """For how long an endpoint must reach nobody while another one does before it is passed over: tunnels come up one after
 the other when a hub returns."""
-FIRST_CONTACT_SECONDS: Final = 6.0
-"""The same for one that has reached nobody yet: WireGuard repeats a lost handshake after 5 s (whitepaper, 6.4)."""
+FIRST_CONTACT_SECONDS: Final = 10.0
+"""The same for one that has reached nobody yet: WireGuard repeats a lost handshake after 5 s (whitepaper, 6.4), and BFD
+begins at one packet a second."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ A row of a table has
                  peers               by endpoint: its peers, as `ALLOWED, ... [at ADDRESS:PORT] [every SECONDS]`
                  roles               by node
                  has, lacks          by node: pieces of what it has as text, of one line each
+                 guards              by node: the lines of what it has before it knows who is alive
                  mtu                 by node: of its tunnels and its overlay
                  gateway             by name: parts of what the native Gateway has
     findings   reasons of the findings, with the object that they are about: `UnknownReference Gateway a`; none: no finding
@@ -91,6 +92,9 @@ def outcome(what: str, name: str, plan: RavenPlan, declared: Snapshot, row: Mapp
             return {peer.node: words(peer) for peer in mesh.peers(name)}
         case "roles":
             return str(plane(plan, row, name).role)
+        case "guards":
+            numbers = Numbers(**row.get("numbers", {}))
+            return render(plan.guard(name, local(None), numbers), numbers.protocol).splitlines()[1:]
         case "mtu":
             made = plane(plan, row, name)
             return [made.tunnel.mtu if made.tunnel else None, made.overlay.mtu if made.overlay else None]

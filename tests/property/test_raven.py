@@ -15,7 +15,7 @@ from netlb.raven.election import Health, HoldDown, elect
 from netlb.raven.mesh import Mesh, Peer, Way
 from netlb.raven.model import Claim, ClaimKind, Endpoint, Hub, Nat, Node, Prefix, Site, TunnelProtocol
 from netlb.raven.nat import Destination, dial, meet
-from netlb.raven.node import Local, plan_node
+from netlb.raven.node import Local, guard_node, plan_node
 from netlb.raven.overlay import stations
 from netlb.raven.subnets import settle
 
@@ -256,12 +256,13 @@ def test_what_leads_to_other_sites_is_closed_behind_where_no_way_is_left(some: l
         others = [other for other in some if other is not site]
         away = {address for other in others for prefix in mesh.subnets.of(other) for address in (prefix[0], prefix[-1])}
         for node in site.nodes:
-            closed = [route.prefix for route in planned(mesh, node).routes if route.kind is RouteKind.UNREACHABLE]
-            assert [] == [
-                address
-                for address in away
-                if not any(address in prefix for prefix in closed if prefix.version == address.version)
-            ]
+            for plane in (planned(mesh, node), guard_node(mesh, node, Local(), NUMBERS)):
+                closed = [route.prefix for route in plane.routes if route.kind is RouteKind.UNREACHABLE]
+                assert [] == [
+                    address
+                    for address in away
+                    if not any(address in prefix for prefix in closed if prefix.version == address.version)
+                ]
 
 
 @given(one_site(1), st.data())

@@ -4,6 +4,7 @@ import asyncio
 from ipaddress import ip_address
 from pathlib import Path
 
+from netlb.raven.dataplane import Route, RouteKind
 from netlb.raven.events import Change
 from tests.support.gateway_world import ADDRESS, ALL, world
 
@@ -139,5 +140,37 @@ def test_a_gateway_that_is_taken_away_takes_everything_with_it(tmp_path: Path) -
             (tmp_path / "cluster" / "sites.yaml").unlink()
             await w.until(lambda: not any(kernel.objects for kernel in w.kernels.values()), "nothing of ours is left")
             await w.until(lambda: not any(device.dumped.peers for device in w.devices.values()), "no tunnel is left")
+
+    asyncio.run(scenario())
+
+
+def test_who_does_not_know_yet_who_is_alive_lets_nothing_out_and_keeps_what_was_there(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path, started=False) as w:
+            w.start("e1", "c1")
+            await w.nodes["c1"].until(
+                lambda: w.routes("e1", 9027) == {"10.2.1.0/24", "fd00:2:1::/64"}, "it lets nothing out"
+            )
+            unknown = "not known yet which endpoints are alive"
+            assert unknown == w.nodes["e1"].problems()["tunnels"]
+            kinds = {value.kind for value in w.kernels["e1"].objects.values() if isinstance(value, Route)}
+            assert {RouteKind.UNREACHABLE} == kinds
+            assert {} == w.devices["e1"].dumped.peers
+            await w.until(lambda: unknown in w.said("e1").get("notes", ()), "its status says so")
+            await w.nodes["e1"].ready()
+            assert "10.2.1.0/24" in w.routes("e1", 9028)
+            assert {"10.1.2.0/24", "10.1.3.0/24"} < w.routes("e1", 9027)
+            assert "10.2.1.0/24" not in w.routes("e1", 9027)
+            before = dict(w.kernels["e1"].objects)
+            await w.crash("e1")
+            w.start("e1")
+            seen = []
+
+            def is_ready() -> bool:
+                seen.append(dict(w.kernels["e1"].objects))
+                return not w.nodes["e1"].problems()
+
+            await w.nodes["e1"].until(is_ready, "ready again", pause=0)
+            assert [] == [there for there in seen if there != before]
 
     asyncio.run(scenario())

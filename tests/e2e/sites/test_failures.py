@@ -152,3 +152,23 @@ def test_a_gateway_is_replaced_while_nothing_can_be_told_by_files(world: World, 
             lab.mend(gateway)
             assert flow.answers()
     eventually(lambda: said != world.status("a3"), "what happened is told in the end")
+
+
+def test_a_node_that_starts_from_nothing_lets_nothing_out_before_it_knows_its_gateway(
+    world: World, lab: SitesLab
+) -> None:
+    for name in ("a1", "a2"):
+        world.daemons[name].kill()  # nobody tells who is active; tunnels go on
+    assert 0 == world.daemons["a3"].stop()
+    assert "" not in world.cleanup("a3").values()
+    daemon = world.begin("a3")
+
+    def guards() -> bool:
+        page = daemon.get("/readyz")
+        routes = lab.nodes["a3"].run(["ip", "-6", "route", "show", "table", "9027"], check=False).stdout
+        return page is not None and "not known yet which endpoints are alive" in page.text and "unreachable" in routes
+
+    eventually(guards, "other sites are closed before it is known how they are reached")
+    with lab.wire("a") as wire:
+        pings([(lab.pods["a3"], address) for address in lab.pods["c2"].addresses], within=0)
+        assert {} == clear_text(wire.frames(), world.ports)
