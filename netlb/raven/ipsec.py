@@ -5,7 +5,7 @@ one CHILD_SA with all prefixes of both families. We say what the peer has, and l
 (traffic selectors are narrowed, RFC 7296 section 2.9), so that the two need not be told the same.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from ipaddress import ip_address
@@ -41,6 +41,13 @@ _ALIVE: Final = 10
 """Seconds between two questions whether the peer lives, where it says nothing itself."""
 _ESP: Final = ["aes128gcm16-curve25519", "aes256gcm16-curve25519"]
 _EVERYTHING: Final = ["0.0.0.0/0", "::/0"]
+_SORTED_OUT: Final = 2
+"""Seconds after which strongSwan has ended an older IKE_SA at both ends, unless one of them does not hear of it, as
+where the address is gone that it had then."""
+_OLDER: Final = 3
+"""Seconds by which it is older; what both ends have begun at once is not, whichever end looks."""
+_IDLE: Final = 4
+"""Seconds in which nothing comes in by an IKE_SA that the peer does not use: who lives is never silent for as long."""
 _ESTABLISHED, _INSTALLED = "ESTABLISHED", "INSTALLED"
 
 
@@ -56,6 +63,8 @@ class ChildSa:
     sent: int
     age: int
     """Seconds since it was made."""
+    idle: int
+    """Seconds since something came in by it, or since it was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +72,20 @@ class Sa:
     """An IKE_SA."""
 
     name: str
+    number: int
+    """By which this strongSwan knows it."""
+    spi: str
+    """The initiator's, by which both ends know it (RFC 7296 section 3.1)."""
     state: str
     endpoint: Destination | None
     age: int
+    """Seconds since it was made."""
     children: tuple[ChildSa, ...]
+
+    @property
+    def idle(self) -> int:
+        """Seconds since something came in by one of its children, or since it was made."""
+        return min((child.idle for child in self.children), default=self.age)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +98,8 @@ class Todo:
     """Numbers of CHILD_SAs."""
     end: tuple[str, ...] = ()
     """Names of connections that are to have no SA at all, at once: their peer may not be there to agree."""
+    stale: tuple[int, ...] = ()
+    """Numbers of IKE_SAs that the peer has no more, or does not use: to be ended at once."""
 
 
 def identity(key: str) -> str:
@@ -169,10 +190,13 @@ def read_sa(name: str, said: Mapping[str, Any]) -> Sa:
             received=_number(child, "bytes-in"),
             sent=_number(child, "bytes-out"),
             age=_number(child, "install-time"),
+            idle=_number(child, "use-in" if "use-in" in child else "install-time"),
         )
         for child in said.get("child-sas", {}).values()
     )
-    return Sa(name, _text(said, "state"), endpoint, _number(said, "established"), children)
+    age = _number(said, "established")
+    number, spi = _number(said, "uniqueid"), _text(said, "initiator-spi")
+    return Sa(name, number, spi, _text(said, "state"), endpoint, age, children)
 
 
 def state(sas: Iterable[Sa]) -> PeerState:
@@ -197,17 +221,39 @@ def to_do(wanted: Mapping[str, Remote], sas: tuple[Sa, ...]) -> Todo:
     initiate: list[tuple[str, str]] = []
     terminate: list[str] = []
     end: list[str] = []
+    stale: list[int] = []
     for name, remote in wanted.items():
         child = child_name(remote)
-        mine = [sa for sa in sas if sa.name == name]
+        old = _stale([sa for sa in sas if sa.name == name and sa.state == _ESTABLISHED])
+        mine = [sa for sa in sas if sa.name == name and sa.number not in old]
         children = [found for sa in mine for found in sa.children if found.state == _INSTALLED]
         if child is None:
             end += [name] if mine else []
-        elif any(found.name == child for found in children):
+            continue
+        stale += old
+        if any(found.name == child for found in children):
             terminate += [found.number for found in children if found.name != child]
         elif any(sa.state == _ESTABLISHED for sa in mine) or (remote.destination and not mine):
             initiate.append((name, child))
-    return Todo(tuple(initiate), tuple(terminate), tuple(end))
+    return Todo(tuple(initiate), tuple(terminate), tuple(end), tuple(stale))
+
+
+def _stale(established: Collection[Sa]) -> list[int]:
+    """Return those of one peer's that it has no more, or does not use.
+
+    Where both ends began at once, both may have two; or one end alone, as INITIAL_CONTACT (RFC 7296 section 2.4) ends
+    the first one without a word while it comes about at the other end. Nothing comes in by that one. But where each
+    end sends by another one, each has one by which nothing comes in, too: so that the ends do not both end what the
+    other one uses, the one with the higher SPI has time until the other is gone.
+    """
+    last = min(established, key=lambda sa: sa.age, default=None)
+    if last is None or last.age < _SORTED_OUT:
+        return []
+    older = [sa for sa in established if sa.age >= last.age + _OLDER]
+    rest = sorted((sa for sa in established if sa not in older), key=lambda sa: sa.spi)
+    used = any(sa.idle < _IDLE for sa in rest)
+    idle = [sa for turn, sa in enumerate(rest, start=1) if used and sa.idle >= turn * _IDLE]
+    return [sa.number for sa in (*older, *idle)]
 
 
 def _selectors(remote: Remote) -> list[str]:

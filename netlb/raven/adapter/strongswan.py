@@ -259,6 +259,9 @@ class Strongswan:
         todo = ipsec.to_do(wanted, await self._sas())
         for name in todo.end:
             await self._end(name)
+        for stale in todo.stale:
+            with contextlib.suppress(NetlbError):
+                await self._vici.ask("terminate", {"ike-id": str(stale), "force": "yes", "timeout": "-1"})
         # What is refused here is not there any more, or is asked for again in the next round.
         for name, child in todo.initiate:
             with contextlib.suppress(NetlbError):

@@ -57,6 +57,14 @@ def test_what_is_seen_of_a_peer(joined: World) -> None:
     assert state.sent > 0
 
 
+def test_it_is_said_how_long_ago_a_packet_came_in_by_an_sa(joined: World) -> None:
+    a, b = joined.ends
+    assert isinstance(a.backend, Strongswan)
+    assert a.pings(b.inner4)
+    said = [sa for message in a.do(a.backend._vici.listed("list-sas", "list-sa")) for sa in message.values()]
+    assert any("use-in" in child for sa in said for child in sa["child-sas"].values())
+
+
 def test_a_restart_of_the_agent_keeps_the_sas(joined: World) -> None:
     a, b = joined.ends
     before = a.do(a.backend.states())[b.keys.public]
@@ -114,7 +122,7 @@ def test_both_ends_that_begin_at_once_come_to_rest(ipsec: Made) -> None:
     begun = [end.begun(end.backend.apply(end.wanted(other))) for end, other in ((a, b), (b, a))]
     assert [{}, {}] == [what.result(timeout=30) for what in begun]
     eventually(lambda: a.pings(b.inner4) and b.pings(a.inner6), "packets pass")
-    flow = a.popen("ping", "-n", "-i", "0.02", "-c", "200", b.inner4)
+    flow = a.popen("ping", "-n", "-i", "0.02", "-c", "500", b.inner4)
     assert " 0% packet loss" in flow.communicate(timeout=60)[0]
 
 

@@ -1,16 +1,28 @@
 """What the kernel of a host says of itself."""
 
 from netlb.testing.lab import Host
+from netlb.testing.sites import SitesLab
+from tests.support.mesh.pairs import unreachable
 
-__all__ = ["filtered", "reverse_path_filters"]
+__all__ = ["check_reverse_paths"]
 
 
-def reverse_path_filters(host: Host) -> set[str]:
+def check_reverse_paths(lab: SitesLab) -> None:
+    """Have all pods reach each other: the reverse path is checked everywhere, and no packet fails that."""
+    hosts = (lab.internet, *lab.routers.values(), *lab.nodes.values(), *lab.pods.values())
+    before = {host.name: _filtered(host) for host in hosts}  # while tunnels came up, and routes after them
+    assert {} == unreachable(lab)
+    for host in hosts:
+        assert {"1"} == _checks(host), host.name
+        assert before[host.name] == _filtered(host), host.name
+
+
+def _checks(host: Host) -> set[str]:
     """Return how the reverse path is checked (rp_filter), over all interfaces."""
     return set(host.run(["sh", "-c", "cat /proc/sys/net/ipv4/conf/*/rp_filter"]).stdout.split())
 
 
-def filtered(host: Host) -> int:
+def _filtered(host: Host) -> int:
     """Return how many packets failed that check."""
     names, values = (line.split() for line in host.run(["grep", "^TcpExt", "/proc/net/netstat"]).stdout.splitlines())
     return int(values[names.index("IPReversePathFilter")])

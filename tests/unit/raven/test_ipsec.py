@@ -1,6 +1,7 @@
 """What strongSwan is told, and what is done about its SAs."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -108,9 +109,10 @@ def test_whether_a_connection_is_as_it_was_loaded(said: Mapping[str, Any], expec
     assert expected == same(said, OWN, BOTH)
 
 
-def sa(*children: str, name: str = NAME, how: str = "ESTABLISHED", number: int = 1) -> Sa:
-    made = (ChildSa(child, str(at), "INSTALLED", 10, 20, 5) for at, child in enumerate(children, start=number))
-    return Sa(name, how, WHERE, 60, tuple(made))
+def sa(*children: str, name: str = NAME, how: str = "ESTABLISHED", number: int = 1, age: int = 60, idle: int = 0) -> Sa:
+    """An IKE_SA; one with a higher number has a higher SPI."""
+    made = (ChildSa(child, str(at), "INSTALLED", 10, 20, 5, idle) for at, child in enumerate(children, start=number))
+    return Sa(name, number, f"{number:016x}", how, WHERE, age, tuple(made))
 
 
 @pytest.mark.parametrize(
@@ -124,7 +126,22 @@ def sa(*children: str, name: str = NAME, how: str = "ESTABLISHED", number: int =
         (WAITING, (sa(),), Todo(initiate=((NAME, CHILD),))),
         (BOTH, (sa("net-old"),), Todo(initiate=((NAME, CHILD),))),
         (BOTH, (sa("net-old", CHILD),), Todo(terminate=("1",))),
-        (BOTH, (sa("net-old"), sa(CHILD, number=2)), Todo(terminate=("1",))),
+        (BOTH, (sa("net-old"), sa(CHILD, number=2, age=1)), Todo(terminate=("1",))),
+        (BOTH, (sa(CHILD, number=7), sa("net-old", number=10, age=2)), Todo(initiate=((NAME, CHILD),), stale=(7,))),
+        (BOTH, (sa(CHILD, number=10, age=2), sa(CHILD, number=7, age=5)), Todo(stale=(7,))),
+        (BOTH, (sa(CHILD, number=10, age=2), sa(CHILD, number=7, age=4)), Todo()),
+        (BOTH, (sa(CHILD, number=7, age=2), sa(CHILD, number=10)), Todo(stale=(10,))),
+        (BOTH, (sa(CHILD, number=7, idle=4), sa(CHILD, number=10, idle=3)), Todo(stale=(7,))),
+        (BOTH, (sa(CHILD, number=7, idle=3), sa(CHILD, number=10)), Todo()),
+        (BOTH, (sa(CHILD, number=7), sa(CHILD, number=10, idle=7)), Todo()),
+        (BOTH, (sa(CHILD, number=10, idle=8), sa(CHILD, number=7)), Todo(stale=(10,))),
+        (BOTH, (sa(CHILD, number=7, idle=9), sa(CHILD, number=10, idle=9)), Todo()),
+        (BOTH, (sa(number=7, age=4), sa(CHILD, number=10, age=4)), Todo(stale=(7,))),
+        (BOTH, (sa(CHILD, "net-old", number=7, idle=9), sa(CHILD, number=10, age=1)), Todo(terminate=("8",))),
+        (BOTH, (sa(CHILD, idle=9),), Todo()),
+        (BOTH, (sa(CHILD), sa(number=2, age=1)), Todo()),
+        (BOTH, (sa(CHILD), sa(number=2, how="CONNECTING", age=0)), Todo()),
+        (Remote(), (sa("net-old"), sa("net-old", number=2, age=5)), Todo(end=(NAME,))),
         (BOTH, (sa(CHILD),), Todo()),
         (BOTH, (sa(CHILD, CHILD),), Todo()),
         (Remote(), (sa("net-old"),), Todo(end=(NAME,))),
@@ -144,6 +161,8 @@ def test_what_is_seen_of_a_peer() -> None:
 
 def test_an_sa_is_read() -> None:
     said = {
+        "uniqueid": b"1",
+        "initiator-spi": b"0000000000000001",
         "state": b"ESTABLISHED",
         "remote-host": b"2001:db8::2",
         "remote-port": b"4500",
@@ -156,9 +175,19 @@ def test_an_sa_is_read() -> None:
                 "bytes-in": b"10",
                 "bytes-out": b"20",
                 "install-time": b"5",
-            }
+                "use-in": b"2",
+            },
+            "net-unused-2": {"name": b"net-unused", "uniqueid": b"2", "state": b"REKEYED", "install-time": b"7"},
         },
     }
-    assert sa(CHILD) == read_sa(NAME, said)
-    connecting = {"state": b"CONNECTING", "remote-host": b"%any", "remote-port": b"500"}
-    assert Sa(NAME, "CONNECTING", None, 0, ()) == read_sa(NAME, connecting)
+    unused = ChildSa("net-unused", "2", "REKEYED", 0, 0, 7, 7)
+    made = sa(CHILD, idle=2)
+    assert replace(made, children=(*made.children, unused)) == read_sa(NAME, said)
+    connecting = {
+        "uniqueid": b"2",
+        "initiator-spi": b"00000000000000ff",
+        "state": b"CONNECTING",
+        "remote-host": b"%any",
+        "remote-port": b"500",
+    }
+    assert Sa(NAME, 2, "00000000000000ff", "CONNECTING", None, 0, ()) == read_sa(NAME, connecting)
