@@ -7,7 +7,8 @@ section 6.8.17), and whoever has its addresses keeps them until it can. Who has 
 dead too: two nodes that answer for an address are a lesser evil than none.
 
 A node that comes is dead to one that answers until it is heard: who has its addresses keeps them. When our own process
-of BFD has ended, whoever heard us takes us for dead: until they hear us again we are mute.
+of BFD has ended, whoever heard us takes us for dead when its detection time is over: from then on we are mute, until
+one of them hears us again.
 
 A machine that has none of its node's addresses is not that node: it watches nobody, and nothing is known to it.
 """
@@ -39,9 +40,7 @@ NOBODY: Final[Mapping[str, frozenset[str]]] = {}
 GRACE: Final = 5.0
 """Seconds for which a node that was never heard counts as alive: sessions begin at one packet a second."""
 _HAND_OVER: Final = 0.05
-"""Seconds between the last of the others knowing that we leave, and our silence: they announce meanwhile."""
-_NOTICED: Final = 0.3
-"""Seconds in which the others notice that our process of BFD has ended, and take over: until then we answer on."""
+"""Seconds between the last of the others knowing that we are gone, and our silence: they announce meanwhile."""
 _TURN: Final = 1.0
 """Seconds between two looks at the key, and at what is refused or dropped."""
 _NO_WAY: Final = {errno.ENETUNREACH, errno.EHOSTUNREACH}
@@ -88,8 +87,10 @@ class Liveness:
         """Their sessions are up; of those who are `alive`, they are ready, too."""
         self._alive: set[str] = set()
         self._missed: set[str] = set()
-        """They heard this node until its process of BFD ended, and not since; at first they do not know that."""
+        """They heard this node until its process of BFD ended, and none of them has since."""
         self._noticed = False
+        """They know it by now."""
+        self._notice: asyncio.TimerHandle | None = None
         self.silences = 0
         self._strangers = Strangers(log, on_note)
         self._lost: frozenset[str] = frozenset()
@@ -110,9 +111,15 @@ class Liveness:
 
     def interrupted(self) -> None:
         """Take in that the process of BFD has ended; another takes its place."""
-        self._missed |= self._heard_of
+        if self._missed:
+            return  # one that ends before it was heard: the time runs
+        self._missed = set(self._heard_of)
         self._noticed = False
-        asyncio.get_running_loop().call_later(_NOTICED, self._fall_mute)
+        if self._notice is not None:
+            self._notice.cancel()
+        times = [watched.timers.detection_time for node, watched in self._wanted.items() if node in self._missed]
+        seconds = max(times, default=0) / 1_000_000 + _HAND_OVER
+        self._notice = asyncio.get_running_loop().call_later(seconds, self._fall_mute)
 
     def _fall_mute(self) -> None:
         self._noticed = True
@@ -315,7 +322,8 @@ class Liveness:
                 if isinstance(event, Up):
                     self._hearsay.greet(node)
                 self._heard_of.add(node)
-                self._missed.discard(node)
+                if node in self._missed:
+                    self._missed.clear()  # it returns what it had taken over; better two that answer than nobody
                 within = f"{detection_time / 1000:g} ms"
                 self._log.info("node heard", node=node, ready=usable, death_noticed_within=within)
                 if usable:

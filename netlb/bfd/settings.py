@@ -43,6 +43,11 @@ class Settings:
         """`key`, and all of `former`."""
         return self.key, *self.former
 
+    @property
+    def detection_time(self) -> int:
+        """Microseconds in which a peer that has the same settings misses us (RFC 5880 section 6.8.4)."""
+        return self.detect_multiplier * max(self.transmit_interval, self.receive_interval)
+
     def __post_init__(self) -> None:
         for field in ("transmit_interval", "receive_interval"):
             self._check(field, _SHORTEST_INTERVAL, _LONGEST_INTERVAL, " microseconds")

@@ -68,5 +68,4 @@ def _timers(profile: BFDProfile | None) -> Settings:
 
 
 def _slowness(settings: Settings) -> tuple[int, int, int]:
-    slower = max(settings.transmit_interval, settings.receive_interval)
-    return settings.detect_multiplier * slower, settings.transmit_interval, settings.receive_interval
+    return settings.detection_time, settings.transmit_interval, settings.receive_interval

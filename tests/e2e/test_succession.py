@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from netlb.l2.election import owner
-from tests.manifests import advertisement, pool, service
+from tests.manifests import advertisement, native, pool, service
 from tests.support.cluster import Cluster
 from tests.support.daemons import Daemon
 from tests.support.steady import SteadyAsker
@@ -22,6 +22,8 @@ ADDRESSES = ("192.168.122.90", "192.168.122.91", "fd00:122::90", "fd00:122::91")
 FAILING = Path(__file__).parents[1] / "support" / "failing_speaker.py"
 LONG, SHORT = "60", "5"
 """Seconds for which an orphan goes on: more than a restart takes on a busy machine, and no more than must be."""
+PATIENT = 100
+"""Packets that others may miss: longer than it takes to start a process on a busy machine."""
 
 
 class Segment:
@@ -45,10 +47,15 @@ class Segment:
         self.speakers[name] = self.cluster.speaker(name, *options, *arguments, program=FAILING)
         return self.speakers[name]
 
-    def begin(self, grace: str = LONG) -> Daemon:
-        """Start everything; return the speaker that is tried when all are heard and answer."""
+    def begin(self, grace: str = LONG, *, multiplier: int = 3) -> Daemon:
+        """Start everything; return the speaker that is tried when all are heard and answer.
+
+        The nodes miss each other after that many packets of 100 ms.
+        """
         self.cluster.write_nodes(watched=True)
-        self.cluster.write("pool.yaml", pool("some", *ADDRESSES), advertisement())
+        self.cluster.write("pool.yaml", pool("some", *ADDRESSES, bfdProfile="some"), advertisement())
+        profile = {"transmitInterval": 100, "receiveInterval": 100, "detectMultiplier": multiplier}
+        self.cluster.write("profile.yaml", native("BFDProfile", "some", **profile))
         for number in (1, 2):
             families = {"ipFamilies": "[IPv4, IPv6]", "ipFamilyPolicy": "RequireDualStack"}
             self.cluster.write(f"web-{number}.yaml", service(f"web-{number}", **families))
@@ -268,7 +275,8 @@ def test_what_was_declared_meanwhile_is_done(segment: Segment) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hung"])
 def test_while_there_is_no_bfd_nobody_goes_without_an_answer(segment: Segment, how: signal.Signals) -> None:
-    segment.begin()
+    """The others take over when they miss it, or hear the next one begin; until then it answers, and is never mute."""
+    segment.begin(multiplier=PATIENT)
     responder, bfd = (segment.process(room) for room in ("l2", "bfd"))
     with SteadyAsker(segment.cluster.client, segment.owned) as asker:
         asker.await_more(100)

@@ -16,11 +16,16 @@ from netlb.net import parse_address
 from netlb.plan.segment import Watched
 from netlb.plan.timers import SEGMENT_TIMERS
 from netlb_speaker.liveness import Liveness
+from tests.support.virtual_time import run
 from tests.support.waiting import becomes
 
 ADDRESS = parse_address("192.0.2.2")
 OTHER = {"other": Watched(ADDRESS, SEGMENT_TIMERS)}
 PEER = Peer(ADDRESS)
+THIRD = Peer(parse_address("192.0.2.3"))
+PATIENT = Settings(transmit_interval=300_000, receive_interval=200_000, detect_multiplier=5)
+BOTH = {**OTHER, "third": Watched(THIRD.address, PATIENT)}
+"""One misses this node after 0.3 s, the other after 1.5 s."""
 UP = Up(100_000, 300_000)
 
 
@@ -74,7 +79,7 @@ def play(scene: Callable[[Rig], Coroutine[Any, Any, None]], grace: float = 60.0)
             attending.cancel()
             await asyncio.gather(attending, return_exceptions=True)
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_our_own_trouble_says_nothing_of_a_node_and_is_tried_again() -> None:
@@ -161,23 +166,77 @@ def test_who_has_nothing_does_not_take_others_for_dead_that_it_has_not_heard_yet
     play(scene)
 
 
-def test_a_node_whose_own_bfd_process_ends_is_mute_until_all_that_heard_it_do_so_again() -> None:
-    third = Peer(parse_address("192.0.2.3"))
-    both = {**OTHER, "third": Watched(third.address, SEGMENT_TIMERS)}
+async def hear_both(rig: Rig) -> None:
+    rig.liveness.watch(BOTH)
+    for peer in (PEER, THIRD):
+        rig.bfd.happens(UP, peer)
+
+
+def test_a_node_whose_own_bfd_process_ends_is_mute_when_the_last_has_missed_it_and_taken_over() -> None:
+    async def scene(rig: Rig) -> None:
+        rig.liveness.watch(BOTH)
+        rig.liveness.interrupted()
+        await asyncio.sleep(2)
+        assert not rig.liveness.mute, "nobody had heard it"
+        await hear_both(rig)
+        rig.liveness.interrupted()
+        await asyncio.sleep(1.54)
+        assert not rig.liveness.mute, "not all know it yet"
+        await asyncio.sleep(0.02)
+        assert rig.liveness.mute
+
+    play(scene)
+
+
+def test_one_that_ends_again_before_it_was_heard_does_not_begin_the_time_anew() -> None:
+    async def scene(rig: Rig) -> None:
+        await hear_both(rig)
+        rig.liveness.interrupted()
+        await asyncio.sleep(1)
+        rig.liveness.interrupted()
+        await asyncio.sleep(0.6)
+        assert rig.liveness.mute
+
+    play(scene)
+
+
+def test_one_that_ends_again_after_it_was_heard_begins_the_time_anew() -> None:
+    async def scene(rig: Rig) -> None:
+        await hear_both(rig)
+        rig.liveness.interrupted()
+        rig.bfd.happens(UP)
+        await asyncio.sleep(1)
+        rig.liveness.interrupted()
+        await asyncio.sleep(1.5)
+        assert not rig.liveness.mute
+        await asyncio.sleep(0.1)
+        assert rig.liveness.mute
+
+    play(scene)
+
+
+def test_who_is_mute_answers_again_with_the_first_that_hears_it() -> None:
+    """That one gives up at once what it had taken over."""
 
     async def scene(rig: Rig) -> None:
-        rig.liveness.watch(both)
+        await hear_both(rig)
         rig.liveness.interrupted()
-        assert not rig.liveness.mute, "nobody had heard it"
-        for peer in (PEER, third):
-            rig.bfd.happens(UP, peer)
+        await asyncio.sleep(2)
+        rig.bfd.happens(UP, THIRD)
+        assert not rig.liveness.mute
+
+    play(scene)
+
+
+def test_who_is_mute_answers_again_when_those_that_heard_it_are_dead() -> None:
+    async def scene(rig: Rig) -> None:
+        await hear_both(rig)
         rig.liveness.interrupted()
-        assert not rig.liveness.mute, "the others do not know yet"
-        await becomes(lambda: rig.liveness.mute)
-        rig.bfd.happens(UP)
-        assert rig.liveness.mute
-        rig.bfd.happens(Down(Diagnostic.CONTROL_DETECTION_TIME_EXPIRED, 0), third)
-        assert (False, frozenset({"third"})) == (rig.liveness.mute, rig.liveness.dead)
+        await asyncio.sleep(2)
+        for peer, mute in ((PEER, True), (THIRD, False)):
+            rig.bfd.happens(Down(Diagnostic.CONTROL_DETECTION_TIME_EXPIRED, 0), peer)
+            assert mute is rig.liveness.mute
+        assert BOTH.keys() == rig.liveness.dead
 
     play(scene)
 
