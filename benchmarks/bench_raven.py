@@ -29,7 +29,6 @@ from netlb.testing.lab import Lab
 ROUNDS = int(os.environ.get("NETLB_BENCH_ROUNDS", "20"))
 _PLANS = min(3, ROUNDS)
 _ROUTES = min(8, ROUNDS)
-_TUNNELS = min(6, ROUNDS)
 _SEED = 7348  # RFC 7348 is VXLAN's; the order of turns is the same in every run
 _PAUSE = f"{ASKED_EVERY / 1000:g} ms"
 
@@ -93,7 +92,7 @@ def _measure(measured: Found, directory: Path, random: Random) -> Iterator[str]:
             measured.plans.setdefault((count, name), {})[number] = made
     yield "tunnels"
     (directory / "tunnels").mkdir()
-    for number, name, carried in tunnel_rounds(directory / "tunnels", _TUNNELS, random):
+    for number, name, carried in tunnel_rounds(directory / "tunnels", ROUNDS, random):
         measured.tunnels.setdefault(name, {})[number] = carried
     (directory / "failover").mkdir()
     yield from failover_rounds(directory / "failover", ROUNDS, measured.cases)

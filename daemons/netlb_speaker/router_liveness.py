@@ -114,8 +114,9 @@ class RouterLiveness:
         if self._bfd is None or self._sessions.get(name, (None, None))[1] is not peer:
             return
         match event:
-            case Up():
-                self._log.info("BFD with router up", router=name)
+            case Up(transmit_interval, detection_time):
+                timers = {"transmit_us": transmit_interval, "detection_us": detection_time}
+                self._log.info("BFD with router up", router=name, **timers)
                 self._release(name)
             case AdminDown():
                 self._log.warning("BFD with router switched off by its operator", router=name)

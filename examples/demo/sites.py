@@ -22,6 +22,9 @@ from netlb.testing.sites import SitesLab
 from netlb.testing.sites.declared import manifests
 
 _PORT: Final = 51820
+_HTTP_PORT: Final = 8080
+_CALM: Final = 3.0
+"""Seconds after which everybody has known everybody for long enough to be believed (docs/sites.md)."""
 _SITES: Final = {"cloud": 2, "edge": 3, "shop": 2}
 """Nodes by site. The edge's router masquerades; the shop's takes another port for each destination, too."""
 
@@ -45,6 +48,7 @@ class Sites:
             command = [sys.executable, "-m", "netlb_gateway", "--source", f"dir:{self.manifests}", "--node-name", name]
             # Sockets of wireguard-go are in one directory for all namespaces.
             command += ["--backend", "userspace", "--number", f"tunnel_device={self.device(name)}"]
+            command += ["--http", f"127.0.0.1:{_HTTP_PORT}"]
             with (self.root / f"{name}.netlb-gateway.log").open("w") as log:
                 node.popen([*command, "--key-file", self.root / "keys" / name], stderr=log)
 
@@ -57,8 +61,12 @@ class Sites:
         return ",".join(self._status(node).get("active", ()))
 
     def is_joined(self, node: str) -> bool:
-        """Whether a node knows its gateway, and all tunnels are up that it should have."""
-        return bool(self.active(node)) and all(peer["state"] != "down" for peer in self._status(node)["peers"])
+        """Whether a node is ready, and all tunnels are up that it should have."""
+        try:
+            ready = self.lab.nodes[node].http_get("127.0.0.1", _HTTP_PORT, path="/readyz").status == 200
+        except OSError:
+            return False
+        return ready and all(peer["state"] != "down" for peer in self._status(node)["peers"])
 
     def _status(self, node: str) -> dict[str, Any]:
         path = self.root / "sites.status" / "gatewaynodestatuses" / f"{node}.yaml"
@@ -110,9 +118,9 @@ def _show_failover(sites: Sites) -> None:
     successor = {"edge1": "edge2", "edge2": "edge1"}[gateway]
     with Stream(client, server, server.ipv4) as direct, Stream(client, shop, shop.ipv6) as relayed:
         streams = {"to the cloud": direct, "to the shop": relayed}
-        began = time.monotonic()
+        calm = time.monotonic() + _CALM
         with step("a pod at the edge has a TCP connection to the cloud, and one to the shop"):
-            eventually(lambda: all(each.flows(began) for each in streams.values()), "nothing comes back")
+            eventually(lambda: all(each.flows(calm) for each in streams.values()), "nothing comes back")
         with step(f"{gateway}, the edge's gateway, is cut off: {successor} holds the tunnels") as say:
             cut = time.monotonic()
             lab.cut(gateway)

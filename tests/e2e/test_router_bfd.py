@@ -121,7 +121,8 @@ def negotiated(one: World) -> tuple[Any, ...]:
 def test_both_ends_come_up_with_negotiated_timers(tmp_path: Path, hops: int) -> None:
     with world(tmp_path, hops) as one:
         speaker = one.start("--gobgp-dir", str(tmp_path / "gobgp"))
-        eventually(lambda: speaker.lines("new timers", f"transmit_us={OURS}000", f"detection_us={3 * OURS}000"), "ours")
+        timers = f"transmit_us={OURS}000", f"detection_us={3 * OURS}000"
+        eventually(lambda: speaker.lines("BFD with router", *timers), "ours, as it comes up or later")
         eventually(lambda: (hops > 1, THEIRS, OURS, OURS, 3) == negotiated(one), "theirs")
         assert 0 == speaker.stop()
         assert SIGNALED == one.frr.bfd(one.node.ipv4)["diagnostic"]  # it was told, and did not have to find out

@@ -47,6 +47,11 @@ def take_away(lab: SitesLab) -> None:
         host.run(["nft", "delete", "table", "inet", "raven"])
 
 
+def missed(world: World) -> int:
+    """Return how often somebody was taken for dead."""
+    return sum(len(daemon.lines("node dead")) for daemon in world.daemons.values())
+
+
 def test_what_others_have_survives_and_nothing_of_ours_does(empty: World) -> None:
     lab = empty.lab
     for name, host in lab.nodes.items():
@@ -72,7 +77,13 @@ def test_what_others_have_survives_and_nothing_of_ours_does(empty: World) -> Non
     assert {} == missing(before, everything(empty))
     assert {} == missing(strangers, ipsec(empty))
 
-    empty.kill_all()
+    while True:
+        silences, made = missed(empty), everything(empty)
+        empty.kill_all()
+        if silences == missed(empty):
+            break
+        empty.start(*lab.nodes)  # on a busy machine one of them had missed another one before it was killed
+        assert {} == unreachable(lab)
     assert {} == changed(made, everything(empty)), "tunnels and routes stay when daemons are killed"
     assert {} == unreachable(lab)
 
