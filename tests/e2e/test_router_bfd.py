@@ -147,6 +147,7 @@ def test_a_router_whose_bfd_does_not_come_back_is_spoken_to_without(tmp_path: Pa
         one.start("--gobgp-dir", str(tmp_path / "gobgp"))
         one.frr.kill_bfd()
         eventually(one.disabled, "gobgpd keeps the peer down")
+        eventually(lambda: one.told() == ("ADMIN_DOWN", "down"), "it is told")
         eventually(lambda: one.told() == ("ESTABLISHED", "down") and one.routed(), "BGP is back", within=60)
         assert not one.disabled()
         one.frr.start_bfd()
