@@ -22,11 +22,13 @@ pytestmark = pytest.mark.root
 
 opened = lab_fixture(nodes=4, clients=0, pods_per_node=1, name="gw", scope="function")
 
+MEMBERS = ["node-1", "node-2", "node-3"]
 EDGE = {
-    "nodes": ["node-1", "node-2", "node-3"],
+    "nodes": MEMBERS,
     "endpoints": [{"nodeName": "node-1", "underNAT": True}, {"nodeName": "node-2", "underNAT": True}],
 }
 CLOUD = {"nodes": ["node-4"], "endpoints": [{"nodeName": "node-4"}]}
+SUCCESSOR = {"node-1": "node-2", "node-2": "node-1"}
 PATHS = [("node-1", "node-4"), ("node-2", "node-4"), ("node-3", "node-4"), ("node-4", "node-3")]
 
 
@@ -48,48 +50,61 @@ def reach(sites: Gateways, paths: list[tuple[str, str]] = PATHS) -> None:
             eventually(lambda one=one, other=other, version=version: sites.pings(one, other, version=version), f"{one} reaches {other}, IPv{version}")  # type: ignore[misc]  # fmt: skip
 
 
-def kill(sites: Gateways, daemons: dict[str, Daemon]) -> None:
+def kill(sites: Gateways, daemons: dict[str, Daemon], name: str) -> None:
     """The agent and its tunnel die; the machine lives."""
-    sites.crash(daemons["node-1"])
-    os.kill(sites.tunnel_process("node-1"), signal.SIGKILL)
+    sites.crash(daemons[name])
+    os.kill(sites.tunnel_process(name), signal.SIGKILL)
 
 
-def cut(sites: Gateways, daemons: dict[str, Daemon]) -> None:
+def cut(sites: Gateways, daemons: dict[str, Daemon], name: str) -> None:
     """Nobody hears the machine any more."""
-    sites.lab.nodes["node-1"].run(["ip", "link", "set", "eth0", "down"])
+    sites.lab.nodes[name].run(["ip", "link", "set", "eth0", "down"])
 
 
-def stop(sites: Gateways, daemons: dict[str, Daemon]) -> None:
+def stop(sites: Gateways, daemons: dict[str, Daemon], name: str) -> None:
     """The agent is told to stop."""
-    assert 0 == daemons["node-1"].stop()
+    assert 0 == daemons[name].stop()
 
 
 @pytest.mark.parametrize("fault", [kill, cut, stop], ids=["killed", "cut off", "stopped"])
 def test_pods_reach_each_other_and_go_on_when_the_gateway_is_gone(
-    sites: Gateways, fault: Callable[[Gateways, dict[str, Daemon]], None]
+    sites: Gateways, fault: Callable[[Gateways, dict[str, Daemon], str], None]
 ) -> None:
     daemons = sites.start()
     reach(sites)
-    sites.await_active("edge", "node-1")
-    assert ["node-1"] == [each["nodeName"] for each in sites.site_said("edge")["activeEndpoints"]]
-    fault(sites, daemons)
-    for name in ("node-2", "node-3"):
-        eventually(lambda name=name: sites.said(name).get("gateway") == "node-2", f"{name} has turned to node-2")  # type: ignore[misc]
-    eventually(lambda: sites.said("node-4")["ways"][0]["endpoint"] == "node-2", "the cloud has, too")
-    reach(sites, [path for path in PATHS if "node-1" not in path or fault is stop])
+
+    def active() -> list[str]:
+        return [each["nodeName"] for each in sites.site_said("edge").get("activeEndpoints", ())]
+
+    eventually(lambda: active() == [sites.agreed(*MEMBERS)], "the status says so")
+    (gateway,) = active()  # node-1, unless it was missed on a busy machine
+    successor = SUCCESSOR[gateway]
+    fault(sites, daemons, gateway)
+    for name in (successor, "node-3"):
+        eventually(lambda name=name: sites.said(name).get("gateway") == successor, f"{name} has turned to {successor}")  # type: ignore[misc]
+    eventually(lambda: sites.said("node-4")["ways"][0]["endpoint"] == successor, "the cloud has, too")
+    reach(sites, [path for path in PATHS if gateway not in path or fault is stop])
     if fault is not cut:  # who is cut off can still write here, and knows no better
-        eventually(lambda: sites.site_said("edge")["activeEndpoints"][0]["nodeName"] == "node-2", "the status says so")
+        eventually(lambda: active() == [successor], "the status says so")
 
 
 def test_who_returns_takes_nothing_back(sites: Gateways) -> None:
     daemons = sites.start()
-    sites.await_active("edge", "node-1")
-    kill(sites, daemons)
-    eventually(lambda: sites.said("node-3").get("gateway") == "node-2", "node-2 has taken over")
-    sites.await_ready(sites.gateway("node-1"))
-    eventually(lambda: sites.said("node-1")["role"] == "standby", "the one that returned stands by")
-    reach(sites)
-    assert "node-2" == sites.said("node-3")["gateway"]
+    while True:
+        gateway = sites.agreed(*MEMBERS)
+        successor = SUCCESSOR[gateway]
+        kill(sites, daemons, gateway)
+        eventually(lambda: sites.said("node-3").get("gateway") == successor, f"{successor} has taken over")  # noqa: B023
+        silences = sites.missed(successor)
+        daemons[gateway] = sites.gateway(gateway)
+        sites.await_ready(daemons[gateway])
+        back = lambda: sites.said(gateway)["role"] == "standby" or silences != sites.missed(successor)  # noqa: B023, E731
+        eventually(back, "the one that returned stands by")
+        reach(sites)
+        active = sites.said("node-3")["gateway"]
+        if active == successor or silences == sites.missed(successor):
+            break  # on a busy machine the successor may be missed, too, and who returned takes over then
+    assert successor == active
 
 
 def test_a_restart_of_the_only_gateway_is_not_noticed(sites: Gateways) -> None:
@@ -97,9 +112,9 @@ def test_a_restart_of_the_only_gateway_is_not_noticed(sites: Gateways) -> None:
     reach(sites)
     before = sites.tunnel_process("node-4")
     assert 0 == daemons["node-4"].stop()
-    assert sites.pings("node-3", "node-4")
+    reach(sites, [("node-3", "node-4")])
     sites.await_ready(sites.gateway("node-4"))
-    assert sites.pings("node-3", "node-4")
+    reach(sites, [("node-3", "node-4")])
     assert before == sites.tunnel_process("node-4")
 
 
@@ -133,7 +148,7 @@ def test_what_somebody_takes_away_is_put_back(sites: Gateways) -> None:
 
 def test_a_node_keeps_its_key(sites: Gateways) -> None:
     daemons = sites.start()
-    key = sites.said("node-2")["publicKey"]
+    key = eventually(lambda: sites.said("node-2").get("publicKey"), "node-2 has published its key")
     assert 0 == daemons["node-2"].stop()
     (sites.keys / "node-2").unlink()
     sites.await_ready(sites.gateway("node-2"))

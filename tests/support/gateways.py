@@ -20,7 +20,7 @@ __all__ = ["Gateways"]
 
 
 class Gateways(Site):
-    """Each node has a device of its own name: wireguard-go's sockets are files, which all namespaces share."""
+    """Each node has a device of a name of its own: wireguard-go's sockets are files, which all namespaces share."""
 
     def __init__(self, root: Path, lab: Lab) -> None:
         super().__init__(root)
@@ -54,10 +54,9 @@ class Gateways(Site):
             "status": {"addresses": [{"type": "InternalIP", "address": str(host.ipv4)}]},
         }
 
-    @staticmethod
-    def device(name: str) -> str:
-        """Return the name of a node's device."""
-        return f"wg-{name}"
+    def device(self, name: str) -> str:
+        """Return the name of a node's device, which no node of another lab has."""
+        return f"wg{self.lab.name[-6:]}-{name}"
 
     def command_line(self, *arguments: str) -> list[str]:
         """Return how netlb-gateway is called here."""
@@ -93,7 +92,7 @@ class Gateways(Site):
     def cleanup(self, name: str) -> list[str]:
         """Run `netlb-gateway cleanup` in a node; return the lines that it prints."""
         words = ["cleanup", "--backend", "userspace", "--number", f"tunnel_device={self.device(name)}"]
-        return self.lab.nodes[name].run(self.command_line(*words)).stdout.splitlines()
+        return self.lab.nodes[name].run(self.command_line(*words), timeout=60.0).stdout.splitlines()
 
     def left(self, name: str) -> list[str]:
         """Return what a node has of ours in its kernel."""
@@ -133,15 +132,19 @@ class Gateways(Site):
         document = load(self.status.root / f"gateways/{name}.yaml")
         return document["status"] if document else {}
 
-    def await_active(self, site: str, node: str) -> None:
-        """Wait until a node is the only active endpoint of its site, and its site's nodes send through it."""
-        members = [name for name in self.lab.nodes if self.said(name).get("site") == site and self.alive(name)]
-        for name in members:
-            eventually(lambda name=name: self.said(name).get("gateway") == node, f"{name} sends through {node}")  # type: ignore[misc]
+    def agreed(self, *names: str) -> str:
+        """Wait until these nodes, whose gateways run, send through the same one, and return it."""
 
-    def alive(self, name: str) -> bool:
-        """Say whether a node's gateway runs."""
-        return any(daemon.running() for daemon in self.daemons if daemon.log.stem == name)
+        def one() -> str | None:
+            said = {self.said(name).get("gateway") for name in names}
+            return said.pop() if len(said) == 1 else None
+
+        return eventually(one, f"{', '.join(names)} agree")
+
+    def missed(self, node: str) -> int:
+        """Return how often others took a node for dead."""
+        logs = {daemon.log: daemon for daemon in self.daemons}
+        return sum(len(daemon.lines("node dead", f"node={node}")) for daemon in logs.values())
 
     def pings(self, one: str, other: str, *, version: int = 4) -> bool:
         """Say whether the first pod of a node reaches that of another one."""
