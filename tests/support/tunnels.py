@@ -145,6 +145,10 @@ class End:
         """Whether the other end's inner address answers."""
         return 0 == self.run("ping", "-n", "-q", "-c", str(count), "-W", str(within), "-i", "0.05", address).returncode
 
+    def reaches(self, address: str) -> None:
+        """Wait until the other end's inner address answers."""
+        eventually(lambda: self.pings(address), f"{address} answers")
+
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         words = ("ip", "netns", "exec", self.namespace, *command)
         return subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
@@ -222,24 +226,32 @@ class Namespaces:
 
 
 class Flow:
-    """A ping every 10 ms; what was lost is counted when it is stopped."""
+    """A ping every 10 ms; what was lost is counted when it is stopped, up to the last one that was answered."""
 
     def __init__(self, end: End, address: str) -> None:
         self._process = end.popen("ping", "-n", "-i", "0.01", "-O", address)
         assert self._process.stdout is not None
         self._output = self._process.stdout
+        self._answered: set[int] = set()
         self.proceed(5)
 
     def proceed(self, count: int) -> None:
         """Wait for more answers."""
         while count:
-            count -= "bytes from" in self._output.readline()
+            count -= self._hear(self._output.readline())
 
     def lost(self) -> int:
-        self._process.send_signal(signal.SIGINT)
-        found = re.search(r"(\d+) packets transmitted, (\d+) received", self._process.communicate(timeout=30)[0])
-        assert found
-        return int(found[1]) - int(found[2])
+        with self._process:
+            self._process.send_signal(signal.SIGINT)
+            for line in self._output:
+                self._hear(line)
+        return max(self._answered) - len(self._answered)
+
+    def _hear(self, line: str) -> bool:
+        found = re.search(r"bytes from .* icmp_seq=(\d+)", line)
+        if found:
+            self._answered.add(int(found[1]))
+        return found is not None
 
 
 @dataclass(frozen=True)
@@ -320,7 +332,7 @@ def take_over(a: End, b: End, third: End) -> int:
         before = received(new)
         a.apply({old.keys.public: Remote(), new.keys.public: everything})
         flow.proceed(20)
-        assert received(new) >= before + 20 * 64  # the flow is there
+        eventually(lambda: received(new) >= before + 20 * 64, "the flow is there")  # noqa: B023
         old.apply({a.keys.public: known[old]})
         flow.proceed(20)
     return flow.lost()
