@@ -45,8 +45,8 @@ def test_tcp_passes_where_icmp_is_lost(lab: SitesLab) -> None:
                 assert 1 << 18 == carries(lab.pods[pair.source], lab.pods[pair.target], address, 1 << 18), str(pair)
 
 
-def test_the_reverse_path_is_checked_everywhere_and_nothing_fails_the_check(lab: SitesLab) -> None:
-    check_reverse_paths(lab)
+def test_the_reverse_path_is_checked_everywhere_and_nothing_fails_the_check(encrypted: World, lab: SitesLab) -> None:
+    check_reverse_paths(lab, encrypted.unrest)
 
 
 def test_nodes_are_reached_through_tunnels_when_asked_for(encrypted: World, lab: SitesLab) -> None:

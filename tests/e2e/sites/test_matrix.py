@@ -85,5 +85,5 @@ def test_a_site_that_becomes_reachable_is_reached_directly(world: World) -> None
     change_ways(world)
 
 
-def test_the_reverse_path_is_checked_everywhere_and_nothing_fails_the_check(lab: SitesLab) -> None:
-    check_reverse_paths(lab)
+def test_the_reverse_path_is_checked_everywhere_and_nothing_fails_the_check(world: World, lab: SitesLab) -> None:
+    check_reverse_paths(lab, world.unrest)

@@ -1,7 +1,7 @@
 """A data plane made by hand: the text of a plan, given to `ip`, `wg`, `bridge` and `nft`."""
 
+import socket
 import subprocess
-from pathlib import Path
 
 from netlb.raven.dataplane import DataPlane
 from netlb.raven.text import ip_commands, wg_configuration
@@ -25,8 +25,8 @@ def make(host: Host, plane: DataPlane, private: str, protocol: int) -> None:
     """Give a node what a plan says, from nothing; tunnels are made by wireguard-go."""
     if plane.tunnel:
         host.popen(["wireguard-go", "-f", plane.tunnel.device], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        socket = Path(f"/run/wireguard/{plane.tunnel.device}.sock")
-        eventually(socket.exists, f"{socket} appears")
+        path = f"/run/wireguard/{plane.tunnel.device}.sock"
+        eventually(lambda: _listens(path), f"wireguard-go listens at {path}")
         text = wg_configuration(plane.tunnel).replace("[Interface]", f"[Interface]\nPrivateKey = {private}")
         text = text.replace("AllowedIPs =\n", "")
         _wg(["setconf", plane.tunnel.device, "/dev/stdin"], text)
@@ -37,6 +37,12 @@ def make(host: Host, plane: DataPlane, private: str, protocol: int) -> None:
         host.run(words)
     if plane.nft:
         host.run(["nft", "-f", "-"], input=plane.nft)
+
+
+def _listens(path: str) -> bool:
+    """Whether somebody does; `wg` removes a socket at which nobody listens yet."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(path) == 0
 
 
 def _wg(arguments: list[str], text: str = "") -> str:

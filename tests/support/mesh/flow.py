@@ -20,13 +20,13 @@ class Flow:
     def __init__(self, source: Host, target: Host, address: Address) -> None:
         family = socket.AF_INET if address.version == 4 else socket.AF_INET6
         self._listening = target.inside(lambda: socket.create_server((str(address), _PORT), family=family))
-        self._connection = source.connect(address, _PORT, 10.0)
+        self._connection = source.connect(address, _PORT, 60.0)
         self._far, _ = self._listening.accept()
         self._echo = threading.Thread(target=self._answer)
         self._echo.start()
         self._said = 0
 
-    def answers(self, within: float = 20.0) -> bool:
+    def answers(self, within: float = 60.0) -> bool:
         """Say something and wait until it comes back; `within` bounds the wait of a test that fails."""
         self._said += 1
         word = f"{self._said}\n".encode()

@@ -57,7 +57,7 @@ def lose_icmp_errors(hosts: Iterable[Host]) -> Iterator[None]:
             host.run(["nft", "delete", "table", "inet", "deaf"])
 
 
-def carries(source: Host, target: Host, address: Address, octets: int, timeout: float = 20.0) -> int:
+def carries(source: Host, target: Host, address: Address, octets: int, timeout: float = 60.0) -> int:
     """Send so many octets over a TCP connection to a host and have them sent back; return how many came back."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     with target.inside(lambda: socket.create_server((str(address), _PORT), family=family)) as listening:

@@ -19,7 +19,7 @@ from tests.support.mesh.packets import headers
 __all__ = ["Pair", "by_node_ports", "by_services", "pairs", "pings", "to_pods", "unreachable"]
 
 
-_PATIENCE = 30.0
+_PATIENCE = 60.0
 """Seconds for which it is asked again; they bound the wait of a test that fails."""
 
 

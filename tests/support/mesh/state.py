@@ -56,7 +56,7 @@ def plant_decoys(host: Host, gateway4: str, gateway6: str) -> None:
     host.run(["sh", "-e"], input=text.replace("{ ", "'{ ").replace(" }", " }'"))
 
 
-def difference(expected: set[str], host: Host, within: float = 10.0) -> tuple[list[str], list[str]]:
+def difference(expected: set[str], host: Host, within: float = 30.0) -> tuple[list[str], list[str]]:
     """Wait until a node's state is this one again; return the lines that are missing in the end, and those too many.
 
     `within` bounds the wait of a test that fails.

@@ -153,6 +153,11 @@ class World:
 
         return eventually(one, f"the nodes of {site} agree")
 
+    def unrest(self) -> int:
+        """Return how often somebody was taken for dead, or others became active, by the word of all nodes."""
+        words = ("node dead", "active endpoint elected")
+        return sum(len(daemon.lines(word)) for daemon in self.daemons.values() for word in words)
+
     def carriers(self, node: str) -> list[int]:
         """Return the processes that carry a node's tunnels."""
         return [pid for pid in processes_in([self.lab.nodes[node].namespace]) if _program(pid) == b"wireguard-go"]
@@ -176,6 +181,8 @@ class World:
         for name in names:
             if name in self._charons:
                 self._charons[name].forget("netlb-")
+                ended = lambda name=name: not any("SA netlb-" in line for line in self.ipsec(name))  # noqa: E731
+                eventually(ended, f"{name} has no SA of ours")
             for carrier in self.carriers(name):
                 os.kill(carrier, signal.SIGKILL)
         eventually(lambda: not any(map(self.carriers, names)), "nothing carries tunnels")
