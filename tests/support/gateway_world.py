@@ -53,7 +53,13 @@ class World:
     def declare(self, sites: dict[str, Any]) -> None:
         write(self.root, "sites.yaml", [yaml.safe_dump(dict(one.body)) for one in documents(sites)])
 
-    def start(self, *names: str, withdraws: bool = False) -> None:
+    async def start_all(self) -> None:
+        """Start the gateways of all nodes; e1, which is preferred, is there before anybody could miss it."""
+        self.start("e1")
+        await self.until(lambda: self.said("e1"), "e1 watches the others")
+        self.start(*ALL[1:])
+
+    def start(self, *names: str, withdraws: bool = False, grace: float = 0.5) -> None:
         """Start the gateways of nodes, on what their kernels have already."""
         for name in names:
             kernel = self.kernels.setdefault(name, FakeKernel(Numbers()))
@@ -80,7 +86,7 @@ class World:
                 bfd=self.air.bfd,  # type: ignore[arg-type]
                 sockets=self.air.socket,
             )
-            self.nodes[name] = Wired(build(settings, doors, grace=0.5, look=0.02))
+            self.nodes[name] = Wired(build(settings, doors, grace=grace, look=0.02))
 
     async def crash(self, name: str) -> None:
         """End a node's gateway without a word."""
@@ -165,7 +171,7 @@ async def world(
     made.declare(sites)
     try:
         if started:
-            made.start(*ALL)
+            await made.start_all()
             for daemon in made.nodes.values():
                 await daemon.ready()
         yield made

@@ -14,14 +14,16 @@ def test_sites_are_connected_and_all_say_so(tmp_path: Path) -> None:
         async with world(tmp_path) as w:
             await w.active("e1", *ALL)
             assert ["gateway", "standby", "member", "gateway"] == [w.said(name)["role"] for name in ALL]
-            assert "10.2.1.0/24" in w.routes("e1", 9028)
-            assert "10.2.1.0/24" in w.routes("e3", 9027)
-            assert "aa:0f:f0:a8:01:01" == w.through("e3") == w.through("e2")
-            await w.until(lambda: "10.1.1.0/24" in w.allowed("c1")["e1"], "the cloud sends to e1")
-            assert set() == w.allowed("c1")["e2"]
+            await w.until(lambda: "10.2.1.0/24" in w.routes("e1", 9028), "e1 sends to the cloud")
+            await w.until(lambda: "10.2.1.0/24" in w.routes("e3", 9027), "e3 sends to e1")
+            await w.until(lambda: "aa:0f:f0:a8:01:01" == w.through("e3") == w.through("e2"), "so does e2")
+            await w.until(lambda: "10.1.1.0/24" in w.allowed("c1").get("e1", ()), "the cloud sends to e1")
+            await w.until(lambda: w.allowed("c1").get("e2") == set(), "and nothing to e2, which it knows")
             await w.until(lambda: w.speaks("edge") == ["e1"], "the status says so")
             assert ("True", "ActiveEndpointElected") == (w.site("edge")["conditions"][0]["status"], w.site("edge")["conditions"][0]["reason"])  # fmt: skip
-            assert 1.0 == w.nodes["c1"].metric("netlb_gateway_peer_up", site="edge", peer="e1")
+            await w.until(
+                lambda: w.nodes["c1"].metric("netlb_gateway_peer_up", site="edge", peer="e1") == 1.0, "it is up"
+            )
             assert 1.0 == w.nodes["c1"].metric("netlb_gateway_active_endpoint", site="edge", endpoint="e1")
             await w.until(lambda: w.nodes["c1"].metric("netlb_gateway_peer_rtt_seconds", site="edge", peer="e1") is not None, "rtt")  # fmt: skip
             await w.until(lambda: w.nodes["c1"].metric("netlb_gateway_peer_mtu_octets", site="edge", peer="e1") == 1420.0, "MTU")  # fmt: skip
@@ -147,7 +149,7 @@ def test_a_gateway_that_is_taken_away_takes_everything_with_it(tmp_path: Path) -
 def test_who_does_not_know_yet_who_is_alive_lets_nothing_out_and_keeps_what_was_there(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with world(tmp_path, started=False) as w:
-            w.start("e1", "c1")
+            w.start("e1", "c1", grace=3.0)
             await w.nodes["c1"].until(
                 lambda: w.routes("e1", 9027) == {"10.2.1.0/24", "fd00:2:1::/64"}, "it lets nothing out"
             )

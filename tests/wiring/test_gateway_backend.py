@@ -88,13 +88,12 @@ def test_what_it_is_told_and_cannot_have_is_an_error(tmp_path: Path, chosen: Cho
 def test_in_a_cluster_the_api_server_says_it_and_while_it_is_away_what_was_kept(
     tmp_path: Path, chosen: Chosen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "PATIENCE", 0.3)
     state = tmp_path / "state"
 
     async def keep(cluster: Kubernetes) -> None:
         """Hear what is declared, and keep it, as a daemon does."""
         surroundings = on_cluster(
-            cluster.common(GATEWAY), state, name="netlb-gateway", node="e1", pace=PACE, patience=0.3
+            cluster.common(GATEWAY), state, name="netlb-gateway", node="e1", pace=PACE, patience=60.0
         )
         services = [asyncio.create_task(run()) for run in surroundings.services.values()]
         snapshots = aiter(surroundings.source.snapshots())
@@ -110,6 +109,7 @@ def test_in_a_cluster_the_api_server_says_it_and_while_it_is_away_what_was_kept(
         assert started(given)
         asyncio.run(keep(cluster))
         cluster.server.go_away()
+        monkeypatch.setattr(command, "PATIENCE", 0.3)
         assert started(given)
         assert [Choice.USERSPACE] * 2 == chosen.asked
         lost = asyncio.run(heard_last(given.common, tmp_path / "none", name="netlb-gateway", patience=0.1))
