@@ -114,13 +114,13 @@ def show_sites(root: Path, stack: ExitStack) -> Sites:
 def _show_failover(sites: Sites) -> None:
     lab = sites.lab
     client, server, shop = (lab.pods[name] for name in ("edge3", "cloud2", "shop2"))
-    gateway = sites.active("edge3")
-    successor = {"edge1": "edge2", "edge2": "edge1"}[gateway]
     with Stream(client, server, server.ipv4) as direct, Stream(client, shop, shop.ipv6) as relayed:
         streams = {"to the cloud": direct, "to the shop": relayed}
         calm = time.monotonic() + _CALM
         with step("a pod at the edge has a TCP connection to the cloud, and one to the shop"):
             eventually(lambda: all(each.flows(calm) for each in streams.values()), "nothing comes back")
+        gateway = sites.active("edge3")
+        successor = {"edge1": "edge2", "edge2": "edge1"}[gateway]
         with step(f"{gateway}, the edge's gateway, is cut off: {successor} holds the tunnels") as say:
             cut = time.monotonic()
             lab.cut(gateway)

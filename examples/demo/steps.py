@@ -10,7 +10,7 @@ from rich.markup import escape
 
 T = TypeVar("T")
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds until a step that does not come about has failed."""
 
 console = Console(highlight=False)

@@ -53,7 +53,7 @@ def demo() -> Iterator["subprocess.Popen[str]"]:
 
 def test_every_step_holds_with_its_time_and_nothing_is_left() -> None:
     with demo() as running:
-        said, _ = running.communicate(timeout=200)
+        said, _ = running.communicate(timeout=280)
         lines = said.splitlines()
         assert (0, "Every step held.") == (running.returncode, lines[-1]), said
     steps = [line for line in lines if line.startswith("✓")]
