@@ -20,10 +20,15 @@ from netlb.errors import DataplaneError, SettingError
 from netlb.reasons import BfdVerdict
 from netlb.testing.lab import requirements
 from netlb.testing.lab.namespaces import inside
-from tests.support.bfd_pair import PATIENCE, SLOW, Pair, epoll_loop, until
+from tests.support.bfd_pair import PATIENCE, SLOW, Pair, be_patient, epoll_loop, until
 
 MISSING = requirements()
 pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(MISSING), reason="; ".join(MISSING))]
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    be_patient(monkeypatch)
 
 
 PLACES = {

@@ -13,6 +13,7 @@ from netlb.bfd.events import AdminDown, Down, Event, Up
 from netlb.bfd.packet import Diagnostic, State
 from netlb.bfd.settings import Settings
 from netlb.testing.lab import requirements
+from tests.support.bfd_pair import be_patient
 from tests.support.bfd_segment import BfdSegment, bfd_segment
 from tests.support.frr import missing_frr
 
@@ -50,6 +51,11 @@ def frr(segment: BfdSegment) -> Iterator[BfdSegment]:
     segment.mend()
     for line in PEERINGS.values():
         segment.configure(f"no {line}")
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    be_patient(monkeypatch)
 
 
 class Node:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from netlb.bfd.authentication import SEQUENCE_MASK
 from netlb.bfd.packet import ControlPacket, Key, State, decode, encode, sign
 from netlb.reasons import BfdVerdict
 from netlb.testing.lab import Host
-from tests.manifests import advertisement, pool, service
+from tests.manifests import advertisement, bfd_profile, pool, service
 from tests.support.cluster import Cluster
 from tests.support.daemons import Daemon
 from tests.support.forged import forge
@@ -50,7 +51,11 @@ def keys(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Iterator
 
 def declare(cluster: Cluster) -> None:
     cluster.write_nodes(watched=True)
-    cluster.write("pool.yaml", pool("one", ADDRESS), advertisement())
+    cluster.write("pool.yaml", pool("one", ADDRESS, bfdProfile="patient"), advertisement())
+    # Nobody is taken for dead because the machine is busy, and whoever is not believed for some seconds is.
+    cluster.write(
+        "profile.yaml", bfd_profile("patient", transmitInterval=100, receiveInterval=100, detectMultiplier=30)
+    )
     cluster.write("web.yaml", service("web"))
     cluster.write_endpoints("web")
     cluster.await_ready(cluster.controller())
@@ -79,7 +84,10 @@ def verdicts(daemon: Daemon) -> dict[str, float]:
 
 
 def deaths(daemons: dict[str, Daemon]) -> list[str]:
-    return [line for daemon in daemons.values() for line in (*daemon.lines("node dead"), *daemon.lines("node left"))]
+    """Return who was missed, but for those whose process of BFD was replaced since it had stood still for too long."""
+    lines = [line for daemon in daemons.values() for line in (*daemon.lines("node dead"), *daemon.lines("node left"))]
+    replaced = [f"node={name}" for name, daemon in daemons.items() if daemon.lines("BFD process ended")]
+    return [line for line in lines if not set(replaced) & set(line.split())]
 
 
 def heard(victim: Host, peer: Host) -> bytes:
@@ -116,7 +124,7 @@ def test_what_an_attacker_sends_is_dropped_and_counted_and_moves_nothing(cluster
     eventually(all_heard(cluster), "all are heard")
     owner = cluster.await_owner(ADDRESS)
     victims = [host for host in cluster.lab.nodes.values() if host.name != owner.name]
-    leaves = ControlPacket(77, 0, State.ADMIN_DOWN, 3, 1_000_000, 1_000_000)
+    leaves = ControlPacket(77, 0, State.ADMIN_DOWN, 255, 1_000_000, 1_000_000)
     wanted = set[BfdVerdict]()
     for victim in victims:
         replayed = heard(victim, owner)
@@ -125,23 +133,23 @@ def test_what_an_attacker_sends_is_dropped_and_counted_and_moves_nothing(cluster
         assert seen.authentication is not None
         known = leaves._replace(your_discriminator=seen.your_discriminator)
         elsewhere = leaves._replace(your_discriminator=seen.your_discriminator ^ 1)
-        ahead = seen.authentication.sequence
+        ahead = seen.authentication.sequence + 400 & SEQUENCE_MASK  # and in the window, however long this takes
         for verdict, octets, ttl in (
             (BfdVerdict.UNAUTHENTICATED, encode(leaves), 255),
             (BfdVerdict.UNAUTHENTICATED, encode(known), 255),
-            (BfdVerdict.WRONG_DIGEST, sign(encode(known), Key(1, b"a guess"), ahead + 4), 255),
-            (BfdVerdict.UNKNOWN_KEY, sign(encode(known), Key(2, SECRET), ahead + 4), 255),
+            (BfdVerdict.WRONG_DIGEST, sign(encode(known), Key(1, b"a guess"), ahead), 255),
+            (BfdVerdict.UNKNOWN_KEY, sign(encode(known), Key(2, SECRET), ahead), 255),
             (BfdVerdict.REPLAYED, replayed, 255),
-            (BfdVerdict.LOW_TTL, sign(encode(known), KEY, ahead + 4), 254),
-            (BfdVerdict.UNKNOWN_DISCRIMINATOR, sign(encode(elsewhere), KEY, ahead + 4), 255),
+            (BfdVerdict.LOW_TTL, sign(encode(known), KEY, ahead), 254),
+            (BfdVerdict.UNKNOWN_DISCRIMINATOR, sign(encode(elsewhere), KEY, ahead), 255),
         ):
             wanted.add(verdict)
             forge(cluster.client, owner.ipv4, victim.ipv4, octets, ttl)
     for name in (victim.name for victim in victims):
         told_of(cluster, daemons[name], owner.name, wanted)
-    assert [owner.mac] == cluster.answerers(ADDRESS)
-    assert all_heard(cluster)()
     assert [] == deaths(daemons)
+    eventually(lambda: [owner.mac] == cluster.answerers(ADDRESS), "it answers alone")
+    eventually(all_heard(cluster), "all are heard")
 
 
 def test_a_key_is_changed_on_one_node_after_another(cluster: Cluster, keys: Keys) -> None:
@@ -152,8 +160,8 @@ def test_a_key_is_changed_on_one_node_after_another(cluster: Cluster, keys: Keys
     for name, daemon in daemons.items():
         keys.write(name, b"another")
         await_change(daemon)
-    assert [owner.mac] == cluster.answerers(ADDRESS)
     assert [] == deaths(daemons)
+    eventually(lambda: [owner.mac] == cluster.answerers(ADDRESS), "it answers alone")
     # Who starts now has no key but the new one.
     last = next(name for name in daemons if name != owner.name)
     assert 0 == daemons[last].stop()
@@ -185,4 +193,4 @@ def test_the_first_key_is_given_to_one_speaker_after_another(cluster: Cluster, k
             cluster.await_ready(daemons[name])
             eventually(all_heard(cluster), "all are heard")
     assert not [line for daemon in daemons.values() for line in daemon.lines("node never heard")]
-    assert 1 == len(cluster.answerers(ADDRESS))
+    eventually(lambda: 1 == len(cluster.answerers(ADDRESS)), "one answers")

@@ -54,13 +54,14 @@ async def everywhere(world: BgpWorld, *nodes: BgpNode, prefix: str = FOUR) -> No
 def test_a_gobgpd_that_is_killed_takes_its_routes_along_and_brings_them_back(world: BgpWorld) -> None:
     async def scenario(one: BgpNode, two: BgpNode) -> None:
         await begin(world, one, two)
+        before, expected = falls(world, one), [(FOUR, ends(two)), (FOUR, ends(one, two))]
         with RouteWatch(world.frr.host, [FOUR]) as frr, RouteWatch(world.bird.host, [FOUR]) as bird:
             one.gobgpd.kill()
-            await everywhere(world, two)
+            for watch in (frr, bird):  # they may be through with it before anybody looks
+                await reaches(expected, partial(changes, watch))
+            await becomes(lambda: falls(world, one) > before)
             await everywhere(world, one, two)
-            alone, both = ends(two), ends(one, two)
-            for watch in (frr, bird):
-                assert [(FOUR, alone), (FOUR, both)] == changes(watch)
+            assert [expected, expected] == [changes(frr), changes(bird)]
         assert (1, 0) == (one.gobgpd.restarts, two.gobgpd.restarts)
 
     world.play(scenario)
@@ -92,6 +93,13 @@ def test_with_graceful_restart_a_gobgpd_that_is_killed_costs_no_route(world: Bgp
     world.play(scenario)
 
 
+def falls(world: BgpWorld, node: BgpNode) -> int:
+    """Return how often ExaBGP has lost its session with a node."""
+    world.exabgp.established(node.host.ipv4)  # takes in what it has told
+    told = [each["neighbor"] for each in world.exabgp.messages if each["type"] == "state"]
+    return [(each["address"]["peer"], each["state"]) for each in told].count((str(node.host.ipv4), "down"))
+
+
 def ends(*nodes: BgpNode) -> frozenset[str]:
     """Return the addresses of nodes as next hops."""
     return frozenset(str(node.host.ipv4) for node in nodes)
@@ -104,7 +112,7 @@ def changes(watch: RouteWatch) -> list[tuple[str, frozenset[str]]]:
 
 def test_a_gobgpd_that_is_not_back_within_its_restart_time_has_no_routes(world: BgpWorld) -> None:
     async def scenario(one: BgpNode, two: BgpNode) -> None:
-        await begin(world, one, restart=GracefulRestart(restart_time=3))
+        await begin(world, one, restart=GracefulRestart(restart_time=15))  # in which all routers are looked at
         away = one.program.rename(one.program.with_suffix(".away"))
         one.gobgpd.kill()
         for router in world.forwarders:

@@ -26,12 +26,12 @@ def test_ipvs_that_is_not_strict_is_told_with_its_remedy(cluster: Cluster) -> No
         cluster.await_ready(daemon)
     owner = cluster.await_owner(ADDRESS)
     [other] = [host for name, host in cluster.lab.nodes.items() if name in speakers and host is not owner]
-    assert [owner.mac] == cluster.answerers(ADDRESS)
+    assert [owner.mac] == eventually(lambda: cluster.answerers(ADDRESS), "it is answered for")
 
     for host in (owner, other):
         host.run(["ip", "link", "add", "kube-ipvs0", "type", "veth", "peer", "name", "ipvs-end"])
         host.run(["ip", "address", "add", f"{ADDRESS}/32", "dev", "kube-ipvs0"])
-    assert {owner.mac, other.mac} == set(cluster.answerers(ADDRESS)), "a client has two answers"
+    eventually(lambda: {owner.mac, other.mac} == set(cluster.answerers(ADDRESS)), "a client has two answers")
     [told] = eventually(lambda: notes(cluster, other.name), "it is noticed")
     assert f"kube-ipvs0 has {ADDRESS}, which other nodes announce, and the kernel answers for them on eth0" in told
     assert "give kube-proxy ipvs.strictARP: true" in told
@@ -42,6 +42,6 @@ def test_ipvs_that_is_not_strict_is_told_with_its_remedy(cluster: Cluster) -> No
 
     other.run(["sysctl", "-q", "net.ipv4.conf.all.arp_ignore=1", "net.ipv4.conf.all.arp_announce=2"])
     eventually(lambda: not notes(cluster, other.name), "it is over")
-    assert [owner.mac] == list(dict.fromkeys(cluster.answerers(ADDRESS)))
+    assert [owner.mac] == list(dict.fromkeys(eventually(lambda: cluster.answerers(ADDRESS), "it is answered for")))
     assert speakers[other.name].lines("kernel answers no more")
     assert [] == notes(cluster, owner.name), "it answers anyway, as the same station"

@@ -13,14 +13,17 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from netlb.bfd.adapter.bfd import Bfd, Peer
 from netlb.bfd.adapter.engine import Engine
 from netlb.bfd.events import Event
 from netlb.bfd.sessions import SessionPath
 from netlb.bfd.settings import Settings
 from netlb.testing.lab.namespaces import batch, inside
+from netlb.worker.beats import BEAT
 
-__all__ = ["PATIENCE", "SLOW", "Pair", "epoll_loop", "until", "workers"]
+__all__ = ["PATIENCE", "SLOW", "Pair", "be_patient", "epoll_loop", "until", "workers"]
 
 SLOW = Settings(transmit_interval=50_000, receive_interval=50_000, detect_multiplier=200)
 """Ten seconds: nobody is taken for dead because the machine is busy."""
@@ -82,6 +85,14 @@ class Pair:
             return sock
 
         return inside(self.far, make)
+
+
+def be_patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no process that keeps sessions be replaced because the machine is busy, and what was up return in its time."""
+    monkeypatch.setattr("netlb.bfd.adapter.process.MOST_UNANSWERED", PATIENCE / BEAT)
+    monkeypatch.setattr("netlb.bfd.adapter.process._ANSWER_TIMEOUT", PATIENCE)
+    monkeypatch.setattr("netlb.bfd.adapter.bfd._RETURN", PATIENCE)
+    monkeypatch.setattr("netlb.worker.adapter.shelter._ANSWER", PATIENCE)
 
 
 async def until(look: Callable[[], object], what: str) -> None:

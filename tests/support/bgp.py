@@ -174,7 +174,7 @@ class Kept:
     """A speaker under a reconciler, as a daemon has it."""
 
     def __init__(
-        self, target: Target, *, tenancy: Tenancy = Tenancy.SOLE, instance: int = 1, patience: float = 1.0
+        self, target: Target, *, tenancy: Tenancy = Tenancy.SOLE, instance: int = 1, patience: float = PATIENCE
     ) -> None:
         self.events: list[Event] = []
         self.bugs: list[Exception] = []
@@ -215,7 +215,7 @@ class Kept:
 
 @asynccontextmanager
 async def kept(
-    target: Target, *, tenancy: Tenancy = Tenancy.SOLE, instance: int = 1, patience: float = 1.0
+    target: Target, *, tenancy: Tenancy = Tenancy.SOLE, instance: int = 1, patience: float = PATIENCE
 ) -> AsyncIterator[Kept]:
     """Run a speaker and its reconciler; a daemon that does not answer for `patience` seconds is lost."""
     one = Kept(target, tenancy=tenancy, instance=instance, patience=patience)

@@ -204,8 +204,14 @@ def _profiles(neighbors: Sequence[Neighbor]) -> list[str]:
     """The timers of BFD, which neighbours refer to by name."""
     lines = [
         line
-        for interval in sorted({neighbor.bfd for neighbor in neighbors if neighbor.bfd})
-        for line in (f"profile {interval}ms", f"transmit-interval {interval}", f"receive-interval {interval}", "exit")
+        for interval, multiplier in sorted({(each.bfd, each.bfd_multiplier) for each in neighbors if each.bfd})
+        for line in (
+            f"profile {interval}ms-{multiplier}",
+            f"transmit-interval {interval}",
+            f"receive-interval {interval}",
+            f"detect-multiplier {multiplier}",
+            "exit",
+        )
     ]
     return ["bfd", *lines, "exit"] if lines else []
 
@@ -244,7 +250,7 @@ def _neighbor(host: Host, asn: int, neighbor: Neighbor) -> list[str]:
     if neighbor.family is Family.IPV6:
         words.append("capability extended-nexthop")
     if neighbor.bfd:
-        words += ["bfd", f"bfd profile {neighbor.bfd}ms"]
+        words += ["bfd", f"bfd profile {neighbor.bfd}ms-{neighbor.bfd_multiplier}"]
     lines = [f"neighbor {_name(neighbor)} {each}" for each in words]
     if isinstance(neighbor.address, IPv4Network | IPv6Network):
         listen = f"bgp listen range {neighbor.address} peer-group {_DYNAMIC}"

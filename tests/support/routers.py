@@ -37,7 +37,9 @@ class Neighbor:
     hold_time: int = 9
     """Seconds; keepalives are sent three times as often."""
     bfd: int = 0
-    """Milliseconds between packets, of which three may be missing; 0: no BFD. FRR alone has it here."""
+    """Milliseconds between packets; 0: no BFD. FRR alone has it here."""
+    bfd_multiplier: int = 3
+    """So many of them may be missing."""
 
     @property
     def family(self) -> Family:

@@ -94,8 +94,8 @@ def test_one_that_hangs_is_replaced(run: Callable[[Scenario], None], tmp_path: P
                 [first] = started(logs)
                 os.kill(first, signal.SIGSTOP)
                 await becomes(lambda: happened(logs, "gobgpd lost") == 1)
-                await becomes(lambda: len(started(logs)) == 2)
+                await becomes(lambda: len(started(logs)) >= 2)
                 await becomes(lambda: part.why_not_ready() is None)
-            assert 1 == happened(logs, "gobgpd hangs and is killed")
+            assert len(started(logs)) - 1 == happened(logs, "gobgpd hangs and is killed")
 
     run(scenario)

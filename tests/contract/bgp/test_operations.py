@@ -182,11 +182,7 @@ def test_ten_thousand_routes_by_stream_and_all_of_them_away(rig: Rig) -> None:
     routes = tuple(replace(FOUR, prefix=IPv4Network((0x0A000000 + number, 32))) for number in range(10_000))
 
     async def scenario() -> None:
-        async with (
-            rig.daemon() as daemon,
-            kept(daemon.target, patience=PATIENCE) as one,
-            connected(daemon.target) as client,
-        ):
+        async with rig.daemon() as daemon, kept(daemon.target) as one, connected(daemon.target) as client:
             await one.settle(BgpState(SPEAKER, routes=routes))
             assert 10_000 == len(await client.list_paths(Family.IPV4))
             await one.settle(BgpState(SPEAKER, routes=routes[:5]))

@@ -249,12 +249,20 @@ def test_tls_where_the_server_has_it(rig: RealRig, tmp_path: Path) -> None:
         capture_output=True,
     )
 
+    async def listens() -> bool:
+        try:
+            _, writer = await asyncio.open_unix_connection(socket)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
     async def scenario() -> None:
         tls = ["--tls", f"--tls-cert-file={certificate}", f"--tls-key-file={key}"]
         command = ["gobgpd", f"--api-hosts=unix://{socket}", "--pprof-disable", *tls]
         with spawn(command) as process:
             try:
-                await becomes(socket.exists)
+                await becomes(listens)
                 target = Target(
                     address=f"unix:{socket}", root_certificates=certificate.read_bytes(), server_name="gobgpd"
                 )
