@@ -57,7 +57,7 @@ class Daemon:
         self.process.wait(_END)
 
     def get(self, path: str) -> Page | None:
-        """GET a page; None while nobody listens."""
+        """GET a page; None while nobody listens, or answers in time."""
         exchange = HTTPConnection("localhost", timeout=_REPLY)
         exchange.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -66,7 +66,7 @@ class Daemon:
             exchange.request("GET", path)
             response = exchange.getresponse()
             return Page(response.status, response.read().decode())
-        except (FileNotFoundError, ConnectionError):
+        except (FileNotFoundError, ConnectionError, TimeoutError):
             return None
         finally:
             exchange.close()

@@ -10,10 +10,10 @@ from typing import Any
 import yaml
 
 from netlb.testing.lab import Host, Lab
-from netlb.testing.lab.janitor import processes_in
 from tests.support.daemons import Daemon
 from tests.support.site import Site
 from tests.support.status import load
+from tests.support.tunnels import carriers, process_of
 from tests.support.waiting import eventually
 
 __all__ = ["Gateways"]
@@ -108,19 +108,14 @@ class Gateways(Site):
 
     def tunnel_process(self, name: str) -> int:
         """Return the process that makes a node's tunnels."""
-        return next(
-            pid
-            for pid in processes_in([self.lab.nodes[name].namespace])
-            if b"wireguard-go" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        )
+        return process_of(self.device(name))
 
     def kill(self) -> None:
         """End everything, the tunnels' processes too, which outlive their daemons."""
         super().kill()
-        for name in self.lab.nodes:
-            for pid in processes_in([self.lab.nodes[name].namespace]):
-                if b"wireguard-go" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    os.kill(pid, signal.SIGKILL)
+        for host in self.lab.nodes.values():
+            for pid in carriers(host.namespace):
+                os.kill(pid, signal.SIGKILL)
 
     def said(self, name: str) -> dict[str, Any]:
         """Return what a node's gateway says; empty while it says nothing."""

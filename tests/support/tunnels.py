@@ -21,6 +21,7 @@ from netlb.raven.adapter.wireguard_go import Userspace
 from netlb.raven.backend import DEVICE, Backend, Device, Part, Remote
 from netlb.raven.keys import Keys, PrivateKey, SharedKey
 from netlb.raven.model import Prefix
+from netlb.testing.lab.janitor import processes_in
 from netlb.testing.lab.namespaces import batch, inside
 from netlb.testing.tunnels import FakeDevice, fake_backend
 from tests.support.waiting import eventually
@@ -31,6 +32,7 @@ __all__ = [
     "Flow",
     "Namespaces",
     "World",
+    "carriers",
     "keys_of",
     "memory",
     "prefixes",
@@ -344,6 +346,13 @@ def process_of(device: str) -> int:
     found = [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cmdline") if _content(path) == command]
     assert 1 == len(found), found
     return found[0]
+
+
+def carriers(namespace: str) -> list[int]:
+    """The wireguard-gos in a namespace."""
+    return [
+        pid for pid in processes_in([namespace]) if _content(Path(f"/proc/{pid}/cmdline")).startswith(b"wireguard-go\0")
+    ]
 
 
 def _content(path: Path) -> bytes:

@@ -17,7 +17,6 @@ from netlb.api.intake import Intake
 from netlb.plan.raven import Seen, plan_raven
 from netlb.raven.dataplane import Numbers
 from netlb.raven.inner import inner_addresses
-from netlb.testing.lab.janitor import processes_in
 from netlb.testing.lab.namespaces import batch
 from netlb.testing.sites import SitesLab
 from netlb.testing.sites.declared import cluster_service, manifests
@@ -26,6 +25,7 @@ from tests.support.mesh.wire import clear_text, tunnelled
 from tests.support.needs import needs, needs_command
 from tests.support.site import Site
 from tests.support.strongswan import Charon
+from tests.support.tunnels import carriers
 from tests.support.waiting import eventually
 
 __all__ = ["World"]
@@ -160,7 +160,7 @@ class World:
 
     def carriers(self, node: str) -> list[int]:
         """Return the processes that carry a node's tunnels."""
-        return [pid for pid in processes_in([self.lab.nodes[node].namespace]) if _program(pid) == b"wireguard-go"]
+        return carriers(self.lab.nodes[node].namespace)
 
     def join_strangers(self, one: str, other: str) -> None:
         """Have a connection between two nodes of one site that is not ours, if there is a strongSwan."""
@@ -250,10 +250,3 @@ class World:
             charon.kill()
         self.site.kill()
         self.site.show_logs()
-
-
-def _program(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0]
-    except (FileNotFoundError, ProcessLookupError):  # it has ended
-        return b""
