@@ -234,11 +234,11 @@ def test_what_a_process_left_is_seen_adopted_where_it_is_wanted_and_removed_wher
 
 def test_an_address_stays_for_longer_than_its_lifetime_while_it_is_renewed(rig: KernelRig) -> None:
     async def scenario() -> None:
-        async with rig.addresses(lifetime=2) as addresses:
+        async with rig.addresses(lifetime=4) as addresses:
             await addresses.apply(BOTH)
             for _ in range(4):
-                await rig.pass_lifetime(0.7)
-                await asyncio.sleep(0.7)  # renewals go by the clock
+                await rig.pass_lifetime(1.4)
+                await asyncio.sleep(1.4)  # renewals go by the clock
                 assert rig.has("n0") == NODES | OURS
 
     rig.run(scenario)
@@ -248,9 +248,9 @@ def test_what_changes_nothing_for_us_is_no_news(rig: KernelRig) -> None:
     news: list[None] = []
 
     async def scenario() -> None:
-        async with rig.addresses(lifetime=1, on_change=lambda: news.append(None)) as addresses:
+        async with rig.addresses(lifetime=4, on_change=lambda: news.append(None)) as addresses:
             await addresses.apply(BOTH)
-            await asyncio.sleep(1.2)  # renewed three times
+            await asyncio.sleep(4.2)  # renewed three times
             await addresses.prune([FOUR])
             await addresses.apply({FOUR: None})
             await addresses.observe()

@@ -26,6 +26,7 @@ from netlb.l2.ethernet import format_mac, parse_mac
 from netlb.l2.probe import ProbeTimings
 from netlb.testing.lab import requirements
 from netlb.testing.lab.namespaces import batch, inside
+from netlb.worker.beats import MOST_UNANSWERED
 from netlb.worker.terms import Terms
 from tests.support.needs import needs
 from tests.support.waiting import becomes, eventually
@@ -113,16 +114,16 @@ def test_the_groups_of_held_addresses_are_joined_and_left(rig: VethRig) -> None:
 
 
 def test_the_group_of_a_probed_address_is_joined_meanwhile_and_kept_if_it_is_held(rig: VethRig) -> None:
-    quick = ProbeTimings(retrans_timer=0.2)
+    slow = ProbeTimings(retrans_timer=3.0)  # longer than this loop may be held up: what is joined meanwhile is seen
 
     async def scenario() -> None:
         async with rig.announcer() as announcer:
-            probe = asyncio.ensure_future(announcer.probe({SIX: None}, quick))
+            probe = asyncio.ensure_future(announcer.probe({SIX: None}, slow))
             await becomes(lambda: ("n0", GROUP) in memberships())
             assert {ip_address(SIX): None} == await probe
             assert ("n0", GROUP) not in memberships()
 
-            probe = asyncio.ensure_future(announcer.probe({SIX: None}, quick))
+            probe = asyncio.ensure_future(announcer.probe({SIX: None}, slow))
             await becomes(lambda: ("n0", GROUP) in memberships())
             await announcer.hold(SIX)
             assert {ip_address(SIX): None} == await probe
@@ -456,7 +457,9 @@ async def cancelled(announcer: Announcer, call: Coroutine[None, None, None]) -> 
     await becomes(lambda: not announcer._changes)
 
 
-def test_a_process_that_hangs_is_replaced(rig: VethRig) -> None:
+def test_a_process_that_hangs_is_replaced(rig: VethRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netlb.l2.adapter.process.MOST_UNANSWERED", MOST_UNANSWERED)
+
     async def scenario() -> None:
         async with rig.announcer() as announcer:
             await announcer.hold(FOUR)
@@ -481,7 +484,7 @@ def test_a_program_that_hangs_is_silent_until_it_goes_on(rig: VethRig) -> None:
             wait_for_end(pid)  # which lets nothing else run
             await becomes(lambda: WorkerRestarted in map(type, rig.events))
             await answered(rig)
-            died = [event.problem for event in rig.events if isinstance(event, WorkerDied)]
-            assert ["the program's event loop stood still for more than 1 s"] == died
+            died = {event.problem for event in rig.events if isinstance(event, WorkerDied)}
+            assert {"the program's event loop stood still for more than 1 s"} == died  # more often on a busy machine
 
     rig.run(scenario)

@@ -75,14 +75,14 @@ def test_a_mistake_changes_nothing_and_is_told(cluster: Cluster, mistake: Mistak
     for daemon in cluster.daemons:
         assert len(daemon.lines("manifest problem", mistake.reason)) == 1, daemon.log.name
         assert daemon.running()
-    assert is_as_before()
+    eventually(is_as_before, "it is as before")
 
     if mistake.file == "pool.yaml":
         cluster.write("pool.yaml", mistake.good)
     else:
         cluster.remove(mistake.file)
     eventually(lambda: reasons(cluster) == [set()] * 4, "no finding is left")
-    assert is_as_before()
+    eventually(is_as_before, "it is as before")
     for daemon in cluster.daemons:
         cluster.await_ready(daemon)
 
@@ -97,9 +97,9 @@ def test_a_file_that_is_still_being_written_is_waited_for(cluster: Cluster) -> N
         assert [set()] * 4 == reasons(cluster)
         cluster.remove("other.yaml")
         eventually(lambda: "other" not in cluster.status.held(), "and what they delete")
-        assert is_as_before()
+        eventually(is_as_before, "it is as before")
     eventually(lambda: reasons(cluster) == [{"InvalidYAML"}] * 4, "now it is closed, and broken")
-    assert is_as_before()
+    eventually(is_as_before, "it is as before")
 
 
 def test_controller_and_speakers_that_start_among_broken_files(cluster: Cluster) -> None:
@@ -111,4 +111,4 @@ def test_controller_and_speakers_that_start_among_broken_files(cluster: Cluster)
     controller.kill()
     cluster.await_ready(cluster.controller())
     eventually(lambda: len(controller.lines("manifest problem", "InvalidYAML")) == 2, "the second one has read it")
-    assert is_as_before()
+    eventually(is_as_before, "it is as before")

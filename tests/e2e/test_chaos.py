@@ -156,6 +156,10 @@ def test_exactly_one_answers_whatever_happens(world: World, capsys: pytest.Captu
                 with capsys.disabled():
                     last = [f"{t.disorder[-1]:.2f} {t.right[-1]:.2f}" for (f, _), t in times.items() if f == fault]
                     print(what, *last, sep="; ", flush=True)
+    said = world.cluster.status.announcers
+    for address in everybody:
+        expected = [str(owner(address, nodes))]
+        eventually(lambda: expected == said(address), f"{expected} says that it has {address}", PATIENCE)  # noqa: B023
     before = reports(world)
     for name in nodes:
         assert 0 == world.speakers[name].stop()

@@ -53,7 +53,7 @@ def test_an_address_that_a_stranger_has_is_announced_after_it_was_given_up(
     stranger.run(["ip", "address", "delete", *has])
     eventually(lambda: cluster.status.announcers(address) == ["node-1"], "it is announced")
     eventually(lambda: cluster.status.announced("node-1", "web") == ("True", "Announced"), "its status says so")
-    assert [owner.mac] == cluster.answerers(address)
+    eventually(lambda: [owner.mac] == cluster.answerers(address), "it is answered for")
     assert 1 == len(speaker.lines("address not announced"))
     assert 1 == len(speaker.lines("address conflict over", address))
 
@@ -63,7 +63,7 @@ def test_an_address_that_nobody_has_is_announced(cluster: Cluster, address: str,
     begin(cluster, address)
     declare(cluster, family)
     eventually(lambda: cluster.status.announced("node-1", "web") == ("True", "Announced"), f"{address}/{length}")
-    assert [cluster.lab.nodes["node-1"].mac] == cluster.answerers(address)
+    eventually(lambda: [cluster.lab.nodes["node-1"].mac] == cluster.answerers(address), "it is answered for")
     cluster.remove("web.yaml")
     eventually(lambda: not cluster.status.l2("node-1", "web"), "its status goes with it")
     assert [] == cluster.answerers(address)

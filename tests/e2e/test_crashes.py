@@ -61,7 +61,10 @@ def test_a_killed_responder_is_started_again(cluster: Cluster) -> None:
         await_successor(cluster, responder)
         eventually(lambda: answered(cluster), "both addresses are answered for again")
         assert turn == len(speaker.lines("responder died", "SIGKILL"))
-        assert turn == len(speaker.lines("responder restarted"))
+        # A busy machine may hold one up for so long that it is taken for dead, too.
+        eventually(
+            lambda: len(speaker.lines("responder died")) == len(speaker.lines("responder restarted")), "it says so"
+        )
     assert speaker.running()
     cluster.await_ready(speaker)
 
@@ -72,7 +75,7 @@ def test_a_killed_controller_interrupts_nobody(cluster: Cluster) -> None:
     cluster.speaker("node-1")
     eventually(lambda: answered(cluster), "both addresses are answered for")
     controller.kill()
-    assert answered(cluster)
+    eventually(lambda: answered(cluster), "both addresses are answered for without a controller")
     cluster.await_ready(cluster.controller())
-    assert answered(cluster)
+    eventually(lambda: answered(cluster), "both addresses are answered for with another")
     assert {"web": ADDRESSES} == cluster.status.held()

@@ -1,6 +1,7 @@
 """A speaker with a fast path, as a whole: who answers, what the metrics say, and that it falls silent with its process."""
 
 import re
+from collections import Counter
 from ipaddress import ip_address
 
 import pytest
@@ -26,19 +27,22 @@ def test_the_fast_path_of_a_speaker_answers_is_counted_and_dies_with_it(cluster:
     speaker = cluster.speaker("node-1", "--l2-fastpath", "require")
     cluster.await_ready(speaker)
     eventually(lambda: cluster.status.announcers(ADDRESS) == ["node-1"], "it is announced")
-    with cluster.client.question(ip_address(ADDRESS)) as question:
-        assert all(question.ask(timeout=1.0, stop_after=1) for _ in range(50))
 
-    def answered(path: str) -> float:
+    def answered() -> Counter[str]:
         page = speaker.get("/metrics")
-        found = re.search(
-            rf'netlb_layer2_frames_total{{interface="eth0",path="{path}",verdict="Answered"}} (\S+)',
-            page.text if page else "",
-        )
-        return float(found[1]) if found else -1.0
+        assert page is not None
+        pattern = r'netlb_layer2_frames_total{interface="eth0",path="(\w+)",verdict="Answered"} (\S+)'
+        return Counter({path: int(float(number)) for path, number in re.findall(pattern, page.text)})
 
-    eventually(lambda: answered("tcx") >= 50, "they are counted")
-    assert answered("socket") == 0
+    def by_the_fast_path_alone() -> bool:
+        """Ask often; a responder that a busy machine holds up lets its fast path lapse, and answers itself."""
+        before = answered()
+        assert all(question.ask(timeout=60, stop_after=1) for _ in range(50))
+        eventually(lambda: answered().total() >= before.total() + 50, "they are counted")
+        return answered() - before == Counter(tcx=50)
+
+    with cluster.client.question(ip_address(ADDRESS)) as question:
+        eventually(by_the_fast_path_alone, "the fast path answers, and nobody else")
     assert not cluster.status.node("node-1").get("notes")
     speaker.kill()
     eventually(lambda: not cluster.responders("node-1"), "the responder has ended")

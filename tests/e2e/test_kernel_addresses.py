@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from netlb.testing.lab import Host
-from tests.manifests import advertisement, pool, service
+from tests.manifests import advertisement, bfd_profile, pool, service
 from tests.support.cluster import Cluster
 from tests.support.daemons import Daemon
 from tests.support.needs import needs_command
@@ -24,7 +24,9 @@ def declare(cluster: Cluster) -> None:
     """Declare a Service with an address of each family, which are on one node together."""
     cluster.write_nodes(watched=True)
     spec = "{announce: address, group: both}"
-    cluster.write("pool.yaml", pool("both", *ADDRESSES), advertisement(spec=spec))
+    cluster.write("pool.yaml", pool("both", *ADDRESSES, bfdProfile="patient"), advertisement(spec=spec))
+    timers = {"transmitInterval": 100, "receiveInterval": 100, "detectMultiplier": 30}  # who is only slow is not dead
+    cluster.write("profile.yaml", bfd_profile("patient", **timers))
     cluster.write("web.yaml", service("web", ipFamilies="[IPv4, IPv6]", ipFamilyPolicy="RequireDualStack"))
     for version in (4, 6):
         cluster.write_endpoints("web", version=version)
@@ -82,7 +84,7 @@ def test_the_owner_has_the_addresses_is_pinged_and_says_so(cluster: Cluster) -> 
         assert {"ip": address, "interfaces": ["eth0"], "announce": "address"} == listed
     cluster.serve()
     for address in ADDRESSES:
-        assert 200 == cluster.client.http_get(address).status
+        assert 200 == cluster.client.http_get(address, timeout=60).status
 
     assert 0 == speakers[owner.name].stop()
     successor = await_alone(cluster, without(cluster, owner.name))
@@ -114,7 +116,8 @@ def test_what_a_killed_speaker_leaves_is_swept_by_the_next_one(cluster: Cluster)
     cluster.lab.mend(owner)
     assert owner == await_alone(cluster, {owner.name: owner})
 
-    cluster.write("pool.yaml", pool("both", *ADDRESSES), advertisement(spec="{announce: reply, group: both}"))
+    reply = advertisement(spec="{announce: reply, group: both}")
+    cluster.write("pool.yaml", pool("both", *ADDRESSES, bfdProfile="patient"), reply)
     eventually(lambda: where(cluster) == {}, "no node has them any more", PATIENCE)
 
     def answered() -> bool:

@@ -89,7 +89,7 @@ def test_every_service_has_the_address_that_its_own_system_gives_and_is_reached(
             owner = cluster.await_owner(address)
             assert installation.nodes().get(service, owner.name) == owner.name
             for port in ports:
-                reply = cluster.client.http_get(address, port.port)
+                reply = cluster.client.http_get(address, port.port, timeout=60)
                 assert 200 == reply.status
                 assert json.loads(reply.body)["pod"] in cluster.lab.pods
             assert owner.mac == cluster.client.neighbor(address)

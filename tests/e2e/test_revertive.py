@@ -39,26 +39,27 @@ def test_a_node_that_returns_does_not_take_addresses_back(cluster: Cluster, decl
 
     kill(daemons, first)
     second = alone(cluster, *(cluster.lab.nodes.keys() - {first.name}))
-    assert 200 == cluster.client.http_get(WEB).status
+    doubts = deaths(daemons, second)
+    assert 200 == cluster.client.http_get(WEB, timeout=60).status
 
     daemons[first.name] = start(cluster, first)
-    await_all_heard(cluster)
-    assert [[second.mac]] * 2 == [cluster.answerers(address, 1.0) for address in (WEB, SHOP)]
-    assert cluster.client.neighbor(WEB) == second.mac
-    assert [[second.name]] * 2 == [cluster.status.announcers(address) for address in (WEB, SHOP)]
-    assert 200 == cluster.client.http_get(SHOP).status
+    second = keeper(cluster, daemons, second, doubts)
+    eventually(lambda: cluster.client.neighbor(WEB) == second.mac, "the client knows", PATIENCE)
+    for address in (WEB, SHOP):
+        eventually(lambda: [second.name] == cluster.status.announcers(address), "it says so", PATIENCE)  # noqa: B023
+    assert 200 == cluster.client.http_get(SHOP, timeout=60).status
 
     kill(daemons, second)
     third = alone(cluster, *(cluster.lab.nodes.keys() - {second.name}))
+    doubts = deaths(daemons, third)
     daemons[second.name] = start(cluster, second)
-    await_all_heard(cluster)
-    assert [[third.mac]] * 2 == [cluster.answerers(address, 1.0) for address in (WEB, SHOP)]
+    third = keeper(cluster, daemons, third, doubts)
 
     signal_all(cluster, daemons, third, signal.SIGSTOP)
     fourth = alone(cluster, *(cluster.lab.nodes.keys() - {third.name}))
+    doubts = deaths(daemons, fourth)
     signal_all(cluster, daemons, third, signal.SIGCONT)
-    await_all_heard(cluster)
-    assert fourth == alone(cluster, *cluster.lab.nodes), "who slept does not have them any more"
+    keeper(cluster, daemons, fourth, doubts)
 
 
 def test_where_nobody_says_so_they_go_back_and_nothing_is_written(cluster: Cluster) -> None:
@@ -68,6 +69,7 @@ def test_where_nobody_says_so_they_go_back_and_nothing_is_written(cluster: Clust
         cluster.write(f"{name}.yaml", service(name))
         cluster.write_endpoints(name)
     daemons = cluster.start()
+    await_all_heard(cluster)
     first = alone(cluster, *cluster.lab.nodes)
     kill(daemons, first)
     alone(cluster, *(cluster.lab.nodes.keys() - {first.name}))
@@ -76,12 +78,30 @@ def test_where_nobody_says_so_they_go_back_and_nothing_is_written(cluster: Clust
     assert not (cluster.status.root / "speakerstatuses").exists()
 
 
-def alone(cluster: Cluster, *names: str) -> Host:
+def keeper(cluster: Cluster, daemons: dict[str, Daemon], host: Host, doubts: int) -> Host:
+    """Return who has both addresses when all are heard: this host still, unless it was taken for dead meanwhile.
+
+    A busy machine holds somebody up for longer than others wait for him; `doubts` is how often that was so before.
+    """
+    await_all_heard(cluster)
+    found = alone(cluster, *cluster.lab.nodes, window=1.0)
+    assert found == host or doubts < deaths(daemons, host), f"{found.name} has taken them from {host.name}"
+    return found
+
+
+def deaths(daemons: dict[str, Daemon], host: Host) -> int:
+    """Return how often others have taken a host for dead."""
+    return sum(
+        len(daemon.lines("node dead", f"node={host.name}")) for name, daemon in daemons.items() if name != host.name
+    )
+
+
+def alone(cluster: Cluster, *names: str, window: float = 0.3) -> Host:
     """Wait until one of these nodes answers for both addresses, and nobody else."""
     by_mac = {cluster.lab.nodes[name].mac: cluster.lab.nodes[name] for name in names}
 
     def found() -> Host | None:
-        answers = [cluster.answerers(address) for address in (WEB, SHOP)]
+        answers = [cluster.answerers(address, window) for address in (WEB, SHOP)]
         macs = {mac for each in answers for mac in each}
         return by_mac.get(macs.pop()) if [1, 1] == [len(each) for each in answers] and len(macs) == 1 else None
 

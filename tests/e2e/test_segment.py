@@ -29,8 +29,7 @@ def test_an_interface_that_is_missing_is_waited_for(cluster: Cluster, address: s
     eventually(lambda: any(note in line for line in cluster.status.node("node-1").get("notes", ())), "the note")
     warning = ("warning", "interface missing", "eth9", "create it, or correct --interface")
     eventually(lambda: len(speaker.lines(*warning)) == 1, "the warning")
-    page = speaker.get("/readyz")
-    assert page is not None
+    page = eventually(lambda: speaker.get("/readyz"), "its pages")
     assert (503, True) == (page.status, f"l2: {note}" in page.text)
     eventually(
         lambda: [
@@ -45,7 +44,7 @@ def test_an_interface_that_is_missing_is_waited_for(cluster: Cluster, address: s
     cluster.lab.add_interface(owner, "eth9")
     cluster.await_ready(speaker)
     eventually(lambda: cluster.status.announcers(address) == ["node-1"], "it is announced")
-    [answer] = cluster.answerers(address)
+    [answer] = eventually(lambda: cluster.answerers(address), "it is answered for")
     assert answer not in {owner.mac, cluster.client.mac}
     eventually(lambda: cluster.status.node("node-1")["notes"] == [], "the note is gone")
     assert {"eth9": answer} == cluster.status.node("node-1")["interfaces"]
@@ -63,7 +62,7 @@ def test_an_interface_that_comes_and_goes(cluster: Cluster) -> None:
     cluster.lab.set_up(owner)
     cluster.await_ready(speaker)
     eventually(lambda: cluster.answerers(address) == [owner.mac], "it is answered for again")
-    assert cluster.status.announcers(address) == ["node-1"]
+    eventually(lambda: cluster.status.announcers(address) == ["node-1"], "its speaker says so")
 
 
 @BOTH
@@ -87,4 +86,4 @@ def test_a_stranger_with_the_same_address_is_reported(cluster: Cluster, address:
     [value] = [line.removeprefix(metric) for line in page.text.splitlines() if line.startswith(metric)]
     assert float(value) >= 1
     stranger.run(["ip", "address", "delete", f"{address}/{length}", "dev", "eth0"])
-    assert [owner.mac] == cluster.answerers(address)  # it is reported, and not given up
+    eventually(lambda: [owner.mac] == cluster.answerers(address), "it is reported, and not given up")

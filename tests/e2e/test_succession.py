@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -136,11 +137,11 @@ def segment(cluster: Cluster) -> Iterator[Segment]:
 
 @pytest.mark.parametrize("ended", ["killed", "failed"])
 def test_a_speaker_that_dies_and_is_started_again_costs_no_answer(segment: Segment, ended: str) -> None:
-    speaker = segment.begin()
+    speaker = segment.begin(multiplier=PATIENT)
     workers = segment.workers()
     assert 2 == len(workers)
     with SteadyAsker(segment.cluster.client, segment.owned) as asker:
-        asker.await_more(100)
+        asker.await_more(300)  # longer than from one round of a burst to the next
         asker.await_quiet()
         for _ in range(2):
             segment.kill() if ended == "killed" else segment.fail()
@@ -157,7 +158,7 @@ def test_a_speaker_that_dies_and_is_started_again_costs_no_answer(segment: Segme
 
 
 def test_a_speaker_that_stands_still_costs_no_answer(segment: Segment) -> None:
-    speaker = segment.begin()
+    speaker = segment.begin(multiplier=PATIENT)
     workers = segment.workers()
     with SteadyAsker(segment.cluster.client, segment.owned) as asker:
         asker.await_more(100)
@@ -182,17 +183,18 @@ def test_what_nobody_takes_over_is_another_nodes_soon_after_its_time(segment: Se
 
     with SteadyAsker(segment.cluster.client, segment.owned) as asker:
         asker.await_more(100)
+        killed_at = time.monotonic()
         os.kill(speaker.process.pid, how)
         asker.await_more(100)
         eventually(taken, "others answer", within=60)
-        assert not set(workers) & set(segment.workers())
+        eventually(lambda: not set(workers) & set(segment.workers()), "what it has left is gone")
         asker.await_more(100)
     stations = [each.stations for each in asker.asked]
     last = max(at for at, found in enumerate(stations) if segment.mac in found)
     first = min(at for at, found in enumerate(stations) if others & set(found))
     assert last < first + 10, "they answer beside each other for a moment at most"
-    assert first < last + 100, "nobody answers for a second at most"
-    assert 300 < last
+    assert first < last + 300, "nobody answers for a moment at most, and as long as a busy machine takes"
+    assert killed_at + float(SHORT) / 2 < asker.asked[last].at
     if how is signal.SIGSTOP:
         os.kill(speaker.process.pid, signal.SIGCONT)
         eventually(lambda: all(segment.answers(each) == [segment.mac] for each in segment.owned), "it is back")
@@ -248,7 +250,7 @@ def test_a_second_speaker_of_the_same_node_is_refused(segment: Segment) -> None:
     command = [*segment.cluster.command("speaker", "--node-name", segment.tried, "--orphan-grace", LONG)]
     command[command.index("--source") + 1] = f"dir:{segment.cluster.manifests}"
     command += ["--status-dir", str(root), "--http", "off", "--worker-dir", str(segment.folder / segment.tried)]
-    ran = segment.cluster.lab.nodes[segment.tried].run(command, check=False)
+    ran = segment.cluster.lab.nodes[segment.tried].run(command, check=False, timeout=60)
     assert 1 == ran.returncode
     assert f"another program uses {segment.folder / segment.tried}" in ran.stdout + ran.stderr
     assert workers == segment.workers()
@@ -256,7 +258,7 @@ def test_a_second_speaker_of_the_same_node_is_refused(segment: Segment) -> None:
 
 
 def test_what_was_declared_meanwhile_is_done(segment: Segment) -> None:
-    segment.begin()
+    segment.begin(multiplier=PATIENT)
     workers = segment.workers()
     gone, *kept = segment.owned
     segment.kill()
@@ -264,7 +266,7 @@ def test_what_was_declared_meanwhile_is_done(segment: Segment) -> None:
     number = ADDRESSES.index(left) % 2 + 1
     segment.cluster.remove(f"web-{number}.yaml")
     eventually(lambda: f"web-{number}" not in segment.cluster.status.held(), "it is given back")
-    assert [segment.mac] == segment.answers(gone)
+    eventually(lambda: [segment.mac] == segment.answers(gone), "it is answered for all the same")
     segment.cluster.await_ready(segment.start(segment.tried))
     eventually(lambda: not segment.answers(gone), "it is silent")
     assert workers == segment.workers()
@@ -291,7 +293,7 @@ def test_while_there_is_no_bfd_nobody_goes_without_an_answer(segment: Segment, h
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hung"])
 def test_while_there_is_no_responder_others_are_told_and_answer(segment: Segment, how: signal.Signals) -> None:
-    speaker = segment.begin()
+    speaker = segment.begin(multiplier=PATIENT)
     responder, bfd = (segment.process(room) for room in ("l2", "bfd"))
     others = [segment.speakers[name] for name in segment.names if name != segment.tried]
 

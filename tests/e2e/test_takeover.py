@@ -233,7 +233,7 @@ def test_addresses_go_from_metallb_to_netlb_and_back(kube: KubeCluster, api: Kub
                 for daemon in speakers.values():
                     assert 0 == daemon.stop()
                 use.more()
-                assert answered_by(kube, lambda _: OLD)()
+                eventually(answered_by(kube, lambda _: OLD), "MetalLB announces alone")
                 assert [] == use.failures
                 for address in others:
                     assert overlap(back.claims(), address, lab.nodes[owner(address, lab)].mac, old) <= BURST

@@ -46,14 +46,18 @@ class Question:
         clock = time.perf_counter
         start = clock()
         self._socket.send(self._frame)
-        while (elapsed := clock() - start) < timeout:
-            if elapsed > _SPIN:
+        while True:
+            elapsed = clock() - start
+            if _SPIN < elapsed < timeout:
                 select.select([self._socket], [], [], timeout - elapsed)
             frame = self._receive()
             if frame and (mac := self._read(frame)):
                 answers.append(Answer(mac, (clock() - start) * 1e6))
                 if len(answers) == stop_after:
                     break
+            # What waits when the time is over came in time: it is the asker that was not let run.
+            if not frame and elapsed >= timeout:
+                break
         return answers
 
     def _receive(self) -> bytes:
