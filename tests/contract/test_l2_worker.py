@@ -31,7 +31,7 @@ from netlb.worker.terms import Terms
 from tests.support.needs import needs
 from tests.support.waiting import becomes, eventually
 from tests.unit.l2.crafted import ASKER, CRAFTED, HELD4, HELD6, Crafted
-from tests.unit.l2.rigs import MOMENT, PATIENCE, VethRig, veth_rig
+from tests.unit.l2.rigs import MOMENT, PATIENCE, VethRig, question, veth_rig
 
 pytestmark = pytest.mark.root
 
@@ -89,11 +89,11 @@ def test_crafted_frames_over_a_real_link(replies: dict[str, list[bytes]], crafte
     assert int(crafted.answered) == len(replies[crafted.name])
 
 
-async def answered(rig: VethRig) -> None:
-    """Wait until the node answers for FOUR."""
+async def answered(rig: VethRig, address: str = FOUR) -> None:
+    """Wait until the node answers for an address."""
 
     async def by_the_node() -> bool:
-        return [rig.mac("n0")] == await rig.ask(FOUR)
+        return [rig.mac("n0")] == await rig.ask(address)
 
     await becomes(by_the_node)
 
@@ -486,5 +486,24 @@ def test_a_program_that_hangs_is_silent_until_it_goes_on(rig: VethRig) -> None:
             await answered(rig)
             died = {event.problem for event in rig.events if isinstance(event, WorkerDied)}
             assert {"the program's event loop stood still for more than 1 s"} == died  # more often on a busy machine
+
+    rig.run(scenario)
+
+
+@pytest.mark.parametrize("address", [FOUR, SIX])
+def test_an_orphan_that_has_slept_through_its_end_answers_nothing_that_waited(rig: VethRig, address: str) -> None:
+    async def scenario() -> None:
+        async with rig.heir(patience=3.0) as announcer:
+            await announcer.hold(address)
+            await answered(rig, address)
+            pid = announcer.worker_pid
+            assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        await asyncio.sleep(4)
+        before = len(rig.seen())
+        rig.send(question(address, 1))
+        os.kill(pid, signal.SIGCONT)
+        await becomes(lambda: ended(pid))
+        assert [] == about_held(rig.seen()[before:])
 
     rig.run(scenario)

@@ -59,19 +59,21 @@ class Worker:
         """Serve until the line is at its end; return why."""
         self._tell(control.Ready(_packet_sockets_errno()))
         gc.freeze()
-        while (why := self.line.why_over()) is None:
+        while True:
             self.line.flush()
             listened_until = time.monotonic()
-            for descriptor, _ in self._epoll.poll(self._timeout()):
-                handler = self._handlers.get(descriptor)
-                if handler is not None:
-                    handler()
-                elif self.line.has(descriptor):
+            ready = [descriptor for descriptor, _ in self._epoll.poll(self._timeout())]
+            for descriptor in ready:
+                if self.line.has(descriptor):
                     self._serve_parent(descriptor)
+            if (why := self.line.why_over()) is not None:  # before what has waited longer than it may is answered
+                return why
+            for descriptor in ready:
+                if (handler := self._handlers.get(descriptor)) is not None:
+                    handler()
             self._renew_leases()
             self._announce()
             self._probe(listened_until)
-        return why
 
     def close(self) -> None:
         """Be silent at once: the end of a process takes its time."""

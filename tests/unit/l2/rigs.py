@@ -228,8 +228,8 @@ class VethRig:
         return Announcer(interfaces=names, fastpath=self.fastpath, on_event=self.events.append)
 
     @asynccontextmanager
-    async def heir(self, *, leaves: bool = True) -> AsyncIterator[Announcer]:
-        shelter = Shelter(self._workers, "rig", PATIENCE, "--worker-dir")
+    async def heir(self, *, leaves: bool = True, patience: float = PATIENCE) -> AsyncIterator[Announcer]:
+        shelter = Shelter(self._workers, "rig", patience, "--worker-dir")
         shelter.claim((WORKER,))
         shelter.leaves = leaves
         names = ["n0", "n1", "n2"]
