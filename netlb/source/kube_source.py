@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from random import SystemRandom
@@ -347,24 +347,29 @@ class KubeSource:
                 await asyncio.sleep(self._keep_interval)
                 if self.synced:
                     self._worth_keeping.clear()
-                    await self._in_pieces(self._save(keeper))
+                    try:
+                        await self._in_pieces(self._save(keeper))
+                    except asyncio.CancelledError:
+                        self._worth_keeping.set()  # what is half written is not kept
+                        raise
         finally:
             if self._worth_keeping.is_set() and self.synced:
                 deque(self._save(keeper), 0)
 
     @staticmethod
-    async def _in_pieces(work: Iterator[None]) -> None:
+    async def _in_pieces(work: Generator[None]) -> None:
         """Do it in threads, piece by piece: no change waits for thousands of objects, or for a disk."""
         done = False
-        while not done:
-            piece = asyncio.create_task(asyncio.to_thread(next, work, True))
-            try:
-                done = bool(await asyncio.shield(piece))
-            finally:
-                if not piece.done():
-                    await piece  # a thread cannot be cancelled, and the next one writes to the same file
+        with contextlib.closing(work):
+            while not done:
+                piece = asyncio.create_task(asyncio.to_thread(next, work, True))
+                try:
+                    done = bool(await asyncio.shield(piece))
+                finally:
+                    if not piece.done():
+                        await piece  # a thread cannot be cancelled, and the next one writes to the same file
 
-    def _save(self, keeper: Keeper) -> Iterator[None]:
+    def _save(self, keeper: Keeper) -> Generator[None]:
         """Write what there is now; yields now and then."""
         every = [follower.contents() for follower in (*self._followers.values(), *self._secrets.values())]
         objects = (

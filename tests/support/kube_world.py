@@ -3,16 +3,26 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from netlb.testing.lab import Host
 from tests.support.asking import Asker
 from tests.support.daemons import Daemon
 from tests.support.kube_cluster import KubeCluster
+from tests.support.kubernetes import pool
+from tests.support.waiting import eventually
 
 __all__ = ["World", "at_work"]
 
 POOL = "192.168.122.90-192.168.122.99"
 SERVICES = ("web", "shop", "mail")
+PATIENT = {
+    "apiVersion": "netlb.io/v1alpha1",
+    "kind": "BFDProfile",
+    "metadata": {"name": "patient"},
+    "spec": {"detectMultiplier": 100},
+}
+"""By it nobody is taken for dead who is held up for a moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,18 +67,20 @@ class World:
 
 
 @contextmanager
-def at_work(kube: KubeCluster) -> Iterator[World]:
-    """Have it all; at the end every question must have had its answer."""
+def at_work(kube: KubeCluster, *, patient: bool = False) -> Iterator[World]:
+    """Have it all; at the end every question must have had its answer. `patient`: where no speaker is to die."""
     kube.declare(POOL)
+    if patient:
+        kube.api.server.put(PATIENT, pool("two", POOL, bfdProfile="patient"))
     controllers = {number: kube.replica(number) for number in (1, 2)}
     speakers = kube.keeping_speakers(*kube.lab.nodes)
     for name in SERVICES:
         kube.apply(name)
     addresses = {name: kube.await_address(name) for name in SERVICES}
-    for name, address in addresses.items():
-        kube.await_answered(address, kube.await_announced(name))
     for daemon in (*controllers.values(), *speakers.values()):
         kube.await_ready(daemon)
+    for name, address in addresses.items():
+        eventually(partial(_answers_alone, kube, name, address), f"who announces {name} answers alone")
     kube.forward(SERVICES)
     with Asker(kube.client, tuple(addresses.values())) as asker:
         begun = {node: speaker.lines("given up") for node, speaker in speakers.items()}
@@ -82,3 +94,9 @@ def at_work(kube: KubeCluster) -> Iterator[World]:
     assert {reply.station for reply in asker.replies} <= stations
     assert {reply.pod for reply in asker.replies} <= kube.lab.pods.keys()
     assert set(addresses.values()) == {reply.address for reply in asker.replies}
+
+
+def _answers_alone(kube: KubeCluster, name: str, address: str) -> bool:
+    """Whether the node that says that it announces a Service answers, and it alone; it moves while speakers start."""
+    owner = kube.await_announced(name)
+    return {kube.lab.nodes[owner].mac} == set(kube.answerers(address))

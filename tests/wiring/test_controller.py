@@ -13,6 +13,7 @@ from netlb.source.tree import StatusTree
 from netlb_controller.wiring import ControllerSettings, build
 from tests.manifests import advertisement, node, pool, service
 from tests.support.status import StatusReader
+from tests.support.waiting import becomes
 from tests.support.wired import common, wired, write
 
 ADDRESS = "192.0.2.1"
@@ -220,9 +221,12 @@ def test_a_status_tree_that_rests_is_not_read_again(
             await daemon.ready()
             (status.root / WEB_FILE).unlink()
             await daemon.until((status.root / WEB_FILE).exists, "it is put back")
-            await asyncio.sleep(0.3)  # what that set off is over, and nothing happens any more
-            before = times
-            await asyncio.sleep(0.3)
-            assert before == times
+
+            async def rests() -> bool:
+                before = times
+                await asyncio.sleep(0.3)
+                return before == times
+
+            await becomes(rests)
 
     asyncio.run(scenario())

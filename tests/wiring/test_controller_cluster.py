@@ -179,12 +179,14 @@ def test_the_next_controller_changes_nothing(cluster: Kubernetes) -> None:
         async with wired(cluster.controller()) as daemon:
             await daemon.until(lambda: all(cluster.allocated(f"web{more}")[0] for more in ("", "-2", "-3")), "told")
             await daemon.ready()
+            await daemon.until(lambda: len(cluster.events()) == 3, "that is told, too")
         await asyncio.sleep(0)
         revision, events = cluster.server.revision, cluster.events()
         cluster.server.put(service("a-service-that-sorts-first"))
         async with wired(cluster.controller()) as daemon:
             await daemon.until(lambda: cluster.allocated("a-service-that-sorts-first")[0], "told")
             await daemon.ready()
+            await daemon.until(lambda: cluster.events("a-service-that-sorts-first"), "that is told, too")
         assert ["192.0.2.1"] == cluster.ingress("web")
         assert ["192.0.2.2"] == cluster.ingress("web-2")
         written = {

@@ -73,7 +73,8 @@ def test_who_lost_the_lease_writes_no_more_until_it_leads_again(cluster: Kuberne
             tried = len(cluster.server.seen("update", LEASES))
             await daemon.until(lambda: len(cluster.server.seen("update", LEASES)) > tried + 1, "it tries to lead again")
             assert [] == cluster.ingress("web-2")
-            assert {"source": "the Lease is held here, and cannot be renewed"} == daemon.problems()
+            why = {"source": "the Lease is held here, and cannot be renewed"}
+            await daemon.until(lambda: why == daemon.problems(), "it says so when the Lease was read")
             cluster.server.faults.clear()
             await daemon.until(lambda: cluster.ingress("web-2"), "it leads again")
             await daemon.ready()

@@ -1,7 +1,8 @@
 """The Kubernetes source against the double: what it keeps for a time without the API server."""
 
 import asyncio
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from netlb.api.snapshot import Snapshot
 from netlb.source.keeper import Keeper
 from netlb.testing.apiserver import ApiServer
 from tests.support.following import followed, following, peer, secret
+from tests.support.waiting import becomes
 
 
 @pytest.fixture
@@ -43,6 +45,36 @@ def test_passwords_are_kept_where_nobody_else_can_look(server: ApiServer, tmp_pa
     assert ({}, ["r1"]) == (snapshot.passwords, list(snapshot.bgp_peers))
     assert 0o600 == (public / "test.snapshot").stat().st_mode & 0o777
     assert [f"{public} is open to others: passwords are not kept; chmod 0700"] == told
+
+
+class Held(Keeper):
+    """Keeps nothing whole before it is told to."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, "test", "here")
+        self.began, self.go_on = threading.Event(), threading.Event()
+
+    def save(self, objects: Iterable[tuple[str, bytes]], now: int) -> Iterator[None]:
+        for _ in super().save(objects, now):
+            self.began.set()
+            self.go_on.wait()
+            yield
+
+
+def test_what_is_being_kept_at_the_end_is_kept(server: ApiServer, tmp_path: Path) -> None:
+    keeper = Held(tmp_path / "state")
+
+    async def main() -> None:
+        async with following(server, tmp_path, keeper=keeper) as one:
+            await one.until(lambda _: True)
+            await becomes(keeper.began.is_set)
+            asyncio.get_running_loop().call_later(0.1, keeper.go_on.set)
+
+    asyncio.run(main())
+    kept = keeper.load()
+    assert kept
+    assert any(origin.startswith("addresspools.netlb.io/") for origin in kept.objects)
+    assert [keeper.path] == list(keeper.path.parent.iterdir())
 
 
 def test_a_password_that_was_kept_stays_until_the_secret_has_been_read(server: ApiServer, tmp_path: Path) -> None:

@@ -206,7 +206,7 @@ def test_a_speaker_starts_from_what_it_kept(cluster: Kubernetes, net: Net, state
             await daemon.until(lambda: net.announcer and net.worker.held(), "it announces")
             assert BOTH == await net.answers(ADDRESS)
             await daemon.until(lambda: "what was heard before" in daemon.problems().get("source", ""), "it says so")
-            assert "no connection" in daemon.problems()["source"]
+            await daemon.until(lambda: "no connection" in daemon.problems()["source"], "and why")
             assert (daemon.metric("netlb_source_kept_timestamp_seconds") or 0) > 1.7e9
             released: list[int] = []
             net.on_release = lambda: released.append(1)
@@ -231,6 +231,7 @@ def test_what_went_meanwhile_is_given_up_when_the_server_is_back(cluster: Kubern
             cluster.server.compact()
             cluster.server.come_back()
             await daemon.until(lambda: cluster.announced("late") == ANNOUNCED, "it has heard")
+            await daemon.until(lambda: len(net.worker.held()) == 1, "it has given up the other one")
             assert [] == await net.answers(ADDRESS)
 
     asyncio.run(scenario())

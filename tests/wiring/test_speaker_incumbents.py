@@ -16,6 +16,8 @@ ANNOUNCED = ("True", "Announced", "")
 BEST = {"best": "true"}
 EXCLUDED = {**BEST, "node.kubernetes.io/exclude-from-external-load-balancers": ""}
 REPORTS = "speakerstatuses.netlb.io"
+PATIENT = 60.0
+"""Seconds in which the API server answers: who gives up waiting for the others takes all that is its own."""
 STAYS: dict[str, Any] = {"preferredNodeSelectors": [{"matchLabels": BEST}], "revertive": False}
 
 
@@ -43,19 +45,20 @@ def test_an_address_stays_when_a_better_node_returns_and_when_its_speaker_starts
     cluster.server.put(advertisement(**STAYS))
 
     async def scenario() -> None:
-        async with wired(cluster.speaker(Net(), "node-2")) as second:
-            async with wired(cluster.speaker(Net())) as first:
+        async with wired(cluster.speaker(Net(), "node-2", patience=PATIENT)) as second:
+            async with wired(cluster.speaker(Net(), patience=PATIENT)) as first:
                 await first.until(lambda: cluster.announced("web") == ANNOUNCED, "the preferred one has it")
                 await first.until(lambda: [{"term": 1, "addresses": [ADDRESS]}] == holding(cluster, "node-1"), "said")
                 label(cluster, EXCLUDED)
                 await second.until(lambda: cluster.announced("web", "node-2") == ANNOUNCED, "another has taken over")
                 await second.until(lambda: [{"term": 2, "addresses": [ADDRESS]}] == holding(cluster, "node-2"), "said")
+                await first.until(lambda: cluster.report("web") is None, "it was given up")
                 label(cluster, BEST)
                 cluster.give("other", OTHER)
                 await first.until(lambda: cluster.announced("other") == ANNOUNCED, "what is new goes to the better one")
                 assert ANNOUNCED == cluster.announced("web", "node-2")
                 assert cluster.report("web") is None
-            async with wired(cluster.speaker(net := Net())) as again:
+            async with wired(cluster.speaker(net := Net(), patience=PATIENT)) as again:
                 await again.ready()
                 await again.until(lambda: cluster.announced("other") == ANNOUNCED, "it has what it had")
                 assert [] == await net.answers(ADDRESS)

@@ -17,11 +17,14 @@ ADDRESS = "192.0.2.1"
 """That node-1 owns while it lives."""
 BOTH = ["eth0", "eth1"]
 NODES = ("node-1", "node-2")
+DURATION = 4
+"""Seconds for which a Lease lasts: who is held up for a moment does not lose it."""
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Kubernetes]:
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kubernetes]:
     """Two nodes, both of them on this machine, and a Service that either may announce."""
+    monkeypatch.setattr("tests.support.kubernetes.SHORTEST_LEASE", DURATION)
     with kubernetes(tmp_path, leases=True) as cluster:
         cluster.server.put(node("node-1", "127.0.0.1"), node("node-2", "127.0.0.2"))
         cluster.give("web", ADDRESS)
@@ -61,13 +64,24 @@ async def both_alive(cluster: Kubernetes, *daemons: Wired) -> None:
     await daemons[1].until(lambda: daemons[1].metric("netlb_speaker_node_alive", node="node-1") == 1.0, "it is known")
 
 
+async def first_answers(daemon: Wired, nets: dict[str, Net]) -> None:
+    """Wait until node-1 answers, and it alone."""
+    first, second = (nets[name].worker for name in NODES)
+    await daemon.until(lambda: first.held() and not second.held(), "node-1 alone answers")
+
+
+async def answers_with_its_lease(daemon: Wired, cluster: Kubernetes, own: Net) -> None:
+    """Wait until node-1 answers, and its Lease says so: before, what it owns it only takes if nobody has it."""
+    await daemon.until(lambda: own.worker.held() and alive(cluster, "node-1") == "true", "it answers")
+
+
 def test_one_answers_until_it_crashes_and_then_the_other(cluster: Kubernetes, nets: dict[str, Net]) -> None:
     async def scenario() -> None:
         async with wired(speaker(cluster, nets["node-2"], "node-2")) as second:
             async with wired(speaker(cluster, nets["node-1"], "node-1")) as first:
                 await both_alive(cluster, first, second)
+                await first_answers(first, nets)
                 assert BOTH == await nets["node-1"].answers(ADDRESS)
-                assert {} == nets["node-2"].worker.held()
                 await first.cancel()
                 first.app.on_stop.clear()  # type: ignore[attr-defined]
                 await second.until(nets["node-2"].worker.held, "it takes over")
@@ -80,8 +94,10 @@ def test_one_answers_until_it_crashes_and_then_the_other(cluster: Kubernetes, ne
 
 
 def test_who_stops_in_order_says_so_and_the_other_takes_over_meanwhile(
-    cluster: Kubernetes, nets: dict[str, Net]
+    cluster: Kubernetes, nets: dict[str, Net], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for patience in ("_HAND_OVER", "_LEAVE"):  # each of the two may be held up for a moment
+        monkeypatch.setattr(f"netlb_speaker.leases.{patience}", 5.0)
     taken: list[bool] = []
     nets["node-1"].on_release = lambda: taken.append(bool(nets["node-2"].worker.held()))
 
@@ -89,6 +105,7 @@ def test_who_stops_in_order_says_so_and_the_other_takes_over_meanwhile(
         async with wired(speaker(cluster, nets["node-2"], "node-2")) as second:
             async with wired(speaker(cluster, nets["node-1"], "node-1")) as first:
                 await both_alive(cluster, first, second)
+                await first_answers(first, nets)
                 taken.clear()
             assert taken
             assert taken[0], "it answers until the other one does"
@@ -104,16 +121,17 @@ def test_without_the_server_nothing_moves_and_nobody_is_found_dead(cluster: Kube
             wired(speaker(cluster, nets["node-1"], "node-1")) as first,
         ):
             await both_alive(cluster, first, second)
+            await first_answers(first, nets)
             released: list[int] = []
             nets["node-1"].on_release = lambda: released.append(1)
             cluster.server.go_away()
-            await asyncio.sleep(5)  # more than two durations, in which somebody could be found dead
+            await asyncio.sleep(2 * DURATION + 1)  # in which somebody could be found dead
             assert BOTH == await nets["node-1"].answers(ADDRESS)
             assert {} == nets["node-2"].worker.held()
             cluster.server.come_back()
             version = lease(cluster, "node-1")["metadata"]["resourceVersion"]
             await first.until(lambda: lease(cluster, "node-1")["metadata"]["resourceVersion"] != version, "renewed")
-            await asyncio.sleep(3)  # more than one duration
+            await asyncio.sleep(DURATION + 1)
             assert {} == nets["node-2"].worker.held()
             assert [] == released
             assert 1.0 == second.metric("netlb_speaker_node_alive", node="node-1")
@@ -128,9 +146,9 @@ def test_whose_lease_is_not_renewed_gives_way_to_claims_and_takes_back_afterward
 
     async def scenario() -> None:
         async with wired(speaker(cluster, own, "node-1")) as first, stranger(interfaces=(), on_event=print) as other:
-            await first.ready()
+            await answers_with_its_lease(first, cluster, own)
             cluster.server.go_away()
-            await asyncio.sleep(3)  # more than a duration
+            await asyncio.sleep(DURATION + 1)
             assert own.worker.held(), "nobody claims it"
             await other.hold_many({ADDRESS: None})
             await first.until(own.tick(lambda: not own.worker.held()), "it gives way")
@@ -149,7 +167,7 @@ def test_whose_lease_runs_announces_what_another_station_claims(cluster: Kuberne
 
     async def scenario() -> None:
         async with wired(speaker(cluster, own, "node-1")) as first, stranger(interfaces=(), on_event=print) as other:
-            await first.ready()
+            await answers_with_its_lease(first, cluster, own)
             own.advance(10)
             announced = own.segments["eth0"].announced
             await other.hold_many({ADDRESS: None})
@@ -193,7 +211,7 @@ def test_the_lease_goes_with_its_node_and_says_who_writes_it(cluster: Kubernetes
                 (one["kind"], one["name"], one["uid"]) for one in found["metadata"]["ownerReferences"]
             ]
             assert "node-1" == found["metadata"]["labels"]["netlb.io/node"]
-            assert 2 == found["spec"]["leaseDurationSeconds"]
+            assert DURATION == found["spec"]["leaseDurationSeconds"]
             await daemon.until(lambda: alive(cluster, "node-1") == "true", "it answers")
 
     asyncio.run(scenario())
@@ -205,7 +223,7 @@ def test_a_lease_that_another_machine_renews_is_left_alone(cluster: Kubernetes, 
     def renew(number: int) -> None:
         spec = {
             "holderIdentity": "other",
-            "leaseDurationSeconds": 2,
+            "leaseDurationSeconds": DURATION,
             "renewTime": f"2026-01-01T00:00:{number:02}.000000Z",
         }
         cluster.server.put(
@@ -215,7 +233,7 @@ def test_a_lease_that_another_machine_renews_is_left_alone(cluster: Kubernetes, 
     async def scenario() -> None:
         renew(0)
         async with wired(speaker(cluster, net, "node-1")) as daemon:
-            for number in range(1, 10):
+            for number in range(1, 2 * DURATION + 4):  # for longer than it lasts
                 await asyncio.sleep(0.5)  # as another machine renews
                 renew(number)
             assert "other" in daemon.problems()["l2"]

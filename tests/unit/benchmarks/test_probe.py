@@ -15,6 +15,7 @@ from benchmarks.arp.probe import compile_probe
 from netlb.l2.responder import Responder
 from netlb.testing.lab import Host, Lab
 from netlb.testing.lab.fixtures import lab_fixture
+from tests.support.waiting import eventually
 
 pytestmark = [
     pytest.mark.root,
@@ -29,6 +30,8 @@ TARGETS = {"ARP": "192.168.122.90", "NDP": "fd00:122::90"}
 ETHERTYPES = {"ARP": 0x0806, "NDP": 0x86DD}
 FREE = {"ARP": set[int](), "NDP": {15, 16, 17}}
 """Bytes of an answer that may be anything: traffic class and flow label."""
+LONG = ("-T", "30000000")
+"""No answer comes too late, however long this process is held up."""
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +57,22 @@ def open_packet_socket(node: Host, protocol: str) -> socket.socket:
 
 
 def probe(lab: Lab, program: Path, protocol: str, count: int, change: Any, *options: str) -> dict[str, Any]:
-    """Ask `count` times; `change` turns the number of a question and its right answer into what is sent back."""
+    """Ask `count` times; `change` turns the number of a question and its right answer into what is sent back.
+
+    Where the asker ended before all of its questions were heard here, it is all done again.
+    """
+
+    def all_heard() -> dict[str, Any] | None:
+        heard, said = _probe(lab, program, protocol, count, change, *options)
+        return said if heard >= count else None
+
+    return eventually(all_heard, "all questions are heard before the asker ends")
+
+
+def _probe(
+    lab: Lab, program: Path, protocol: str, count: int, change: Any, *options: str
+) -> tuple[int, dict[str, Any]]:
+    """Ask once; return how many questions were heard, and what the asker says."""
     node, client = lab.nodes["node-1"], lab.clients["client-1"]
     source = client.ipv4 if protocol == "ARP" else client.ipv6
     where = ["-i", "eth0", "-s", str(source), "-t", TARGETS[protocol], "-m", node.mac]
@@ -72,8 +90,7 @@ def probe(lab: Lab, program: Path, protocol: str, count: int, change: Any, *opti
                     answering.send(frame)
                 number += 1
     assert process.stdout is not None
-    said: dict[str, Any] = json.loads(process.stdout.read())
-    return said
+    return number, json.loads(process.stdout.read())
 
 
 @pytest.mark.parametrize("protocol", TARGETS)
@@ -91,28 +108,36 @@ def test_an_answer_with_any_byte_changed_is_none(lab: Lab, program: Path, protoc
 
 @pytest.mark.parametrize("protocol", TARGETS)
 def test_the_right_answer_is_timed(lab: Lab, program: Path, protocol: str) -> None:
-    said = probe(lab, program, protocol, 20, lambda _, answer: [answer], "-w", "5", "-T", "500000")
+    said = probe(lab, program, protocol, 20, lambda _, answer: [answer], "-w", "5", *LONG)
     assert {"sent": 25, "answered": 25, "surplus": 0, "wrong": 0} == {name: said[name] for name in list(said)[1:5]}
     assert 20 == len(said["latencies_ns"])
-    assert all(0 < nanoseconds < 500_000_000 for nanoseconds in said["latencies_ns"])
+    assert all(0 < nanoseconds < 30_000_000_000 for nanoseconds in said["latencies_ns"])
 
 
 @pytest.mark.parametrize("protocol", TARGETS)
 def test_a_second_answer_is_noticed(lab: Lab, program: Path, protocol: str) -> None:
-    said = probe(lab, program, protocol, 5, lambda _, answer: [answer, answer], "-g", "50000", "-T", "500000")
+    said = probe(lab, program, protocol, 5, lambda _, answer: [answer, answer], "-g", "50000", *LONG)
     assert (5, 4) == (said["answered"], said["surplus"])  # nobody listens any more for that to the last question
 
 
 @pytest.mark.parametrize("protocol", TARGETS)
 def test_silence_is_lost_and_no_error(lab: Lab, program: Path, protocol: str) -> None:
-    said = probe(lab, program, protocol, 4, lambda number, answer: [answer] if number % 2 else [], "-T", "100000")
-    assert (4, 2, 0, 2) == (said["sent"], said["answered"], said["wrong"], len(said["latencies_ns"]))
+    def counted() -> bool:  # an answer that is held up for longer than the asker waits is lost, too
+        said = probe(lab, program, protocol, 4, lambda number, answer: [answer] if number % 2 else [], "-T", "100000")
+        return (4, 2, 0, 2) == (said["sent"], said["answered"], said["wrong"], len(said["latencies_ns"]))
+
+    eventually(counted, "every other one is lost")
 
 
 @pytest.mark.parametrize("protocol", TARGETS)
 def test_a_window_counts_what_is_lost_and_goes_on(lab: Lab, program: Path, protocol: str) -> None:
     options = ("-W", "8", "-d", "200000", "-T", "20000")
-    said = probe(lab, program, protocol, 1, lambda number, answer: [answer] if number % 10 else [], *options)
+
+    def answered() -> dict[str, Any] | None:  # not if this process is held up for as long as it lasts
+        said = probe(lab, program, protocol, 1, lambda number, answer: [answer] if number % 10 else [], *options)
+        return said if said["in_time"] else None
+
+    said = eventually(answered, "some answers are in time")
     assert 200_000_000 == said["duration_ns"]
     assert 0 < said["in_time"] <= said["answered"] < said["sent"]
     assert (0, 0) == (said["surplus"], said["wrong"])
@@ -130,7 +155,7 @@ def test_replies_to_everybody_are_right_only_where_expected(lab: Lab, program: P
         return [b"\xff" * 6 + answer[6:32] + b"\xff" * 6 + answer[38:]]
 
     assert 0 == probe(lab, program, "ARP", 3, to_everybody, "-T", "50000")["answered"]
-    assert 3 == probe(lab, program, "ARP", 3, to_everybody, "-b", "-T", "500000")["answered"]
+    assert 3 == probe(lab, program, "ARP", 3, to_everybody, "-b", *LONG)["answered"]
 
 
 @pytest.mark.parametrize("protocol", TARGETS)
@@ -146,8 +171,8 @@ def test_each_of_many_addresses_is_asked_for_and_known_again(lab: Lab, program: 
     receive = responder.receive_arp if protocol == "ARP" else responder.receive_nd
     where = ["-i", "eth0", "-s", source, "-t", target, "-m", node.mac, "-a", str(many)]
     with open_packet_socket(node, protocol) as answering:
-        for options in (["-n", "300", "-T", "500000"], ["-W", "8", "-d", "200000"], ["-R", "1000", "-d", "200000"]):
-            process = lab.clients["client-1"].popen([str(program), *where, *options], stdout=subprocess.PIPE)
+        for options in (["-n", "300"], ["-W", "8", "-d", "200000"], ["-R", "1000", "-d", "200000"]):
+            process = lab.clients["client-1"].popen([str(program), *where, *LONG, *options], stdout=subprocess.PIPE)
             while process.poll() is None:
                 if select.select([answering], [], [], 0.05)[0] and (answer := receive(answering.recv(2048))[1]):
                     answering.send(answer)
