@@ -90,7 +90,8 @@ class Segment:
         """Make sure that nothing has moved at any time, and who owned an address answers for it alone."""
         assert self.before == {name: self.moves(name) for name in self.speakers}
         for name, address in self.addresses.items():
-            assert {self.kube.lab.nodes[self.owners[name]].mac} == set(self.kube.answerers(address))
+            mac = self.kube.lab.nodes[self.owners[name]].mac
+            eventually(lambda: {mac} == set(self.kube.answerers(address)), f"{address} has its owner")  # noqa: B023
 
 
 @pytest.fixture

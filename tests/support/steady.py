@@ -19,8 +19,8 @@ __all__ = ["Asked", "SteadyAsker"]
 _INTERVAL = 0.01
 _FIRST = 1000
 """Of the numbers of questions: lower ones look like well-known multicast groups."""
-_LATE = 0.3
-"""Seconds after the last question in which answers are still waited for."""
+_LATE, _LATEST = 0.3, 3.0
+"""Seconds after the last question in which answers are still waited for, and those if it has none."""
 _FIRST_IPV4 = 0x0A000000
 """Of the addresses that `question` asks from."""
 _ICMPV6, _ADVERTISEMENT = 58, 136
@@ -82,7 +82,10 @@ class SteadyAsker:
 
     def await_quiet(self) -> None:
         """Wait until nothing has been announced for a while, and begin to count anew from there."""
-        eventually(lambda: not self.unasked or time.monotonic() > self.unasked[-1][0] + _QUIET, "bursts are over")
+        began = time.monotonic()
+        eventually(
+            lambda: time.monotonic() > max([began, *(at for at, _, _ in self.unasked[-1:])]) + _QUIET, "bursts are over"
+        )
         self.unasked.clear()
 
     def _run(self) -> None:
@@ -93,8 +96,8 @@ class SteadyAsker:
             self._times[number] = time.monotonic(), address
             self._socket.send(question(address, number))
             self._hear()
-        deadline = time.monotonic() + _LATE
-        while time.monotonic() < deadline:
+        ended = time.monotonic()
+        while (passed := time.monotonic() - ended) < _LATE or (number not in self._answers and passed < _LATEST):
             time.sleep(_INTERVAL)  # answers come by themselves
             self._hear()
 
