@@ -4,7 +4,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -94,9 +94,13 @@ class Asker:
                     self._stopping.wait(_PAUSE)  # others want to run, too
 
     def _ask(self, address: str, question: Question) -> Reply:
-        """Ask as a host does that does not know yet where to send. OSError if nobody answers."""
+        """Ask as a host does that does not know yet where to send. OSError if nobody answers.
+
+        A connection is cut where its address moves meanwhile, and is made again, as programs do.
+        """
         for _ in range(_TRIES):
             if answers := question.ask(_TRY, stop_after=1):
-                page = self._client.http_get(address, self._port, _PATIENCE)
-                return Reply(address, answers[0].mac, json.loads(page.body)["pod"])
-        raise OSError(f"nobody has it, asked {_TRIES} times")
+                with suppress(ConnectionResetError):
+                    page = self._client.http_get(address, self._port, _PATIENCE)
+                    return Reply(address, answers[0].mac, json.loads(page.body)["pod"])
+        raise OSError(f"nobody has it, or stays, asked {_TRIES} times")

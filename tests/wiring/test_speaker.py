@@ -10,7 +10,7 @@ from tests.support.speaking import ADDRESS, ANNOUNCED, Net, declare, speaker
 from tests.support.status import StatusReader
 from tests.support.wired import allocate, wired, write
 
-STRANGER = "02:00:00:00:00:99"
+STRANGER = "02:00:5e:00:53:99"
 
 
 def test_an_address_is_answered_for_while_its_service_is_there(root: Path, net: Net, status: StatusReader) -> None:

@@ -16,7 +16,7 @@ from tests.support.speaking import ADDRESS, ANNOUNCED, Net, speaker
 from tests.support.status import StatusReader
 from tests.support.wired import wired
 
-STRANGER = "02:00:00:00:00:99"
+STRANGER = "02:00:5e:00:53:99"
 CONFLICT = ("False", "AddressConflict")
 BURST = 60.0
 """Seconds of the segments after which no announcement is under way."""

@@ -13,7 +13,7 @@ from tests.support.speaking import ADDRESS, ANNOUNCED, Net, declare, speaker
 from tests.support.status import StatusReader
 from tests.support.wired import allocate, wired, write
 
-STRANGER = "02:00:00:00:00:99"
+STRANGER = "02:00:5e:00:53:99"
 LATE = "192.0.2.2"
 """The address of a Service that comes later."""
 CONFLICT = ("False", "AddressConflict")
