@@ -54,6 +54,10 @@ spec: {{{fields}}}
 """
 
 
+PATIENT = bfd_profile("patient", transmitInterval=100, receiveInterval=100, detectMultiplier=30)
+"""By it nobody is taken for dead who is only held up for a moment."""
+
+
 def service(name: str, *, annotations: str = "{}", **spec: object) -> str:
     """A Service of type LoadBalancer in the namespace default."""
     extra = "".join(f"\n  {key}: {value}" for key, value in spec.items())

@@ -9,7 +9,7 @@ from netlb.bfd.authentication import SEQUENCE_MASK
 from netlb.bfd.packet import ControlPacket, Key, State, decode, encode, sign
 from netlb.reasons import BfdVerdict
 from netlb.testing.lab import Host
-from tests.manifests import advertisement, bfd_profile, pool, service
+from tests.manifests import PATIENT, advertisement, pool, service
 from tests.support.cluster import Cluster
 from tests.support.daemons import Daemon
 from tests.support.forged import forge
@@ -52,10 +52,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Iterator
 def declare(cluster: Cluster) -> None:
     cluster.write_nodes(watched=True)
     cluster.write("pool.yaml", pool("one", ADDRESS, bfdProfile="patient"), advertisement())
-    # Nobody is taken for dead because the machine is busy, and whoever is not believed for some seconds is.
-    cluster.write(
-        "profile.yaml", bfd_profile("patient", transmitInterval=100, receiveInterval=100, detectMultiplier=30)
-    )
+    cluster.write("profile.yaml", PATIENT)
     cluster.write("web.yaml", service("web"))
     cluster.write_endpoints("web")
     cluster.await_ready(cluster.controller())

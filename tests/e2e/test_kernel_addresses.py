@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from netlb.testing.lab import Host
-from tests.manifests import advertisement, bfd_profile, pool, service
+from tests.manifests import PATIENT, advertisement, pool, service
 from tests.support.cluster import Cluster
 from tests.support.daemons import Daemon
 from tests.support.needs import needs_command
@@ -25,8 +25,7 @@ def declare(cluster: Cluster) -> None:
     cluster.write_nodes(watched=True)
     spec = "{announce: address, group: both}"
     cluster.write("pool.yaml", pool("both", *ADDRESSES, bfdProfile="patient"), advertisement(spec=spec))
-    timers = {"transmitInterval": 100, "receiveInterval": 100, "detectMultiplier": 30}  # who is only slow is not dead
-    cluster.write("profile.yaml", bfd_profile("patient", **timers))
+    cluster.write("profile.yaml", PATIENT)
     cluster.write("web.yaml", service("web", ipFamilies="[IPv4, IPv6]", ipFamilyPolicy="RequireDualStack"))
     for version in (4, 6):
         cluster.write_endpoints("web", version=version)

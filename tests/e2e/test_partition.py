@@ -8,7 +8,7 @@ import pytest
 from netlb.l2.burst import ROUNDS
 from netlb.testing.lab import Host
 from netlb.testing.lab.fixtures import lab_fixture
-from tests.manifests import advertisement, bfd_profile, pool, service
+from tests.manifests import PATIENT, advertisement, pool, service
 from tests.support.cluster import Cluster
 from tests.support.frames import mac_bytes
 from tests.support.waiting import eventually
@@ -47,8 +47,7 @@ def test_of_two_halves_that_meet_again_the_common_order_settles_who_answers(clus
     lab, address = cluster.lab, ADDRESSES[family]
     cluster.write_nodes(watched=True)
     cluster.write("pool.yaml", pool("one", address, bfdProfile="patient"), advertisement())
-    timers = {"transmitInterval": 100, "receiveInterval": 100, "detectMultiplier": 30}  # who is only slow is not dead
-    cluster.write("profile.yaml", bfd_profile("patient", **timers))
+    cluster.write("profile.yaml", PATIENT)
     cluster.write("web.yaml", service("web", ipFamilies=f"[IPv{family}]"))
     cluster.write_endpoints("web", version=family)
     near, far = lab.clients.values()
