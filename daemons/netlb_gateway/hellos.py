@@ -217,14 +217,23 @@ class Hellos:
             self._answered(self.ways[node], hello.answer, now)
         before, _ = self._claims.get(node, (None, 0.0))
         known = self._counts(node, now)
-        # Who has reached nobody lately was cut off itself, and takes everybody for dead.
         for accused in set(hello.claim.dead) - set(before.dead if before is not None else ()):
-            if hello.claim.reaches:
+            if self._is_credible(hello, self._claims.get(accused, (Claim(), 0.0))[0]):
                 self._accused[accused] = now
         self._claims[node] = hello.claim, now
         self._counted |= {node}
         if hello.claim != before or not known:
             self._on_change()
+
+    @staticmethod
+    def _is_credible(hello: Hello, accused: Claim) -> bool:
+        """Say whether one that says of another one that it is dead may be right; that one has claimed this last.
+
+        Who has reached nobody lately was cut off itself, and takes everybody for dead. So it is with one that is back
+        after a moment: whom it accuses has outlived it, and hears as much of their site.
+        """
+        outlived = hello.node in accused.dead and accused.hears >= hello.claim.hears
+        return hello.claim.reaches > 0 and not outlived
 
     def _answered(self, way: Way, sequence: int, now: float) -> None:
         asked_at, size = way.asked.pop(sequence, (None, 0))
