@@ -28,7 +28,7 @@ class Ledger:
         self._holders: dict[Address, list[ObjectRef]] = {}
         self._shared: dict[str, dict[Address, int]] = {}
         self.freed = 0
-        """The set of the pools in which addresses were given up, or joined, since this was last cleared."""
+        """The set of the pools in which addresses were given up, or joined, or ran out, since this was last cleared."""
         self.stirred: set[str] = set()
         """The sharing keys whose addresses changed since this was last cleared."""
 
@@ -45,6 +45,8 @@ class Ledger:
                 self._holders[address] = [ref]
                 if pool := self._pools.find(address):
                     self._pools.take(pool, family_of(address), int(address))
+                    if not self._pools.open(family_of(address)) >> pool.number & 1:
+                        self.freed |= 1 << pool.number  # who waits for the other family now waits for this one, too
             else:
                 insort(holders, ref)
                 if pool := self._pools.find(address):

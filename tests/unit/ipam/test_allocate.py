@@ -4,7 +4,7 @@ import pytest
 
 from netlb.ipam import Result
 from netlb.net import Family
-from netlb.plan import plan_cluster
+from netlb.plan import ClusterPlanner, plan_cluster
 from netlb.reasons import Refusal
 from tests.manifests import metallb, pool, ref, service, snapshot
 
@@ -26,6 +26,10 @@ def refusal(result: Result, name: str) -> Refusal:
     return refused.reason
 
 
+def message(result: Result, name: str) -> str:
+    return result.refusals[ref(name)].message
+
+
 ONE = pool("one", "192.0.2.1-192.0.2.3")
 
 
@@ -45,11 +49,22 @@ def test_a_held_address_stays_when_lower_ones_are_free() -> None:
 def test_a_pool_that_ran_dry_says_so() -> None:
     result = plan(ONE, *(service(name) for name in "abcd"))
     assert Refusal.POOL_EXHAUSTED is refusal(result, "d")
-    assert "no IPv4 address is free in pool one" == result.refusals[ref("d")].message
+    assert "no IPv4 address is free in pool one" == message(result, "d")
     assert (3, 3, 0) == (
         result.usage["one"][Family.IPV4].size,
         result.usage["one"][Family.IPV4].held,
         result.usage["one"][Family.IPV4].free,
+    )
+
+
+def test_who_waits_for_both_families_is_told_when_the_other_one_runs_out_too() -> None:
+    both = service("both", ipFamilies="[IPv4, IPv6]", ipFamilyPolicy="RequireDualStack")
+    declared = [pool("one", "192.0.2.1/32", "2001:db8::1/128"), service("a"), both]
+    planner = ClusterPlanner({})
+    assert "no IPv4 address is free in pool one" == message(planner.plan(snapshot(*declared)).addresses, "both")
+    declared.append(service("z", ipFamilies="[IPv6]"))
+    assert "no IPv4 and IPv6 address is free in pool one" == message(
+        planner.plan(snapshot(*declared)).addresses, "both"
     )
 
 
