@@ -114,9 +114,8 @@ class RouterLiveness:
         if self._bfd is None or self._sessions.get(name, (None, None))[1] is not peer:
             return
         match event:
-            case Up(transmit_interval, detection_time):
-                timers = {"transmit_us": transmit_interval, "detection_us": detection_time}
-                self._log.info("BFD with router up", router=name, **timers)
+            case Up():
+                self._log.info("BFD with router up", router=name, **_timers(event))
                 self._release(name)
             case AdminDown():
                 self._log.warning("BFD with router switched off by its operator", router=name)
@@ -124,9 +123,8 @@ class RouterLiveness:
             case Down(diagnostic):
                 self._log.warning("BFD with router down", router=name, diagnostic=diagnostic.name)
                 self._held[name] = asyncio.get_running_loop().call_later(self._hold, self._expired, name)
-            case ParametersChanged(transmit_interval, detection_time):
-                timers = {"transmit_us": transmit_interval, "detection_us": detection_time}
-                self._log.info("BFD with router has new timers", router=name, **timers)
+            case ParametersChanged():
+                self._log.info("BFD with router has new timers", router=name, **_timers(event))
                 return
         self._on_change()
 
@@ -141,6 +139,10 @@ class RouterLiveness:
 
 
 _STATES: Final = {State.ADMIN_DOWN: "admin down", State.DOWN: "down", State.INIT: "init", State.UP: "up"}
+
+
+def _timers(event: Up | ParametersChanged) -> dict[str, int]:
+    return {"transmit_us": event.transmit_interval, "detection_us": event.detection_time}
 
 
 def _peer(wanted: Watch) -> Peer:

@@ -186,7 +186,7 @@ FAULTS = {
 def test_nobody_is_sent_to_the_dead(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     """The second that this may take is told by what a living node sends meanwhile: a busy machine delays that as well.
 
-    What holds up the router alone delays nobody else: one in ten may take longer.
+    What holds up the router alone delays nobody else: one of twenty may take longer.
     """
     seconds: dict[str, list[float]] = {fault: [] for fault in FAULTS}
     packets: dict[str, list[int]] = {fault: [] for fault in FAULTS}

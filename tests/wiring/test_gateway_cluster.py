@@ -22,8 +22,6 @@ SITES = {
     "cloud": {"nodes": ["c1"], "endpoints": [{"nodeName": "c1"}]},
 }
 NODES, GATEWAYS = "gatewaynodestatuses.netlb.io", "gateways.netlb.io"
-
-
 PATIENT = 60.0
 """Seconds in which whoever is there to be heard is heard: nobody is taken for dead before all have started."""
 
