@@ -28,6 +28,8 @@ class Strangers:
         self._on_note = on_note
         self._seen = 0
         """Such packets altogether, when they were looked at last."""
+        self._owed = False
+        """Whether there was something to tell then that could not be told yet."""
         self._told: dict[str, tuple[int, float]] = {}
         """By node, how many were told of, and when."""
 
@@ -35,16 +37,18 @@ class Strangers:
         """Take in what BFD has dropped of these nodes; `now` in seconds of any steady clock."""
         counts = bfd.counts()
         seen = sum(counts.get(verdict, 0) for verdict in _NOT_OURS)
-        if seen == self._seen:
+        if seen == self._seen and not self._owed:
             return
-        self._seen = seen
+        self._seen, self._owed = seen, False
         for node, peer in sessions.items():
             verdicts = bfd.status(peer).dropped
             number = sum(verdicts.get(verdict, 0) for verdict in _NOT_OURS)
             before, told = self._told.get(node, (0, float("-inf")))
             if not number:
                 self._told.pop(node, None)  # counts begin anew with each process of BFD
-            elif number != before and now >= told + _TELL:
+            elif number != before and now < told + _TELL:
+                self._owed = True
+            elif number != before:
                 self._told[node] = (number, now)
                 why = ", ".join(f"{verdict} {verdicts[verdict]}" for verdict in _NOT_OURS if verdicts.get(verdict))
                 self._log.warning("packets of node dropped", node=node, state=states[node], dropped=why, remedy=_REMEDY)

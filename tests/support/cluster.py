@@ -18,6 +18,7 @@ from tests.support.waiting import eventually
 __all__ = ["Cluster", "endpoint_addresses"]
 
 QUICK_SPEAKER = Path(__file__).with_name("quick_speaker.py")
+PATIENT_SPEAKER = Path(__file__).with_name("patient_speaker.py")
 WRONG_CLOCK = Path(__file__).with_name("wrong_clock.py")
 EDGEAPP = Path(__file__).parents[2] / "examples" / "edgeapp"
 SERVICE_NAME = "kubernetes.io/service-name"
@@ -68,18 +69,20 @@ class Cluster(Site):
         *arguments: str,
         interfaces: Iterable[str] = ("eth0",),
         quick: bool = False,
-        program: Path | None = None,
+        patient: bool = False,
         clock: Path | None = None,
     ) -> Daemon:
-        """Start the speaker of a node inside the node, or a program in its place.
+        """Start the speaker of a node inside the node.
 
-        A quick one waits for probes in hundredths of seconds. `clock` is a file that says for how many seconds its wall
-        clock is wrong.
+        A quick one waits for probes in hundredths of seconds, a patient one for its own workers in seconds: where no
+        node may ever step in for another. `clock` is a file that says for how many seconds its wall clock is wrong.
         """
         chosen = [part for interface in interfaces for part in ("--interface", interface)]
         command = self.command("speaker", "--node-name", name, *chosen, *arguments, http=name)
-        if quick or program:
-            command[:1] = [sys.executable, str(program or QUICK_SPEAKER)]
+        if quick:
+            command[:1] = [sys.executable, str(QUICK_SPEAKER)]
+        if patient:
+            command[:1] = [sys.executable, str(PATIENT_SPEAKER)]
         if clock is not None:
             command[:1] = [sys.executable, str(WRONG_CLOCK), str(clock)]
         with self.log(name) as log:

@@ -52,8 +52,8 @@ class KubeCluster(Cluster):
         return self.enrol(name, process)
 
     def keeping_speaker(self, name: str, *arguments: str) -> Daemon:
-        """Start the speaker of a node, which keeps what it hears."""
-        return self.speaker(name, "--state-dir", str(self.api.root / f"state-{name}"), *arguments)
+        """Start the speaker of a node, which keeps what it hears, and bears with workers that are held up."""
+        return self.speaker(name, "--state-dir", str(self.api.root / f"state-{name}"), *arguments, patient=True)
 
     def keeping_speakers(self, *names: str) -> dict[str, Daemon]:
         """Start the speakers of these nodes."""
