@@ -24,7 +24,7 @@ def test_the_fast_path_of_a_speaker_answers_is_counted_and_dies_with_it(cluster:
     cluster.write("web.yaml", service("web"))
     cluster.write_endpoints("web")
     cluster.await_ready(cluster.controller())
-    speaker = cluster.speaker("node-1", "--l2-fastpath", "require")
+    speaker = cluster.speaker("node-1", "--l2-fastpath", "require", patient=True)
     cluster.await_ready(speaker)
     eventually(lambda: cluster.status.announcers(ADDRESS) == ["node-1"], "it is announced")
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from ipaddress import IPv4Address
 from pathlib import Path
 from statistics import median
 
@@ -212,7 +213,7 @@ def lose(site: Site, watch: RouteWatch, dead: str, act: Callable[[Site, str], Ca
     alive = [name for name in site.nodes if name != dead]
     failures, mark, begun = site.failures(alive), watch.mark(), time.monotonic()
     recover = act(site, dead)
-    gone, sent = await_gone(watch, mark, site, dead)
+    gone, sent = await_gone(watch, mark, begun, site.ends(dead), alive=[site.nodes[name].ipv4 for name in alive])
     answering = site.nodes if act is kill_gobgpd else alive
     eventually(partial(answered, site, answering), "each address has one owner who lives", PATIENCE)
     assert act is kill_gobgpd or not site.ends(dead) & frozenset().union(*watch.now().values())
@@ -223,17 +224,19 @@ def lose(site: Site, watch: RouteWatch, dead: str, act: Callable[[Site, str], Ca
     return gone - begun, sent
 
 
-def await_gone(watch: RouteWatch, mark: int, site: Site, dead: str) -> tuple[float, int]:
-    """Wait until a node is sent nothing; return when that was, and how much of a living one was heard before."""
-    ends = site.ends(dead)
+def await_gone(
+    watch: RouteWatch, mark: int, begun: float, ends: frozenset[str], *, alive: Iterable[IPv4Address]
+) -> tuple[float, int]:
+    """Wait until nothing is sent to these ends; return when that was, and how much of a living node was heard before."""
 
-    def gone() -> Sent | None:
-        first = {change.prefix: change for change in reversed(changes(watch, mark)) if not change.hops & ends}
-        return max(first.values(), key=lambda change: change.at) if len(first) == len(ROUTED) else None
+    def gone() -> float | None:
+        before = {prefix for prefix, hops in watch.now().items() if not hops & ends}  # by a router that was held up
+        first = {change.prefix: change.at for change in reversed(changes(watch, mark)) if not change.hops & ends}
+        return max([begun, *first.values()]) if {*ROUTED} == before | first.keys() else None
 
-    last = eventually(gone, f"{dead} is sent nothing", PATIENCE)
-    heard = [seen.source for seen in watch.since(mark) if isinstance(seen, Heard) and seen.at <= last.at]
-    return last.at, max(heard.count(host.ipv4) for name, host in site.nodes.items() if name != dead)
+    last = eventually(gone, f"{', '.join(sorted(ends))} are sent nothing", PATIENCE)
+    heard = [seen.source for seen in watch.since(mark) if isinstance(seen, Heard) and seen.at <= last]
+    return last, max(map(heard.count, alive))
 
 
 def answered(site: Site, names: Iterable[str]) -> bool:

@@ -97,7 +97,7 @@ TROUBLES: Mapping[str, Callable[[World], None]] = {
 
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_what_is_reachable_stays_so_when_the_api_server(kube: KubeCluster, trouble: str) -> None:
-    with at_work(kube, patient=True) as world:
+    with at_work(kube) as world:
         TROUBLES[trouble](world)
         world.late("late")
         world.undisturbed()

@@ -26,7 +26,7 @@ def test_a_speaker_dies_and_another_node_takes_over_until_it_is_back(kube: KubeC
 
 
 def test_the_controller_that_leads_dies_and_the_other_one_goes_on(kube: KubeCluster) -> None:
-    with at_work(kube, patient=True) as world:
+    with at_work(kube) as world:
         leads = eventually(
             lambda: [number for number, each in world.controllers.items() if each.lines("leading")], "one leads"
         )

@@ -23,7 +23,7 @@ def begun(cluster: Cluster) -> tuple[dict[str, Daemon], Host]:
     cluster.write("pool.yaml", pool("one", ADDRESS), advertisement())
     cluster.write("web.yaml", service("web"))
     cluster.write_endpoints("web")
-    daemons = cluster.start()
+    daemons = cluster.start(patient=True)
     names = list(cluster.lab.nodes)
     eventually(lambda: all({"alive"} == set(watched(cluster, name).values()) for name in names), "all are heard")
     owner = cluster.await_owner(ADDRESS)

@@ -53,7 +53,7 @@ def test_of_two_halves_that_meet_again_the_common_order_settles_who_answers(clus
     near, far = lab.clients.values()
     nodes = list(lab.nodes.values())
     with near.capture(lambda frame: any(announces(node, family)(frame) for node in nodes)) as first:
-        cluster.start()
+        cluster.start(patient=True)
         eventually(
             lambda: all({"alive"} == set(cluster.status.node(node.name).get("nodes", {}).values()) for node in nodes),
             "all are heard",

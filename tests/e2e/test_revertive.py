@@ -33,7 +33,7 @@ def test_a_node_that_returns_does_not_take_addresses_back(cluster: Cluster, decl
     for name in ("web", "shop"):
         cluster.write(f"{name}.yaml", service(name))
         cluster.write_endpoints(name)
-    daemons = cluster.start()
+    daemons = cluster.start(patient=True)
     first = alone(cluster, *cluster.lab.nodes)
     cluster.serve()
 
@@ -68,7 +68,7 @@ def test_where_nobody_says_so_they_go_back_and_nothing_is_written(cluster: Clust
     for name in ("web", "shop"):
         cluster.write(f"{name}.yaml", service(name))
         cluster.write_endpoints(name)
-    daemons = cluster.start()
+    daemons = cluster.start(patient=True)
     await_all_heard(cluster)
     first = alone(cluster, *cluster.lab.nodes)
     kill(daemons, first)
@@ -117,7 +117,7 @@ def await_all_heard(cluster: Cluster) -> None:
 
 
 def start(cluster: Cluster, host: Host) -> Daemon:
-    daemon = cluster.speaker(host.name)
+    daemon = cluster.speaker(host.name, patient=True)
     cluster.await_ready(daemon)
     return daemon
 

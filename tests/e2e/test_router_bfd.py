@@ -143,8 +143,7 @@ def test_a_link_that_is_cut_takes_the_peer_down_at_once_and_it_comes_back(tmp_pa
         eventually(lambda: not one.routed(), "the router has dropped the route")
         assert EXPIRED == one.frr.bfd(one.node.ipv4)["diagnostic"]
         one.cluster.lab.mend(one.router)
-        eventually(one.is_up, "all is back", within=60)
-        assert not one.disabled()
+        eventually(lambda: one.is_up() and not one.disabled(), "all is back", within=60)
 
 
 def test_a_router_whose_bfd_does_not_come_back_is_spoken_to_without(tmp_path: Path) -> None:

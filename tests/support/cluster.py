@@ -94,9 +94,11 @@ class Cluster(Site):
             )
         return self.enrol(name, process)
 
-    def start(self) -> dict[str, Daemon]:
+    def start(self, *, patient: bool = False) -> dict[str, Daemon]:
         """Start a controller, and a speaker on every node; return them by name when all work."""
-        started = {"controller": self.controller()} | {name: self.speaker(name) for name in self.lab.nodes}
+        started = {"controller": self.controller()} | {
+            name: self.speaker(name, patient=patient) for name in self.lab.nodes
+        }
         for daemon in started.values():
             self.await_ready(daemon)
         return started

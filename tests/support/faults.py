@@ -5,7 +5,7 @@ import random
 import shutil
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -57,16 +57,16 @@ class World:
 
     def process(self, name: str, room: str) -> int:
         """Return the process of a node's speaker that serves a room: l2 or bfd."""
-        wanted = f"netlb.{room}.adapter.worker"
-        [found] = [pid for pid in self.cluster.responders(name) if wanted in Path(f"/proc/{pid}/cmdline").read_text()]
-        return found
+        return eventually(lambda: self.found(name, room), f"{name} has a process of {room}")
 
-    def has(self, name: str, room: str) -> bool:
-        """Whether there is such a process."""
-        try:
-            return self.process(name, room) > 0
-        except (ValueError, FileNotFoundError):
-            return False
+    def found(self, name: str, room: str) -> int | None:
+        """Return it, if there is one now."""
+        wanted = f"netlb.{room}.adapter.worker"
+        with suppress(FileNotFoundError, ProcessLookupError):
+            for pid in self.cluster.responders(name):
+                if wanted in Path(f"/proc/{pid}/cmdline").read_text():
+                    return pid
+        return None
 
     def everything(self, name: str) -> list[int]:
         """Return all processes of a node's speaker."""
@@ -170,7 +170,7 @@ def _befalls(room: str, number: signal.Signals) -> Fault:
     def fault(world: World, name: str) -> Iterator[bool]:
         pid = world.process(name, room)
         _send([pid], number)
-        eventually(lambda: not Path(f"/proc/{pid}").exists() and world.has(name, room), "another is in its place")
+        eventually(lambda: not Path(f"/proc/{pid}").exists() and world.found(name, room), "another is in its place")
         yield False
 
     return fault
@@ -234,13 +234,22 @@ def clock_jumping(world: World, name: str) -> Iterator[bool]:
         world.set_clock(name, -_YEAR)
 
 
+def _copied(source: Path, target: Path) -> bool:
+    """Copy a directory tree, if nobody removes a file meanwhile."""
+    try:
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns(".*", "*.tmp"), dirs_exist_ok=True)
+    except shutil.Error:
+        return False
+    return True
+
+
 @contextmanager
 def impersonated(world: World, name: str) -> Iterator[bool]:
     """Another machine believes that it is this node."""
     root = world.cluster.root / "impostor"
     root.mkdir()
     shutil.copytree(world.cluster.manifests, root / "cluster")
-    shutil.copytree(world.cluster.status.root, root / "cluster.status", ignore=shutil.ignore_patterns(".*", "*.tmp"))
+    eventually(lambda: _copied(world.cluster.status.root, root / "cluster.status"), "what is told is copied")
     command = [*world.cluster.command("speaker", "--node-name", name, "--interface", "eth0", http="impostor")]
     command[command.index("--source") + 1] = f"dir:{root / 'cluster'}"
     (world.cluster.root / "impostor.log").unlink(missing_ok=True)  # of another one, which was told apart

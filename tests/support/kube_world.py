@@ -22,7 +22,7 @@ PATIENT = {
     "metadata": {"name": "patient"},
     "spec": {"detectMultiplier": 100},
 }
-"""By it nobody is taken for dead who is held up for a moment."""
+"""By it nobody is taken for dead who is held up for a moment; of a speaker that dies its BFD process says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +67,10 @@ class World:
 
 
 @contextmanager
-def at_work(kube: KubeCluster, *, patient: bool = False) -> Iterator[World]:
-    """Have it all; at the end every question must have had its answer. `patient`: where no speaker is to die."""
+def at_work(kube: KubeCluster) -> Iterator[World]:
+    """Have it all; at the end every question must have had its answer."""
     kube.declare(POOL)
-    if patient:
-        kube.api.server.put(PATIENT, pool("two", POOL, bfdProfile="patient"))
+    kube.api.server.put(PATIENT, pool("two", POOL, bfdProfile="patient"))
     controllers = {number: kube.replica(number) for number in (1, 2)}
     speakers = kube.keeping_speakers(*kube.lab.nodes)
     for name in SERVICES:

@@ -19,8 +19,8 @@ __all__ = ["Asked", "SteadyAsker"]
 _INTERVAL = 0.01
 _FIRST = 1000
 """Of the numbers of questions: lower ones look like well-known multicast groups."""
-_LATE, _LATEST = 0.3, 3.0
-"""Seconds after the last question in which answers are still waited for, and those if it has none."""
+_LATE, _LATEST = 0.3, 10.0
+"""Seconds after the last question in which answers are still waited for, and those if an address has none."""
 _FIRST_IPV4 = 0x0A000000
 """Of the addresses that `question` asks from."""
 _ICMPV6, _ADVERTISEMENT = 58, 136
@@ -97,7 +97,10 @@ class SteadyAsker:
             self._socket.send(question(address, number))
             self._hear()
         ended = time.monotonic()
-        while (passed := time.monotonic() - ended) < _LATE or (number not in self._answers and passed < _LATEST):
+        last = range(max(_FIRST, number - len(self._addresses)) + 1, number + 1)  # of each address
+        while (passed := time.monotonic() - ended) < _LATE or (
+            passed < _LATEST and not all(number in self._answers for number in last)
+        ):
             time.sleep(_INTERVAL)  # answers come by themselves
             self._hear()
 
