@@ -156,11 +156,15 @@ def test_exactly_one_answers_whatever_happens(world: World, capsys: pytest.Captu
                 with capsys.disabled():
                     last = [f"{t.disorder[-1]:.2f} {t.right[-1]:.2f}" for (f, _), t in times.items() if f == fault]
                     print(what, *last, sep="; ", flush=True)
-    said = world.cluster.status.announcers
-    for address in everybody:
-        expected = [str(owner(address, nodes))]
-        eventually(lambda: expected == said(address), f"{expected} says that it has {address}", PATIENCE)  # noqa: B023
-    before = reports(world)
+    said, owners = world.cluster.status.announcers, {address: [str(owner(address, nodes))] for address in everybody}
+
+    def settled() -> Mapping[str, Any] | None:
+        """What speakers say, when it is as planned and does not change while it is read."""
+        found = reports(world)
+        planned = heard(world) and owners == {address: said(address) for address in everybody}
+        return found if planned and found == reports(world) else None
+
+    before = eventually(settled, "all owners say that they have their addresses", PATIENCE)
     for name in nodes:
         assert 0 == world.speakers[name].stop()
     for name in nodes:
