@@ -69,7 +69,7 @@ def test_an_interface_that_comes_and_goes(cluster: Cluster) -> None:
 def test_a_stranger_with_the_same_address_is_reported(cluster: Cluster, address: str, family: int) -> None:
     declare(cluster, address, family)
     owner, stranger = cluster.lab.nodes["node-1"], cluster.client
-    speaker = cluster.speaker("node-1")
+    speaker = cluster.speaker("node-1", patient=True)  # the stranger announces itself once
     eventually(lambda: cluster.status.announcers(address) == ["node-1"], "it is announced")
     length = {4: 24, 6: 64}[family]
     nodad = [] if family == 4 else ["nodad"]
