@@ -6,13 +6,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 from ipaddress import ip_address
 from pathlib import Path
 
 from examples.demo.cluster import Cluster
 from examples.demo.requests import Requests
-from examples.demo.steps import PATIENCE, act, eventually, require, step
-from netlb.testing.lab import Host
+from examples.demo.steps import act, eventually, require, step
+from netlb.testing.lab import Host, HttpReply
 
 IPV4 = ("edgeapp-svc", "192.168.122.90")
 IPV6 = ("edgeapp-svc-v6", "fd00:122::90")
@@ -47,14 +48,14 @@ def show_failover(cluster: Cluster) -> None:
     cluster.serve(service, address, [each for each in lab.backends if each.node != owner.name])
     with Requests(client, address) as requests:
         began = time.monotonic()
-        eventually(lambda: requests.steady(began), f"{address} does not answer all requests")
+        requests.settle(began)
         with step(f"{owner.name}'s cable is pulled: another node answers for {address}") as say:
             cut = time.monotonic()
             lab.cut(owner)
             macs = {lab.nodes[name].mac: name for name in others}
             heard = lambda: macs.get(client.neighbor(address) or "")  # noqa: E731
             successor = eventually(heard, "the client has heard of no other node")
-            eventually(lambda: requests.steady(cut), f"{address} does not answer again")
+            requests.settle(cut)
             say(successor)
             say(str(requests.gap(cut)))
         with step(f"the cable is back: {owner.name} answers again, and nobody else") as say:
@@ -62,7 +63,7 @@ def show_failover(cluster: Cluster) -> None:
             lab.mend(owner)
             eventually(lambda: client.neighbor(address) == owner.mac, f"{owner.name} does not answer")
             eventually(lambda: _answerers(cluster, address) == {owner.mac}, "several nodes answer")
-            eventually(lambda: requests.steady(mended), f"{address} does not answer all requests")
+            requests.settle(mended)
             say(str(requests.gap(mended)))
     cluster.serve(service, address, lab.backends)
 
@@ -74,7 +75,7 @@ def show_deletion(cluster: Cluster) -> None:
             cluster.delete(manifest)
             eventually(lambda: cluster.address(service) is None, f"{address} is still allocated")  # noqa: B023 - called here
             eventually(lambda: cluster.owner(address) is None, f"{address} is still announced")  # noqa: B023
-            require(not _answerers(cluster, address), f"somebody still answers for {address}")
+            eventually(lambda: not _answerers(cluster, address), f"somebody still answers for {address}")  # noqa: B023
 
 
 def _show_service(cluster: Cluster, service: str, expected: str) -> None:
@@ -98,7 +99,7 @@ def _show_service(cluster: Cluster, service: str, expected: str) -> None:
             say(f"netlb without its fast path, in {_reply_time(client, spare):.0f} µs")
     cluster.serve(service, address, cluster.lab.backends)
     with step(f"http://{f'[{address}]' if ':' in address else address}/") as say:
-        reply = client.http_get(ip_address(address), 80, PATIENCE)
+        reply = eventually(lambda: _page(client, address), f"{address} serves no page")
         require(reply.status == 200, f"HTTP status {reply.status}")
         say(f"200 {reply.body.strip()}")
     with step("the client's neighbour table names the owner") as say:
@@ -117,9 +118,17 @@ def _sole_owner(cluster: Cluster, address: str) -> Host | None:
 def _reply_time(client: Host, address: str) -> float:
     """Return the median time of 200 answers, in µs."""
     with client.question(ip_address(address)) as question:
-        answers = [question.ask(timeout=PATIENCE, stop_after=1) for _ in range(200)]
-    require(all(answers), "a question was not answered")
+        # A frame may be lost on a busy machine, and then a station asks again.
+        asked = lambda: question.ask(timeout=1.0, stop_after=1)  # noqa: E731
+        answers = [eventually(asked, "a question was not answered") for _ in range(200)]
     return statistics.median(answer.microseconds for reply in answers for answer in reply)
+
+
+def _page(client: Host, address: str) -> HttpReply | None:
+    try:
+        return client.http_get(ip_address(address), 80, timeout=5.0)
+    except (OSError, HTTPException):
+        return None
 
 
 @contextmanager

@@ -60,6 +60,16 @@ class Sites:
         """Return who holds the tunnels of a node's site, as the node says; empty while it says nothing."""
         return ",".join(self._status(node).get("active", ()))
 
+    def agreed(self, site: str) -> str:
+        """Return who holds a site's tunnels, if all of its nodes say the same; empty while they do not."""
+        said = {self.active(name) for name, place in self.lab.places.items() if place.site == site}
+        return said.pop() if len(said) == 1 else ""
+
+    def deaths(self, node: str) -> int:
+        """Return how often others of its site took a node for dead, as their logs say."""
+        lines = (line for log in self.root.glob("*.netlb-gateway.log") for line in log.read_text().splitlines())
+        return sum("node dead" in line and {"by=site", f"node={node}"} <= {*line.split()} for line in lines)
+
     def is_joined(self, node: str) -> bool:
         """Whether a node is ready, and all tunnels are up that it should have."""
         try:
@@ -97,7 +107,13 @@ def show_sites(root: Path, stack: ExitStack) -> Sites:
     with step(
         "every pod pings every pod of the other sites, IPv4 and IPv6, from the shop to the edge by the cloud"
     ) as say:
-        eventually(lambda: not _silent(everybody), "not every pod answers")
+        silent: list[tuple[Host, Address]] = [*everybody]
+
+        def all_answered() -> bool:  # who has answered is not asked again
+            silent[:] = _silent(silent)
+            return not silent
+
+        eventually(all_answered, "not every pod answers")
         say(f"{len(everybody)} of {len(everybody)} answer")
     _show_failover(sites)
     with step("what passed between the sites, captured at every router") as say:
@@ -119,7 +135,7 @@ def _show_failover(sites: Sites) -> None:
         calm = time.monotonic() + _CALM
         with step("a pod at the edge has a TCP connection to the cloud, and one to the shop"):
             eventually(lambda: all(each.flows(calm) for each in streams.values()), "nothing comes back")
-        gateway = sites.active("edge3")
+        gateway = eventually(lambda: sites.agreed("edge"), "not all of the edge know one gateway")
         successor = {"edge1": "edge2", "edge2": "edge1"}[gateway]
         with step(f"{gateway}, the edge's gateway, is cut off: {successor} holds the tunnels") as say:
             cut = time.monotonic()
@@ -128,13 +144,18 @@ def _show_failover(sites: Sites) -> None:
             eventually(lambda: all(each.flows(cut) for each in streams.values()), "a connection is dead")
             gaps = (f"{each.silence(cut) * 1000:.0f} ms {where}" for where, each in streams.items())
             say(f"silent for {' and '.join(gaps)}, and nothing is lost")
-        with step(f"{gateway} is back, and leaves the tunnels to {successor}") as say:
-            mended = time.monotonic()
+        with step(f"{gateway} is back, and all of the edge know one gateway") as say:
+            mended, deaths = time.monotonic(), sites.deaths(successor)
             lab.mend(gateway)
-            eventually(lambda: sites.active(gateway) == successor, f"{gateway} takes over")
+            eventually(lambda: sites.agreed("edge"), "not all of the edge know one gateway")
             eventually(lambda: all(each.flows(mended) for each in streams.values()), "a connection is dead")
+            holder = eventually(lambda: sites.agreed("edge"), "not all of the edge know one gateway any more")
+            # Who is held up for longer than BFD waits is taken for dead: the tunnels move as they did before.
+            was_dead = sites.deaths(successor) > deaths
+            require(holder == successor or was_dead, f"{gateway} takes over from {successor}, which lives")
             gaps = (f"{each.silence(mended) * 1000:.0f} ms" for each in streams.values())
-            say(f"silent for {' and '.join(gaps)}")
+            left = f"it leaves the tunnels to {successor}" if holder == successor else f"{successor} was taken for dead"
+            say(f"{left}, silent for {' and '.join(gaps)}")
 
 
 def _silent(asked: Iterable[tuple[Host, Address]]) -> list[tuple[Host, Address]]:

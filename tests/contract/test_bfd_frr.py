@@ -30,7 +30,8 @@ PEERINGS = {
     FAR: "peer 203.0.113.1 multihop local-address 203.0.113.2",
 }
 US = {FOUR: "192.0.2.1", SIX: "2001:db8::1", FAR: "203.0.113.1"}
-FAST = Settings(transmit_interval=100_000, receive_interval=100_000)
+SECONDS = Settings(transmit_interval=100_000, receive_interval=100_000, detect_multiplier=30)
+"""Three: nobody is taken for dead before the link is cut."""
 PATIENT = Settings(transmit_interval=200_000, receive_interval=200_000, detect_multiplier=50)
 """Not taken for dead by FRR, nor FRR by it, while the machine is busy with something else."""
 SETTINGS = {FOUR: PATIENT, SIX: PATIENT, FAR: replace(PATIENT, minimum_ttl=254)}
@@ -144,14 +145,14 @@ def test_timers_change_on_either_side_while_the_session_stays_up(frr: BfdSegment
 @pytest.mark.parametrize("peer", PEERINGS, ids=["ipv4", "ipv6", "multihop"])
 def test_a_cut_link_is_found_on_both_sides_and_mended(frr: BfdSegment, peer: Peer) -> None:
     async def play(node: Node) -> None:
-        await node.configure(PEERINGS[peer], "receive-interval 100", "transmit-interval 100", "detect-multiplier 3")
-        node.bfd.add(peer, replace(FAST, minimum_ttl=SETTINGS[peer].minimum_ttl))
-        await node.until(lambda: node.bfd.status(peer).detection_time == 300_000, "three times 100 ms")
+        await node.configure(PEERINGS[peer], "receive-interval 100", "transmit-interval 100", "detect-multiplier 30")
+        node.bfd.add(peer, replace(SECONDS, minimum_ttl=SETTINGS[peer].minimum_ttl))
+        await node.until(lambda: node.bfd.status(peer).detection_time == 3_000_000, "thirty times 100 ms")
         await node.up(peer)
         node.frr.cut()
         await node.until(lambda: node.bfd.status(peer).state is State.DOWN, "our end notices")
         await node.until(lambda: node.bfd.status(peer).remote_discriminator == 0, "the peer is forgotten")
-        assert 300_000 == node.bfd.status(peer).detection_time
+        assert 3_000_000 == node.bfd.status(peer).detection_time
         await node.until(lambda: bool(node.of(Down, peer)), "it is told")
         assert Diagnostic.CONTROL_DETECTION_TIME_EXPIRED in {event.diagnostic for event in node.of(Down, peer)}
         await node.shown(peer, status="down", diagnostic="control detection time expired")

@@ -18,8 +18,8 @@ from netlb.l2 import arp
 from netlb.l2.adapter import fastpath, process
 from netlb.l2.adapter.announcer import Announcer
 from netlb.l2.adapter.fastpath import CLSACT, TCX, FastPath
+from netlb.l2.announces import Announces, FastPathRefused, FrameSource, Stranger
 from netlb.l2.announces import FastPath as Mode
-from netlb.l2.announces import FastPathRefused, FrameSource, Stranger
 from netlb.l2.bpf.maps import MOST_ADDRESSES
 from netlb.l2.ethernet import IPV6, format_mac, parse_mac
 from netlb.l2.probe import ProbeTimings
@@ -194,6 +194,12 @@ def answers(rig: VethRig) -> list[bytes]:
     ]
 
 
+async def counted(announcer: Announces) -> list[int]:
+    """Return how many frames the fast path has answered, which counts before it does, and the responder."""
+    frames = (await announcer.stats()).frames
+    return [frames[FrameSource("n0", path)][FrameVerdict.ANSWERED] for path in (TCX, "socket")]
+
+
 def test_each_frame_on_the_wire_has_one_answer_at_most_and_the_plain_ones_by_the_fast_path(rig: VethRig) -> None:
     """Probes for duplicates are answered to all, as announcements look; the table is tried without them here."""
     asked = [crafted for crafted in CRAFTED if not crafted.name.startswith("ns duplicate")]
@@ -204,27 +210,20 @@ def test_each_frame_on_the_wire_has_one_answer_at_most_and_the_plain_ones_by_the
             await answered_by_the_node(rig, SIX)  # a bridge's port forwards a second after it came up
             await announcer.release(SIX)
             await announcer.hold_many({FOUR: None, SIX: None})
-            counted_before = (await announcer.stats()).frames
-            before = len(answers(rig))
-            for crafted in asked:
-                rig.send(crafted.frame)
-            expected = sum(crafted.answered for crafted in asked)
-            await becomes(lambda: len(answers(rig)) - before >= expected)
-            plain = sum(crafted.plain for crafted in asked)
-
-            async def counted() -> bool:
-                frames = (await announcer.stats()).frames
-                fast, slow = (
-                    frames[path][FrameVerdict.ANSWERED] - counted_before[path][FrameVerdict.ANSWERED]
-                    for path in (FrameSource("n0", TCX), FrameSource("n0", "socket"))
-                )
+            expected, plain = sum(each.answered for each in asked), sum(each.plain for each in asked)
+            fast = rounds = 0
+            while fast < plain:  # the fast path leaves them to a responder that is held up
+                rounds += 1
+                before, counted_before = len(answers(rig)), await counted(announcer)
+                for crafted in asked:
+                    rig.send(crafted.frame)
+                await becomes(lambda: len(answers(rig)) - before >= expected)  # noqa: B023 - called here
                 # A bridge's port may take VLAN 0 off before the bridge sees the frame, which is a plain one then.
-                return fast >= plain and fast + slow == expected
-
-            await becomes(counted)
-            assert expected == len(answers(rig)) - before
+                fast, slow = (now - then for now, then in zip(await counted(announcer), counted_before, strict=True))
+                assert [expected] * 2 == [fast + slow, len(answers(rig)) - before]
+                assert rounds < 100
             addresses = (await announcer.stats()).addresses
-            assert expected == sum(each.responses_sent for each in addresses.values())
+            assert rounds * expected == sum(each.responses_sent for each in addresses.values())
 
     rig.run(scenario)
 
@@ -391,7 +390,11 @@ def test_a_link_that_goes_down_and_comes_up_has_its_fast_path_again(pair: VethRi
                 batch(["link set n0 up"], pair.node)
                 await becomes(lambda: frozenset({"n0"}) == announcer.held()[ip_address(SIX)])
                 await answered_by_the_node(pair, SIX)
-            frames = (await announcer.stats()).frames
-            assert 0 < frames[FrameSource("n0", TCX)][FrameVerdict.ANSWERED]
+
+            async def by_the_fast_path() -> bool:  # not while the responder itself is held up
+                await pair.ask(SIX)
+                return 0 < (await counted(announcer))[0]
+
+            await becomes(by_the_fast_path)
 
     pair.run(scenario)

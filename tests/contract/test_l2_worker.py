@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Coroutine, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -60,9 +60,13 @@ def ask_all(rig: VethRig) -> dict[str, list[bytes]]:
 
     async def scenario() -> None:
         async with rig.announcer() as announcer:
+            await announcer.hold(SIX)
+            await answered(rig, SIX)  # a bridge's port forwards a while after it came up
+            await announcer.release(SIX)
+            begun = len(rig.seen())
             await announcer.hold_many({FOUR: None, SIX: None})
             # The bursts end first: their frames look like the answer to a duplicate address probe.
-            await becomes(lambda: len(about_held(rig.seen())) >= 10)
+            await becomes(lambda: len(about_held(rig.seen()[begun:])) >= 10)
             for crafted in CRAFTED:
                 before = len(rig.seen())
                 rig.send(crafted.frame)
@@ -96,6 +100,15 @@ async def answered(rig: VethRig, address: str = FOUR) -> None:
         return [rig.mac("n0")] == await rig.ask(address)
 
     await becomes(by_the_node)
+
+
+async def silent(rig: VethRig, address: str = FOUR) -> None:
+    """Wait until nobody answers for an address."""
+
+    async def by_nobody() -> bool:
+        return [] == await rig.ask(address)
+
+    await becomes(by_nobody)
 
 
 def test_the_groups_of_held_addresses_are_joined_and_left(rig: VethRig) -> None:
@@ -308,12 +321,14 @@ def test_the_process_ends_with_its_parent_even_if_that_is_killed(rig: VethRig) -
     try:
         assert parent.stdout is not None
         assert "answering" in next(line for line in parent.stdout if "answering" in line)
-        [worker] = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
         asyncio.run(answered(rig))
+        children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
         parent.kill()
         parent.wait()
-        wait_for_end(int(worker))
-        assert [] == asyncio.run(rig.ask(FOUR))
+        assert children
+        for child in children:
+            wait_for_end(int(child))
+        asyncio.run(silent(rig))  # a child that takes another's place may have been born meanwhile
     finally:
         parent.kill()
         parent.communicate()
@@ -458,18 +473,17 @@ async def cancelled(announcer: Announcer, call: Coroutine[None, None, None]) -> 
 
 
 def test_a_process_that_hangs_is_replaced(rig: VethRig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("netlb.l2.adapter.process.MOST_UNANSWERED", MOST_UNANSWERED)
-
     async def scenario() -> None:
         async with rig.announcer() as announcer:
             await announcer.hold(FOUR)
+            monkeypatch.setattr("netlb.l2.adapter.process.MOST_UNANSWERED", MOST_UNANSWERED)
             pid = announcer.worker_pid
             assert pid is not None
             os.kill(pid, signal.SIGSTOP)
-            await becomes(lambda: announcer.restarts == 1)
+            await becomes(lambda: announcer.restarts >= 1)
             await answered(rig)
-            died = [event.problem for event in rig.events if isinstance(event, WorkerDied)]
-            assert ["did not answer for 0.4 s, and was killed"] == died
+            died = {event.problem for event in rig.events if isinstance(event, WorkerDied)}
+            assert {"did not answer for 0.4 s, and was killed"} == died  # more often on a busy machine
             assert ended(pid)
 
     rig.run(scenario)
@@ -478,14 +492,20 @@ def test_a_process_that_hangs_is_replaced(rig: VethRig, monkeypatch: pytest.Monk
 def test_a_program_that_hangs_is_silent_until_it_goes_on(rig: VethRig) -> None:
     async def scenario() -> None:
         async with Announcer(interfaces=["n0"], patience=1.0, on_event=rig.events.append) as announcer:
-            await announcer.hold(FOUR)
+            await becomes(lambda: held(announcer))
             pid = announcer.worker_pid
             assert pid is not None
+            restarted = list(map(type, rig.events)).count(WorkerRestarted)
             wait_for_end(pid)  # which lets nothing else run
-            await becomes(lambda: WorkerRestarted in map(type, rig.events))
+            await becomes(lambda: list(map(type, rig.events)).count(WorkerRestarted) > restarted)
             await answered(rig)
             died = {event.problem for event in rig.events if isinstance(event, WorkerDied)}
-            assert {"the program's event loop stood still for more than 1 s"} == died  # more often on a busy machine
+            assert "the program's event loop stood still for more than 1 s" in died
+
+    async def held(announcer: Announcer) -> bool:
+        with suppress(TransientError):  # this loop was held up, and the responder has ended
+            await announcer.hold(FOUR)
+        return announcer.worker_pid is not None
 
     rig.run(scenario)
 

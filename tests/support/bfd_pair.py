@@ -92,7 +92,8 @@ def be_patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("netlb.bfd.adapter.process.MOST_UNANSWERED", PATIENCE / BEAT)
     monkeypatch.setattr("netlb.bfd.adapter.process._ANSWER_TIMEOUT", PATIENCE)
     monkeypatch.setattr("netlb.bfd.adapter.bfd._RETURN", PATIENCE)
-    monkeypatch.setattr("netlb.worker.adapter.shelter._ANSWER", PATIENCE)
+    for name in ("_ANSWER", "_DYING"):
+        monkeypatch.setattr(f"netlb.worker.adapter.shelter.{name}", PATIENCE)
 
 
 async def until(look: Callable[[], object], what: str) -> None:

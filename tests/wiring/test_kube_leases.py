@@ -100,10 +100,9 @@ def test_who_is_called_dead_and_lives_says_so_and_all_know(server: ApiServer, tm
         async with speakers(server, tmp_path) as made:
             await becomes(lambda: all(one.leases.settled and not one.leases.dead for one in made.values()))
             async with asyncio.timeout(60):
-                while not made["a"].leases.dead:  # what "c" says to it may come at once with it
+                while "c" not in made["a"].leases.dead:  # what it says to it may come at once with it
                     call_dead(server, "c")
                     await becomes(lambda: "c" in made["a"].leases.dead or holder(server, "c") != "")
-            assert {"c"} == made["a"].leases.dead
             await becomes(lambda: all(not one.leases.dead for one in made.values()))
             await becomes(lambda: made["c"].leases.renewing)
 

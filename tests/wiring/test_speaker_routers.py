@@ -75,10 +75,12 @@ def test_a_connection_that_is_cut_once_costs_no_route(
         with structlog.testing.capture_logs() as logs:
             await relay.mend()
             async with routers(folder) as part:
+                lost = happened(logs, "gobgpd lost")  # never, unless the machine is busy
                 await relay.cut()
-                await becomes(lambda: happened(logs, "gobgpd lost") == 1)
+                await becomes(lambda: happened(logs, "gobgpd lost") > lost)
+                answers = happened(logs, "gobgpd answers")
                 await relay.mend()
-                await becomes(lambda: happened(logs, "gobgpd answers") == 2)
+                await becomes(lambda: happened(logs, "gobgpd answers") > answers)
                 await becomes(lambda: part.why_not_ready() is None)
             assert 1 == len(started(logs))
             assert 0 == happened(logs, "gobgpd ended")
@@ -92,8 +94,9 @@ def test_one_that_hangs_is_replaced(run: Callable[[Scenario], None], tmp_path: P
         with structlog.testing.capture_logs() as logs:
             async with routers(tmp_path / "own") as part:
                 [first] = started(logs)
+                lost = happened(logs, "gobgpd lost")
                 os.kill(first, signal.SIGSTOP)
-                await becomes(lambda: happened(logs, "gobgpd lost") == 1)
+                await becomes(lambda: happened(logs, "gobgpd lost") > lost)
                 await becomes(lambda: len(started(logs)) >= 2)
                 await becomes(lambda: part.why_not_ready() is None)
             assert len(started(logs)) - 1 == happened(logs, "gobgpd hangs and is killed")

@@ -15,6 +15,9 @@ __all__ = ["Processes", "Stream", "spawn"]
 
 Stream = int | IO[str] | IO[bytes] | None
 
+_DYING = 30.0
+"""Seconds in which the kernel has ended what was killed, however busy it is."""
+
 
 def spawn(
     namespace: str,
@@ -76,7 +79,7 @@ class Processes:
                 process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait(patience)
+                process.wait(_DYING)
         self._forget(chosen)
 
     def disown(self) -> None:

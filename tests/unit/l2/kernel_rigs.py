@@ -12,7 +12,7 @@ from netlb.l2.addrmsg import MARK
 from netlb.testing.kernel_addresses import FakeKernel
 from netlb.testing.lab.namespaces import batch, inside
 from netlb.testing.segment import FakeSegment
-from tests.support.waiting import becomes
+from tests.support.waiting import becomes, eventually
 from tests.unit.l2.rigs import VethRig
 
 __all__ = ["FakeKernelRig", "KernelRig", "VethKernelRig", "veth_kernel_rig"]
@@ -124,8 +124,18 @@ def _addresses(name: str) -> dict[str, bool]:
         return {
             message.get("IFA_LOCAL") or message.get("IFA_ADDRESS"): message.get("IFA_PROTO") == MARK
             for message in route.get_addr(index=index)
-            if not str(message.get("IFA_ADDRESS")).startswith("fe80:")
+            if not _is_link_local(message)
         }
+
+
+def _has_link_local(name: str) -> bool:
+    with IPRoute() as route:
+        index = route.link_lookup(ifname=name)[0]
+        return any(map(_is_link_local, route.get_addr(index=index)))
+
+
+def _is_link_local(message: Any) -> bool:
+    return str(message.get("IFA_ADDRESS")).startswith("fe80:")
 
 
 @contextmanager
@@ -133,6 +143,8 @@ def veth_kernel_rig() -> Iterator[VethKernelRig]:
     rig = VethKernelRig()
     try:
         rig.open()
+        # The kernel assigns it when it comes to it, which is no news that is tried here.
+        eventually(lambda: inside(rig.node, lambda: _has_link_local("n0")), "n0 has its link-local address")
         yield rig
     finally:
         rig.close()

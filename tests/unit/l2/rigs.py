@@ -309,7 +309,11 @@ def veth_rig(fastpath: FastPath = FastPath.OFF, *, bridged: bool = False) -> Ite
     rig = VethRig(fastpath, bridged=bridged)
     try:
         rig.open()
-        with patch.object(process, "MOST_UNANSWERED", round(PATIENCE / BEAT)):
+        with (
+            patch.object(process, "MOST_UNANSWERED", round(PATIENCE / BEAT)),
+            patch("netlb.worker.adapter.shelter._ANSWER", PATIENCE),
+            patch("netlb.worker.adapter.shelter._DYING", PATIENCE),
+        ):
             yield rig
     finally:
         rig.close()
