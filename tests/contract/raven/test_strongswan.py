@@ -117,7 +117,7 @@ def test_more_prefixes_come_without_a_gap_and_go(joined: World) -> None:
         a.reaches(b.inner4)
         return lost == 0
 
-    eventually(none_is_lost, "no packet of others is lost")
+    assert any(none_is_lost() for _ in range(3))
 
 
 def test_a_peer_that_lost_its_prefixes_has_no_sa_even_if_it_is_dead(ipsec: Made) -> None:
