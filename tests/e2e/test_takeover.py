@@ -35,7 +35,7 @@ POOLS = {"four": "192.168.122.90-192.168.122.94", "six": "fd00:122::90-fd00:122:
 COMPAT, YIELD = ("--compat", "metallb"), ("--conflict-detection", "yield")
 OLD = "node-3"
 """Where MetalLB's stand-in announces everything."""
-_TRIES = 3
+TRIES = 3
 """For a page."""
 BURST = 5 * 1.1
 """Seconds that gratuitous announcements take."""
@@ -77,7 +77,7 @@ class Use:
 
         One that is open when an address moves ends: its next node knows nothing of it, whoever announces the address.
         """
-        for _ in range(_TRIES - 1):
+        for _ in range(TRIES - 1):
             with suppress(ConnectionError):
                 self._client.http_get(address, timeout=10)
                 return

@@ -5,7 +5,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
+import yaml
+
 from netlb.testing.lab import Host
+from tests.manifests import PATIENT
 from tests.support.asking import Asker
 from tests.support.daemons import Daemon
 from tests.support.kube_cluster import KubeCluster
@@ -16,13 +19,6 @@ __all__ = ["World", "at_work"]
 
 POOL = "192.168.122.90-192.168.122.99"
 SERVICES = ("web", "shop", "mail")
-PATIENT = {
-    "apiVersion": "netlb.io/v1alpha1",
-    "kind": "BFDProfile",
-    "metadata": {"name": "patient"},
-    "spec": {"detectMultiplier": 100},
-}
-"""By it nobody is taken for dead who is held up for a moment; of a speaker that dies its BFD process says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +66,8 @@ class World:
 def at_work(kube: KubeCluster) -> Iterator[World]:
     """Have it all; at the end every question must have had its answer."""
     kube.declare(POOL)
-    kube.api.server.put(PATIENT, pool("two", POOL, bfdProfile="patient"))
+    # Nobody is taken for dead who is held up for a moment; of a speaker that dies its BFD process says so.
+    kube.api.server.put(yaml.safe_load(PATIENT), pool("two", POOL, bfdProfile="patient"))
     controllers = {number: kube.replica(number) for number in (1, 2)}
     speakers = kube.keeping_speakers(*kube.lab.nodes)
     for name in SERVICES:
